@@ -1,0 +1,44 @@
+"""invrob: what rotation invariance costs a network in adversarial robustness, and the other way round.
+
+The public names are loaded on first use, so that `import invrob` costs next to nothing and never imports torch."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from invrob.empirical.profiles import InvarianceProfile, RobustnessProfile, invariance_profile, robustness_profile
+    from invrob.empirical.tradeoff import Card, tradeoff
+    from invrob.errors import InputError
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Card": "invrob.empirical.tradeoff",
+    "InputError": "invrob.errors",
+    "InvarianceProfile": "invrob.empirical.profiles",
+    "RobustnessProfile": "invrob.empirical.profiles",
+    "invariance_profile": "invrob.empirical.profiles",
+    "robustness_profile": "invrob.empirical.profiles",
+    "tradeoff": "invrob.empirical.tradeoff",
+}
+
+__all__ = [
+    "Card",
+    "InputError",
+    "InvarianceProfile",
+    "RobustnessProfile",
+    "__version__",
+    "invariance_profile",
+    "robustness_profile",
+    "tradeoff",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'invrob' has no attribute {name!r}; it has {', '.join(_HOMES)}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,49 @@
+"""The command line: one Typer app that mounts the commands of both halves. Each command parses, calls and prints."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+import invrob
+from invrob.commands import data, empirical, theory
+
+app = typer.Typer(
+    name="invrob",
+    help="What does rotation invariance cost a network in adversarial robustness, and the other way round?",
+    epilog="Examples:  invrob theory check --p 0.7   |   invrob empirical run --preset smoke   |   invrob data list",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(theory.app, name="theory")
+app.add_typer(empirical.app, name="empirical")
+app.add_typer(data.app, name="data")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"invrob {invrob.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """The entry point: exit codes 0 (ok), 1 (a claim failed or the run did), 2 (bad usage), 130 (Ctrl-C)."""
+    try:
+        app()
+    except (invrob.InputError, OSError) as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        typer.echo("interrupted: nothing that was finished is lost; run the same command again to go on", err=True)
+        sys.exit(130)

@@ -1,0 +1,1 @@
+"""The commands of each half: parse, call, print. No logic lives here."""

@@ -1,0 +1,16 @@
+"""The one error of this package for input that it cannot accept, and the words it suggests."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class InputError(ValueError):
+    """The caller's input is outside what is allowed: the text names the value, the range and the way out.
+
+    The command line prints it without a traceback and exits with 2."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`; did you mean 'stdcnn'?` when one of `known` is near `word`, else the empty string."""
+    near = get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else ""
