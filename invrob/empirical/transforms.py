@@ -40,11 +40,10 @@ def rotate(
     angles = _checked(images, degrees, interpolation, fill)
     if images.numel() == 0:
         return images.clone()
-    if angles.numel() == 1 and not angles.requires_grad:
-        quarters = angles.item() / 90
-        if quarters % (1 if images.shape[2] == images.shape[3] else 2) == 0:
-            return torch.rot90(images, int(quarters % 4), (2, 3)).contiguous()
     if angles.numel() == 1:
+        exact = 90 if images.shape[2] == images.shape[3] else 180
+        if angles.item() % exact == 0 and not angles.requires_grad:
+            return torch.rot90(images, int(angles.item() / 90), (2, 3)).contiguous()
         return _resampled(images, angles, interpolation, fill)
     block = _BLOCK if images.device.type == "cpu" else _FAR
     pairs = zip(torch.split(images, block), torch.split(angles, block), strict=True)

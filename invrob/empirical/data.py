@@ -1,0 +1,169 @@
+"""Data sets by name: `load("mnist-mini")`, `load("mnist")`, `load("npz:PATH")`. Only `fetch` ever downloads."""
+
+import hashlib
+import io
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from invrob.empirical.mnist import faults, fetch_mnist, raw_folder, read_mnist
+from invrob.empirical.npz import Array, read_npz
+from invrob.errors import InputError, did_you_mean
+
+_MINI = Path(__file__).parent / "assets" / "mnist-mini.npz"
+_MINI_SHA256 = "5948adcaa15975b36d13e129f8edcc037dd0d9a5ffd4c0581506ce41e7ca5333"  # tools/make_mnist_mini.py
+_ORDER_SEED = 20200219
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """images: float32 [N, C, H, W] in [0, 1]; labels: int64 [N]."""
+
+    images: Tensor
+    labels: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Three splits that share no image; label k is called classes[k]. fingerprint: SHA-256 of all that, in hex."""
+
+    name: str
+    train: Split
+    validation: Split
+    test: Split
+    classes: tuple[str, ...]
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set known by name, and how to get at it under a data folder."""
+
+    sizes: tuple[int, int, int]  # images for training, validation and testing
+    licence: str
+    load: Callable[[Path], Dataset]
+    is_present: Callable[[Path], bool]
+    fetch: Callable[..., Path]  # (root, offline=...) -> where the data are
+
+
+def load(spec: str, root: str | os.PathLike[str] | None = None) -> Dataset:
+    """The data set called `spec`: "mnist-mini" (in the package), "mnist", or "npz:PATH" (layout: npz.read_npz).
+
+    root: the folder of fetched data; see `data_root`. "mnist" has the paper's 55,000 / 5,000 / 10,000 images. Where a
+    file brings no validation set, a fixed pseudo-random part of its training set becomes one: 5,000 of 60,000 images of
+    28 x 28, 10,000 of 50,000, otherwise a tenth (at least one image). The rest stays in that pseudo-random order, so
+    neither is sorted by class. Same file, same bits. Raises InputError for an unknown name, for data that are not on
+    this disk, and for files that are damaged or hold something else."""
+    kind, _, path = spec.partition(":")
+    if kind == "npz" and path:
+        file = Path(path).expanduser()
+        return _dataset(spec, read_npz(file, str(file)))
+    if spec not in SOURCES:
+        hint = f"; did you mean 'npz:{spec}'?" if spec.endswith(".npz") else did_you_mean(spec, SOURCES)
+        raise InputError(f"dataset {spec!r} is unknown: use {', '.join(SOURCES)}, or npz:PATH for your own{hint}")
+    return SOURCES[spec].load(data_root(root))
+
+
+def fetch(name: str, root: str | os.PathLike[str] | None = None, *, offline: bool = False) -> Path:
+    """Put the data set `name` on this disk, unless it is there and whole; returns where it lies.
+
+    Raises InputError for an unknown name, when `offline` and it is not there, or when no mirror delivers it."""
+    if name not in SOURCES:
+        raise InputError(f"dataset {name!r} cannot be fetched: use {', '.join(SOURCES)}{did_you_mean(name, SOURCES)}")
+    return SOURCES[name].fetch(data_root(root), offline=offline)
+
+
+def data_root(root: str | os.PathLike[str] | None = None) -> Path:
+    """The folder of fetched data: `root`, else $INVROB_DATA, else invrob in $XDG_CACHE_HOME, else ~/.cache/invrob."""
+    if root or (root := os.environ.get("INVROB_DATA")):
+        return Path(root).expanduser()
+    cache = os.environ.get("XDG_CACHE_HOME")
+    return (Path(cache) if cache else Path.home() / ".cache") / "invrob"
+
+
+def fixed_order(n: int) -> NDArray[np.int64]:
+    """A pseudo-random permutation of range(n), the same on every machine and with every version of numpy.
+
+    It sorts the raw stream of PCG64, which numpy keeps stable; Generator.permutation carries no such promise."""
+    keys = np.random.PCG64([_ORDER_SEED, n]).random_raw(n)
+    return np.argsort(keys, kind="stable").astype(np.int64)
+
+
+def _dataset(name: str, arrays: dict[str, Array]) -> Dataset:
+    """The arrays of `read_npz` as a Dataset, with a validation set split off where they have none."""
+    if "validation_images" not in arrays:
+        arrays = _with_validation(name, arrays)
+    classes = tuple(map(str, arrays["label_names"]))
+    train, validation, test = (
+        _split(arrays[f"{part}_images"], arrays[f"{part}_labels"]) for part in ("train", "validation", "test")
+    )
+    digest = hashlib.sha256(json.dumps(classes).encode())
+    for split in (train, validation, test):
+        digest.update(repr([*split.images.shape]).encode())
+        digest.update(split.images.numpy().data)
+        digest.update(split.labels.numpy().data)
+    return Dataset(name, train, validation, test, classes, digest.hexdigest())
+
+
+def _with_validation(name: str, arrays: dict[str, Array]) -> dict[str, Array]:
+    images, labels = arrays["train_images"], arrays["train_labels"]
+    n = len(images)
+    if n < 2:
+        raise InputError(f"{name}: one training image cannot be split: add validation_images and validation_labels")
+    size = max(1, n // 10)
+    if n == 60_000 and images.shape[1:3] == (28, 28):
+        size = 5_000
+    elif n == 50_000:
+        size = 10_000
+    order = fixed_order(n)
+    held, rest = order[:size], order[size:]
+    return arrays | {
+        "train_images": images[rest],
+        "train_labels": labels[rest],
+        "validation_images": images[held],
+        "validation_labels": labels[held],
+    }
+
+
+def _split(images: Array, labels: Array) -> Split:
+    channels_last = images if images.ndim == 4 else images[..., None]
+    pixels = torch.from_numpy(np.ascontiguousarray(channels_last.transpose(0, 3, 1, 2), dtype=np.float32))
+    if images.dtype == np.uint8:
+        pixels /= 255
+    return Split(pixels, torch.from_numpy(labels.astype(np.int64)))
+
+
+def _load_mini(root: Path) -> Dataset:
+    content = _MINI.read_bytes() if _MINI.exists() else b""
+    if hashlib.sha256(content).hexdigest() != _MINI_SHA256:
+        raise InputError(
+            f"{_MINI} is damaged or missing: install invrob again, e.g. pip install --force-reinstall invrob"
+        )
+    return _dataset("mnist-mini", read_npz(io.BytesIO(content), "mnist-mini"))
+
+
+_MNIST_LICENCE = "CC BY-SA 3.0, as commonly given; Y. LeCun, C. Cortes, C. J. C. Burges"
+
+SOURCES = {
+    "mnist-mini": Source(
+        sizes=(10_000, 1_000, 2_000),
+        licence=_MNIST_LICENCE,
+        load=_load_mini,
+        is_present=lambda root: True,
+        fetch=lambda root, offline: _MINI,
+    ),
+    "mnist": Source(
+        sizes=(55_000, 5_000, 10_000),
+        licence=_MNIST_LICENCE,
+        load=lambda root: _dataset("mnist", read_mnist(raw_folder(root))),
+        is_present=lambda root: not faults(raw_folder(root)),
+        fetch=fetch_mnist,
+    ),
+}
