@@ -30,13 +30,15 @@ class Normalize(nn.Module):
 
     def __init__(self, mean: float | Sequence[float], std: float | Sequence[float]) -> None:
         super().__init__()
-        means, stds = ([float(v) for v in ([x] if isinstance(x, (int, float)) else x)] for x in (mean, std))
-        if not (means and len(means) == len(stds)):
-            raise InputError(f"mean = {mean} and std = {std} must be one number each, or one per channel each")
-        if not (all(map(math.isfinite, means)) and all(0 < s < math.inf for s in stds)):
-            raise InputError(f"mean = {mean} and std = {std} must be finite, and std above 0: take the training set's")
-        self.register_buffer("mean", torch.tensor(means).view(-1, 1, 1))
-        self.register_buffer("std", torch.tensor(stds).view(-1, 1, 1))
+        means, stds = ([v] if _is_number(v) or not isinstance(v, Sequence) else list(v) for v in (mean, std))
+        numbers = all(map(_is_number, means + stds)) and all(map(math.isfinite, means + stds))
+        if not (numbers and len(means) == len(stds) > 0 and min(stds) > 0):
+            raise InputError(
+                f"mean = {mean!r} and std = {std!r} must be finite numbers, one each or one per channel each, with std "
+                f"above 0: take those of the training set, in pixels of [0, 1]"
+            )
+        self.register_buffer("mean", torch.tensor([*map(float, means)]).view(-1, 1, 1))
+        self.register_buffer("std", torch.tensor([*map(float, stds)]).view(-1, 1, 1))
 
     def forward(self, images: Tensor) -> Tensor:
         channels = len(self.mean)
@@ -202,7 +204,8 @@ def build(name: str, *, seed: int = 0, **options: object) -> nn.Module:
                 f"option {option!r} of model {name!r} is unknown{did_you_mean(option, known)}; "
                 f"its options are {', '.join(known)}"
             )
-    _check_integer("seed", seed, 0, 2**64 - 1)
+    if not (_is_integer(seed) and 0 <= seed < 2**64):
+        raise InputError(f"seed = {seed!r} must be an integer in [0, 2^64)")
     _check_options(**options)
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
         torch.default_generator.manual_seed(int(seed))  # torch.manual_seed would touch the GPU's state as well
@@ -217,24 +220,23 @@ def _check_options(
     dropout: object = 0.5,
     **_own: object,
 ) -> None:
-    _check_integer("in_channels", in_channels, 1)
-    _check_integer("classes", classes, 2)
-    _check_integer("size", size, 1)
+    for name, value, low in (("in_channels", in_channels, 1), ("classes", classes, 2), ("size", size, 1)):
+        if not (_is_integer(value) and value >= low):
+            raise InputError(f"{name} = {value!r} must be an integer of at least {low}")
     if not (_is_number(width) and 0 < width < math.inf):
         raise InputError(
-            f"width = {width!r} must be a number above 0: 1 is the paper's, 0.25 a quarter of its channels"
+            f"width = {width!r} must be a finite number above 0: 1 is the paper's, 0.25 a quarter of its channels"
         )
     if not (_is_number(dropout) and 0 <= dropout < 1):
         raise InputError(f"dropout = {dropout!r} must be a number in [0, 1): 0 switches it off")
 
 
-def _check_integer(name: str, value: object, low: int, high: float = math.inf) -> None:
-    if isinstance(value, bool) or not (isinstance(value, Integral) and low <= int(value) <= high):
-        raise InputError(f"{name} = {value!r} must be an integer in [{low}, {high}]")
+def _is_integer(value: object) -> TypeGuard[int]:
+    return not isinstance(value, bool) and isinstance(value, Integral)
 
 
 def _is_number(value: object) -> TypeGuard[float]:
-    return isinstance(value, Real) and not isinstance(value, bool)
+    return not isinstance(value, bool) and isinstance(value, Real)
 
 
 def _widths(width: float, *channels: int) -> tuple[int, ...]:
