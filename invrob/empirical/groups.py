@@ -8,7 +8,7 @@ p4:  y(rot90(x)) = rot90(roll(y, +1, group axis)), and p4m likewise with the per
 p4m: y(flip(x)) = flip(y[:, :, [4, 5, 6, 7, 0, 1, 2, 3]]) for a flip of the rows."""
 
 import math
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -48,8 +48,8 @@ def expand_filters(weight: Tensor, index: Tensor, order: int) -> Tensor:
 class _GroupConv2d(nn.Module):
     """What the four convolutions share; they say which group acts and what their input is.
 
-    The filter bank is differentiated afresh where the weight needs a gradient. In eval mode with frozen parameters, or
-    under no_grad, it is kept, and expanded again only when the weight no longer equals what it was made from."""
+    Where the weight needs a gradient, every call expands the filters and differentiates through that. Where it needs
+    none (frozen parameters, as in an attack, or no_grad) the bank is kept until the weight is another."""
 
     order: ClassVar[int]
     s_in: ClassVar[int]
@@ -98,11 +98,11 @@ class _GroupConv2d(nn.Module):
             x = x.flatten(1, 2)
         bias = None if self.bias is None else self.bias[:, None].expand(-1, self.order).flatten()
         y = F.conv2d(x, self._filters(), bias, self.stride, self.padding)
-        return y.view(len(y), self.out_channels, self.order, *y.shape[2:])
+        return y.view(y.shape[0], self.out_channels, self.order, *y.shape[2:])
 
     def _filters(self) -> Tensor:
-        """The bank, kept where that is sound. Comparing weights also catches writes through `.data`, which leave no
-        other trace; the untransformed filters (element 0) of the bank are the weights it was made from."""
+        """The bank, kept where that is sound. Its untransformed filters (element 0) are the weights it was made from:
+        comparing them also catches writes through `.data`, which leave no other trace."""
         weight, bank = self.weight, self._bank
         if not self._may_keep(weight):
             return expand_filters(weight, self._index, self.order)
@@ -116,18 +116,11 @@ class _GroupConv2d(nn.Module):
         return bank
 
     def _may_keep(self, weight: Tensor) -> bool:
-        if torch.compiler.is_compiling() or torch._C._get_tracing_state() is not None:
-            # a graph would hold the bank as a constant that outlives the weights
+        if torch.compiler.is_compiling():  # comparing would break the graph
             return False
         capturing = weight.is_cuda and torch.cuda.is_current_stream_capturing()
         ordinary = type(weight) is nn.Parameter and not weight.is_meta and peek_interpreter_stack() is None
-        frozen = not (weight.requires_grad and torch.is_grad_enabled())
-        return frozen and ordinary and not self.training and not capturing
-
-    def train(self, mode: bool = True) -> Self:
-        if mode:
-            self._bank = None
-        return super().train(mode)
+        return ordinary and not capturing and not (weight.requires_grad and torch.is_grad_enabled())
 
     def __getstate__(self) -> dict[str, Any]:  # copies and pickles carry the weights, not what follows from them
         return {**self.__dict__, "_bank": None}

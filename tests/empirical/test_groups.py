@@ -8,6 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.autograd import forward_ad
 from torch.nn.functional import conv2d
 
 from invrob.empirical import groups
@@ -19,6 +21,7 @@ TURN = {1: [0], 4: [3, 0, 1, 2], 8: [3, 0, 1, 2, 5, 6, 7, 4]}  # what a 90-degre
 FLIP = {1: [0], 8: [4, 5, 6, 7, 0, 1, 2, 3]}
 
 every_layer = pytest.mark.parametrize("layer_class", LAYERS, ids=lambda c: c.__name__)
+forward_mode = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")  # torch's own, on its first use
 laws = settings(deadline=None, max_examples=40)
 
 
@@ -275,7 +278,7 @@ def test_under_no_grad_trainable_weights_expand_once(expansions):
     assert len(expansions) == 1
 
 
-def test_in_train_mode_every_step_expands(expansions):
+def test_training_expands_at_every_step(expansions):
     layer = P4ConvP4(2, 3, 3)
     layer(input_for(layer))
     layer(input_for(layer))
@@ -398,6 +401,7 @@ def test_a_stack_of_models_under_vmap_equals_the_models_one_by_one():
     assert torch.equal(base(x), expected[0])
 
 
+@forward_mode
 def test_functional_gradients_are_those_of_autograd_and_leave_nothing_behind():
     layer = frozen()
     x = input_for(layer)
@@ -409,6 +413,29 @@ def test_functional_gradients_are_those_of_autograd_and_leave_nothing_behind():
     twin(images).square().sum().backward()
     torch.testing.assert_close(by_images, images.grad)
     torch.testing.assert_close(by_weights["weight"], twin.weight.grad)
+    unused = frozen()  # it makes its filters inside the transform
+    for _ in range(2):
+        torch.func.hessian(lambda v: unused(v).square().sum())(x[:1])
+        assert torch.equal(layer(x), fresh_output(layer, x))
+        assert torch.equal(unused(x), fresh_output(unused, x))
+
+
+@forward_mode
+def test_forward_mode_derivatives_by_the_weights_are_not_mixed_up():
+    layer, x = frozen(), input_for(frozen())
+    weight, bias = layer.weight.detach(), layer.bias.detach()
+    del layer.weight, layer.bias
+    with forward_ad.dual_level():
+        for scale in (1, 2):  # equal weights, another direction
+            layer.weight, layer.bias = forward_ad.make_dual(weight, scale * weight), bias
+            tangent = forward_ad.unpack_dual(layer(x)).tangent
+            torch.testing.assert_close(tangent, scale * (layer(x) - bias[:, None, None, None]))
+
+
+def test_a_run_on_fake_tensors_leaves_nothing_behind():
+    layer, x = frozen(), input_for(frozen())
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        assert layer(x).shape == (2, 3, 4, 5, 5)
     assert torch.equal(layer(x), fresh_output(layer, x))
 
 
