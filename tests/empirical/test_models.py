@@ -73,12 +73,12 @@ def test_feature_maps_have_the_sizes_of_table_1(name, maps):
     st.integers(1, 3),
     st.integers(2, 12),
     st.integers(16, 41),
-    st.sampled_from([0.05, 0.25, 0.5, 1]),
+    st.sampled_from([0.05, 0.25, 0.5]),
 )
 def test_every_option_gives_logits_of_the_asked_shape(network, batch, in_channels, classes, size, width):
     name, options = network
     size -= size % 4 if name == "gcnn" else 0
-    options = {**options, "in_channels": in_channels, "classes": classes, "size": size, "width": min(width, 0.5)}
+    options = {**options, "in_channels": in_channels, "classes": classes, "size": size, "width": width}
     model = build(name, **options, dropout=0.1)
     assert model(images(batch, in_channels, size, size)).shape == (batch, classes)
 
@@ -217,11 +217,6 @@ def test_lenet_starts_with_weights_normal_within_two_deviations_and_biases_one_t
             "its options are in_channels, classes, size, width, dropout",
         ),
         (
-            "stdcnn",
-            {"head": "flatten"},
-            "option 'head' of model 'stdcnn' is unknown; its options are in_channels, classes, size, width, dropout",
-        ),
-        (
             "gcnn",
             {"head": "invariance"},
             "head = 'invariance' is unknown; did you mean 'invariant'?; choose one of flatten, invariant",
@@ -238,22 +233,16 @@ def test_lenet_starts_with_weights_normal_within_two_deviations_and_biases_one_t
             "size = 15 must be at least 16: four valid 3x3 convolutions and two pools leave no pixel",
         ),
         ("gcnn", {"classes": 1}, "classes = 1 must be an integer of at least 2"),
-        ("gcnn", {"in_channels": 0}, "in_channels = 0 must be an integer of at least 1"),
         ("madry_lenet", {"size": 28.0}, "size = 28.0 must be an integer of at least 1"),
-        ("madry_lenet", {"size": True}, "size = True must be an integer of at least 1"),
         ("madry_lenet", {"seed": -1}, "seed = -1 must be an integer in [0, 2^64)"),
-        ("madry_lenet", {"seed": 2**64}, "seed = 18446744073709551616 must be an integer in [0, 2^64)"),
-        ("madry_lenet", {"seed": None}, "seed = None must be an integer in [0, 2^64)"),
-        (
-            "stdcnn",
-            {"width": float("nan")},
-            "width = nan must be a finite number above 0: 1 is the paper's, 0.25 a quarter of its channels",
-        ),
-        (
-            "stdcnn",
-            {"width": "1"},
-            "width = '1' must be a finite number above 0: 1 is the paper's, 0.25 a quarter of its channels",
-        ),
+        *[
+            (
+                "stdcnn",
+                {"width": width},
+                f"width = {width!r} must be a finite number above 0: 1 is the paper's, 0.25 a quarter of its channels",
+            )
+            for width in (float("nan"), float("inf"), 0, "1")
+        ],
         ("stdcnn", {"dropout": 1}, "dropout = 1 must be a number in [0, 1): 0 switches it off"),
         ("stdcnn", {"dropout": float("nan")}, "dropout = nan must be a number in [0, 1): 0 switches it off"),
     ],
@@ -278,9 +267,6 @@ def test_what_cannot_be_built_is_refused_with_the_way_out(name, options, message
 def test_images_that_a_model_cannot_take_are_refused_with_what_it_expects(name, options, wrong, message):
     with pytest.raises(InputError, match=f"^{re.escape(message)}"):
         build(name, **options)(wrong)
-
-
-# Normalize
 
 
 @pytest.mark.parametrize(("mean", "std"), [(0.1307, 0.3081), ([0.4, 0.5, 0.6], [0.2, 0.3, 0.4])])
