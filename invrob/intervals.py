@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from scipy.stats import binomtest
+import numpy as np
+from scipy.stats import beta, binomtest
 
 from invrob.errors import InputError
 
@@ -26,3 +27,38 @@ def clopper_pearson(successes: int, n: int, confidence: float = 0.95) -> Estimat
         raise InputError(f"n = {n} must be at least 1: there is no share of an empty sample")
     interval = binomtest(successes, n).proportion_ci(confidence, method="exact")
     return Estimate(successes / n, float(interval.low), float(interval.high))
+
+
+def share_bounds(shares: np.ndarray, n: int, confidence: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+    """Clopper-Pearson bounds (low, high) for each of `shares` in [0, 1], each a mean of `n` >= 1 independent values.
+
+    For values in [0, 1] that are not 0 or 1 the count is not whole; the same beta quantiles then err on the wide side,
+    since no such variable varies more than a coin with its mean."""
+    tail = (1 - confidence) / 2
+    hits = np.asarray(shares, dtype=float) * n
+    low = np.where(hits > 0, beta.ppf(tail, np.maximum(hits, 1e-12), n - hits + 1), 0.0)
+    high = np.where(hits < n, beta.ppf(1 - tail, hits + 1, np.maximum(n - hits, 1e-12)), 1.0)
+    return low, high
+
+
+def bootstrap_bounds(
+    values: np.ndarray, rng: np.random.Generator, confidence: float = 0.95, draws: int = 1000
+) -> tuple[np.ndarray, np.ndarray]:
+    """Percentile bounds (low, high), each [T], for the column means of `values` [N, T] in [0, 1], over the N rows.
+
+    Where fewer than ten rows differ from the extreme (all 0 or all 1) a bootstrap sees almost no variation and is far too
+    sure of itself: there the wider one of its interval and `share_bounds` is taken."""
+    n = len(values)
+    means = np.concatenate(
+        [
+            rng.multinomial(n, np.full(n, 1 / n), size=min(100, draws - start)) @ values / n
+            for start in range(0, draws, 100)
+        ]
+    )
+    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
+    few = np.minimum((values > 0).sum(0), (values < 1).sum(0)) < 10
+    binomial_low, binomial_high = share_bounds(values.mean(0), n, confidence)
+    return (
+        np.clip(np.where(few, np.minimum(low, binomial_low), low), 0, 1),
+        np.clip(np.where(few, np.maximum(high, binomial_high), high), 0, 1),
+    )

@@ -1,0 +1,92 @@
+"""The two norms of a perturbation: size, dual size, steepest ascent, and the projection onto ball and box.
+
+Everything works on a batch in which each image carries its own epsilon. Rounding never leaves the ball: each projection
+aims a few rounding errors inside it, so `|x' - x| <= epsilon` holds to the last bit (ART issue 507 is what happens else)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import sqrt
+
+import torch
+from torch import Tensor
+
+from invrob.errors import InputError, did_you_mean
+
+
+def _rows(values: Tensor) -> Tensor:
+    return values[:, None, None, None]
+
+
+def _linf_project(images: Tensor, x: Tensor, epsilon: Tensor) -> Tensor:
+    reach = _rows((epsilon - torch.finfo(x.dtype).eps).clamp(min=0).to(x.dtype))
+    return x.clamp(images - reach, images + reach).clamp(0, 1)
+
+
+def _l2_project(images: Tensor, x: Tensor, epsilon: Tensor) -> Tensor:
+    """The nearest point of ball and box: clip(s (x - images)) into the box, s in [0, 1] found by bisection.
+
+    Scaling first and clipping afterwards stays inside too, but sticks short of the ball wherever a pixel is clipped."""
+    unit = torch.finfo(x.dtype).eps
+    reach = (epsilon - unit * (8 * epsilon + sqrt(images[0].numel()))).clamp(min=0).to(x.dtype)
+    perturbation = x - images
+    low, high = torch.zeros_like(reach), torch.ones_like(reach)
+    if bool((_l2_size((images + perturbation).clamp(0, 1) - images) > reach).any()):
+        for _ in range(26 if x.dtype == torch.float32 else 54):
+            middle = (low + high) / 2
+            inside = _l2_size((images + _rows(middle) * perturbation).clamp(0, 1) - images) <= reach
+            low, high = torch.where(inside, middle, low), torch.where(inside, high, middle)
+        whole = _l2_size((images + perturbation).clamp(0, 1) - images) <= reach
+        perturbation = _rows(torch.where(whole, torch.ones_like(low), low)) * perturbation
+    return (images + perturbation).clamp(0, 1)
+
+
+def _linf_size(perturbation: Tensor) -> Tensor:
+    return perturbation.abs().flatten(1).amax(1)
+
+
+def _l1_size(gradient: Tensor) -> Tensor:
+    return gradient.abs().flatten(1).sum(1)
+
+
+def _l2_size(perturbation: Tensor) -> Tensor:
+    return perturbation.flatten(1).norm(dim=1)
+
+
+def _l2_ascent(gradient: Tensor) -> Tensor:
+    return gradient / _rows(_l2_size(gradient).clamp(min=torch.finfo(gradient.dtype).tiny))
+
+
+def _linf_draw(images: Tensor, generator: torch.Generator) -> Tensor:
+    noise = torch.rand(images.shape, generator=generator, device=images.device, dtype=images.dtype)
+    return 2 * noise - 1
+
+
+def _l2_draw(images: Tensor, generator: torch.Generator) -> Tensor:
+    direction = torch.randn(images.shape, generator=generator, device=images.device, dtype=images.dtype)
+    radius = torch.rand(len(images), generator=generator, device=images.device, dtype=images.dtype)
+    return _l2_ascent(direction) * _rows(radius ** (1 / images[0].numel()))
+
+
+@dataclass(frozen=True)
+class Norm:
+    """What an attack needs to know of a norm. Perturbations and gradients are [N, C, H, W], sizes and epsilons [N]."""
+
+    size: Callable[[Tensor], Tensor]  # of a perturbation
+    dual: Callable[[Tensor], Tensor]  # of a gradient: the first-order gain per unit of epsilon
+    ascent: Callable[[Tensor], Tensor]  # the unit perturbation that gains most along a gradient
+    project: Callable[[Tensor, Tensor, Tensor], Tensor]  # images, x, epsilon -> the nearest x in ball and [0, 1]
+    draw: Callable[[Tensor, torch.Generator], Tensor]  # a uniform draw from the unit ball, shaped like the images
+    largest: float  # epsilons above it are refused
+
+
+NORMS = {
+    "linf": Norm(_linf_size, _l1_size, torch.sign, _linf_project, _linf_draw, largest=1.0),
+    "l2": Norm(_l2_size, _l2_size, _l2_ascent, _l2_project, _l2_draw, largest=float("inf")),
+}
+
+
+def norm_named(name: str) -> Norm:
+    """The norm called "linf" or "l2". Raises InputError for another name."""
+    if name not in NORMS:
+        raise InputError(f"norm {name!r} is unknown: choose one of {', '.join(NORMS)}{did_you_mean(name, NORMS)}")
+    return NORMS[name]

@@ -1,0 +1,111 @@
+"""What both profiles have in common: rates with intervals, the accuracy beside them, a row per class, plain JSON."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
+
+import numpy as np
+
+from invrob.errors import InputError
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Bounds = Callable[[Array], tuple[Array, Array]]  # one row per image [N, T] in [0, 1] -> low [T], high [T] of the means
+
+
+@dataclass(frozen=True, eq=False)
+class ClassRates:
+    """The rates of the images of one class: the true one where labels were given, else the predicted one."""
+
+    label: int
+    images: int
+    rate: Array  # [T] float64, one per value of the profile's axis
+    low: Array
+    high: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Rates:
+    """One rate in [0, 1] for each of the T values of a profile's axis, with intervals at level `confidence`."""
+
+    rate: Array  # [T] float64
+    low: Array
+    high: Array
+    accuracy: Array | None  # against the true labels under the same change of the images; None without labels
+    accuracy_low: Array | None
+    accuracy_high: Array | None
+    images: int  # how many the rates rest on
+    classes: tuple[ClassRates, ...]
+    confidence: float
+    seed: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it in lists, numbers and strings, ready for `json.dumps(..., allow_nan=False)`."""
+        plain: dict[str, Any] = _plain(self)
+        return plain
+
+
+def rates_per_image(
+    kept: Array, correct: Array | None, classes: Array, identity: Array, bounds: Bounds, confidence: float, seed: int
+) -> dict[str, Any]:
+    """The fields of `Rates`, from one row per image.
+
+    kept, correct: [N, T] in [0, 1], how often the prediction stayed, and was the true class. classes: [N], to group by.
+    identity: bool [T], where the images are not changed at all: there every class is kept for certain."""
+
+    def bounded(values: Array, certain: Array | bool) -> tuple[Array, Array, Array]:
+        low, high = bounds(values)
+        return values.mean(0, dtype=float), np.where(certain, 1.0, low), high
+
+    rate, low, high = bounded(kept, identity)
+    accuracy = (None, None, None) if correct is None else bounded(correct, False)
+    rows = [
+        ClassRates(int(label), int((classes == label).sum()), *bounded(kept[classes == label], identity))
+        for label in np.unique(classes)
+    ]
+    return {
+        "rate": rate,
+        "low": low,
+        "high": high,
+        "accuracy": accuracy[0],
+        "accuracy_low": accuracy[1],
+        "accuracy_high": accuracy[2],
+        "images": len(kept),
+        "classes": tuple(rows),
+        "confidence": confidence,
+        "seed": seed,
+    }
+
+
+def checked_grid(name: str, values: Iterable[float], largest: float, why: str) -> Array:
+    """`values` as float64 [T], T >= 1, increasing in [0, largest]. Raises InputError otherwise, with `why` and a way out."""
+    try:
+        listed = [float(value) for value in values]
+    except (TypeError, ValueError):
+        raise InputError(f"{name} = {values!r} must be a list of numbers, such as [0, 0.1, 0.2]") from None
+    for value in listed:
+        if not (0 <= value <= largest and value < float("inf")):
+            raise InputError(f"{name} holds {value}, outside [0, {largest:g}]: {why}")
+    if not listed or any(after <= before for before, after in zip(listed, listed[1:], strict=False)):
+        raise InputError(f"{name} = {listed} must be at least one number, each larger than the one before: sort them")
+    return np.array(listed, dtype=np.float64)
+
+
+def check_settings(*, confidence: float, seed: int, **counts: int) -> None:
+    """Raises InputError unless confidence is in (0, 1), seed in [0, 2^63) and each of `counts` an integer above 0."""
+    if not 0 < confidence < 1:
+        raise InputError(f"confidence = {confidence} is outside (0, 1): write 0.95 for 95 %")
+    if not (isinstance(seed, int) and 0 <= seed < 2**63):
+        raise InputError(f"seed = {seed!r} must be an integer in [0, 2^63)")
+    for name, count in counts.items():
+        if not (isinstance(count, int) and count >= 1):
+            raise InputError(f"{name} = {count!r} must be an integer of at least 1")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if is_dataclass(value):
+        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
+    if isinstance(value, (tuple, list)):
+        return [_plain(v) for v in value]
+    return value

@@ -1,0 +1,145 @@
+"""The smallest epsilon of a grid at which each image is fooled, by one search per image instead of a sweep.
+
+Every image carries its own level (an index into the grid) in the batch. The first level comes from the first-order
+distance to the decision boundary (loss over the dual norm of its gradient). While no level is known to fool the image, an
+attack that makes no headway moves up early. Once one is known, the next lower level is attacked in full, starting from
+what was found, projected into the smaller ball; the search ends when a level withstood a full attack and the next one
+fell. A perturbation is admissible at every larger epsilon, so one number per image holds the whole robustness curve."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from invrob.empirical.attacks import loss_and_gradient, margins, runner_up
+from invrob.empirical.inference import Model, logits
+from invrob.empirical.norms import Norm
+
+PATIENCE = 3  # steps at a level before moving up, while no level is known to fool the image
+LAST_STEP = 0.02  # of epsilon; the first step is a whole epsilon, and a cosine leads from one to the other
+RANKS = 9  # classes that `aim_at_others` tries, as AutoAttack's targeted attacks do
+
+
+@dataclass
+class Search:
+    """What is known of each image, [N] each unless said; L is the number of levels."""
+
+    images: Tensor  # [N, C, H, W], the clean ones
+    labels: Tensor  # int64, f(x)
+    epsilons: Tensor  # [L] float64, positive and increasing
+    found: Tensor  # [N, C, H, W]: the perturbed image at the smallest fooled level; the clean one before
+    fooled: Tensor  # int64: the smallest level known to fool the image; L while none is
+    withstood: Tensor  # int64: the largest level that withstood a full attack; -1 before
+    stuck: Tensor  # bool: met a zero or NaN gradient while not fooled
+    evaluations: int = 0  # gradient evaluations, summed over the images
+
+    @property
+    def open(self) -> Tensor:
+        """Which images still have a level between the one that withstood and the one that fell."""
+        return self.fooled - self.withstood > 1
+
+    def record(self, who: Tensor, x: Tensor, norm: Norm) -> Tensor:
+        """Images `who` (indices) are fooled by `x`: keep it where its size lies at a smaller level than what was known.
+
+        Returns bool [len(who)]: where it was kept. What withstood an attack at that level withstood too weak a one."""
+        level = torch.searchsorted(self.epsilons, norm.size(x - self.images[who]).double())
+        better = level < self.fooled[who]
+        kept = who[better]
+        self.fooled[kept] = level[better]
+        self.found[kept] = x[better]
+        self.withstood[kept] = torch.where(self.withstood[kept] < level[better], self.withstood[kept], -1)
+        return better
+
+
+def begin(images: Tensor, labels: Tensor, epsilons: Tensor) -> Search:
+    """A search about which nothing is known yet; epsilons positive, increasing, float64 on the device of `images`."""
+    none = torch.zeros(len(images), dtype=torch.bool, device=images.device)
+    return Search(
+        images,
+        labels,
+        epsilons,
+        images.clone(),
+        torch.full_like(labels, len(epsilons)),
+        torch.full_like(labels, -1),
+        none,
+    )
+
+
+def run(
+    search: Search, model: Model, norm: Norm, *, steps: int, restarts: int, generator: torch.Generator, batch: int
+) -> None:
+    """Bring the search to its end for every open image, at most `batch` at a time; the next one takes a free place.
+
+    A full attack is `steps` gradient steps, and `restarts - 1` more of them from random starts, each aimed at the next
+    most likely class. Call it inside `evaluating(model)`."""
+    n, top = len(search.images), len(search.epsilons) - 1
+    x = search.found.clone()
+    level = torch.full_like(search.labels, -1)  # -1: not begun
+    step, restart = torch.zeros_like(level), torch.zeros_like(level)
+    target = torch.full_like(level, -1)
+    while len(who := search.open.nonzero()[:batch, 0]):
+        at, begun = x[who], level[who] >= 0
+        outputs, gradient = loss_and_gradient(model, at, search.labels[who], target[who])
+        search.evaluations += len(who)
+        hit = outputs.argmax(1) != search.labels[who]
+        search.stuck[who] |= ~hit & (gradient == 0).flatten(1).all(1)
+        search.record(who[hit], at[hit], norm)
+
+        over = ~hit & begun & (step[who] >= steps)
+        again = over & (restart[who] + 1 < restarts)
+        search.withstood[who[over & ~again]] = torch.maximum(search.withstood, level)[who[over & ~again]]
+        hasty = ~hit & begun & ~over & (step[who] >= PATIENCE) & (search.fooled[who] > top) & (level[who] < top)
+
+        # The first-order distance to the boundary says which level to try; what is known bounds it on both sides.
+        slope = norm.dual(gradient).double().clamp(min=torch.finfo(torch.float64).tiny)
+        needed = norm.size(at - search.images[who]).double() - margins(outputs, search.labels[who]).double() / slope
+        guess = torch.searchsorted(search.epsilons, needed.nan_to_num(nan=0.0))
+        floor = torch.where(hasty, level[who], search.withstood[who]) + 1
+        aimed = torch.minimum(torch.maximum(guess, floor), search.fooled[who] - 1).clamp(min=0)
+        anew = ~begun | hit | hasty | (over & ~again)
+        level[who] = torch.where(anew, aimed, level[who])
+        step[who] = torch.where(anew | again, 0, step[who]) + 1
+        restart[who] = torch.where(anew, 0, restart[who] + again.long())
+        target[who] = torch.where(anew, -1, target[who])
+
+        radius = search.epsilons[level[who]]
+        stride = radius * ((1 + (torch.pi * (step[who] - 1) / steps).cos()) / 2 + LAST_STEP)
+        moved = at + stride.to(at.dtype)[:, None, None, None] * norm.ascent(gradient)
+        x[who] = norm.project(search.images[who], moved, radius)
+        if again.any():
+            restarting = who[again]
+            clean = search.images[restarting]
+            noise = norm.draw(clean, generator) * radius[again].to(clean.dtype)[:, None, None, None]
+            x[restarting] = norm.project(clean, clean + noise, radius[again])
+            target[restarting] = _next_targets(model, search, restarting, restart[restarting])
+            step[restarting] = 0
+    assert n == len(search.fooled)
+
+
+def _next_targets(model: Model, search: Search, who: Tensor, rank: Tensor) -> Tensor:
+    with torch.no_grad():
+        outputs = logits(model, search.images[who])
+    by_rank = torch.stack([runner_up(outputs, search.labels[who], int(r)) for r in range(1, int(rank.max()) + 1)])
+    return by_rank.gather(0, rank[None] - 1)[0]
+
+
+@torch.no_grad()
+def aim_at_others(search: Search, model: Model, norm: Norm, who: Tensor) -> Tensor:
+    """One steepest step towards each of the (at most 9) most likely other classes, in the largest ball that withstood.
+
+    The search follows the nearest class; a farther one with a steeper slope can be closer. For a linear model in the
+    L-inf norm this is the exact worst case. Returns the indices of the images it fooled; they are open again."""
+    who = who[search.withstood[who] >= 0]
+    clean, own, radius = search.images[who], search.labels[who], search.epsilons[search.withstood[who]]
+    if not len(who):
+        return who
+    outputs = logits(model, clean)
+    gained = torch.zeros(len(who), dtype=torch.bool, device=who.device)
+    for rank in range(1, min(outputs.shape[1] - 1, RANKS) + 1):
+        _, gradient = loss_and_gradient(model, clean, own, runner_up(outputs, own, rank))
+        search.evaluations += len(who)
+        reach = radius.to(clean.dtype)[:, None, None, None]
+        x = norm.project(clean, clean + reach * norm.ascent(gradient), radius)
+        hit = logits(model, x).argmax(1) != own
+        gained[hit] |= search.record(who[hit], x[hit], norm)
+    return who[gained]
