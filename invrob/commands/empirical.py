@@ -1,8 +1,233 @@
+"""`invrob empirical run` and `invrob empirical figures`."""
+
+import json
+import os
+import sys
+import time
+from contextlib import nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
 import typer
 
-app = typer.Typer(no_args_is_help=True)
+from invrob.errors import InputError, did_you_mean
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from invrob.empirical.claims import Claim
+    from invrob.empirical.experiment import Cell, Experiment
+    from invrob.empirical.results import Result
+
+app = typer.Typer(no_args_is_help=True, help="Train networks, measure both profiles, draw the paper's figures.")
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
 
-@app.callback()
-def _callback() -> None:
-    pass
+@app.command(
+    epilog="Examples:  invrob empirical run   |   invrob empirical run --preset smoke --out runs/try   |   "
+    "invrob empirical run --config my.toml --jobs 8   |   invrob empirical run --json > run.json"
+)
+def run(
+    preset: Annotated[
+        str | None,
+        typer.Option(help="smoke (a minute), mini (the default: five minutes on two cores), paper-mnist (full scale)."),
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="A TOML file with any other grid, instead of a preset.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The run directory; runs/PRESET when left out.")] = None,
+    device: Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, cuda or cuda:1.")] = "auto",
+    seed: Annotated[int | None, typer.Option(min=0, max=2**31 - 1, help="The first seed; several count up.")] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, max=1024, help="Cells at a time; one per core, or one on a GPU.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no tables.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Train, profile and draw every cell of an experiment; the same command goes on where it was stopped.
+
+    The results do not depend on --jobs. Ctrl-C, and even kill -9, lose only the cells that were being worked on."""
+    experiment, name = _experiment(preset, config)
+    from invrob.empirical import execute
+    from invrob.empirical.results import read_result, write_experiment
+    from invrob.empirical.store import Store
+
+    if seed is not None:
+        experiment = experiment.model_copy(update={"seeds": tuple(range(seed, seed + len(experiment.seeds)))})
+    chosen = execute.chosen_device(device)
+    dataset = execute.dataset_of(experiment.dataset)
+    cells = experiment.cells(dataset.fingerprint)
+    execute.model_of(cells[0], dataset)  # images that no network takes are refused before anything is written
+    path = out or Path("runs") / name
+    store = Store(path)
+    begin = time.monotonic()
+    with store.locked():
+        write_experiment(store, experiment, dataset.fingerprint)
+        todo = [cell for cell in cells if read_result(store, cell) is None]
+        effort = {cell.key: execute.work(cell, dataset) for cell in todo}
+        todo.sort(key=lambda cell: -effort[cell.key])  # the longest first, so that no core waits long at the end
+        workers = jobs or (1 if chosen.type == "cuda" else len(os.sched_getaffinity(0)))
+        hidden = quiet or as_json
+        with _Live(len(cells), len(cells) - len(todo), effort) if not hidden else nullcontext(_Silent()) as live:
+            execute.run(todo, path, device=chosen, jobs=workers, started=live.started, finished=live.finished)
+        _conclude(path, as_json, quiet, {"computed": len(todo), "seconds": round(time.monotonic() - begin, 1)})
+
+
+@app.command(epilog="Examples:  invrob empirical figures runs/mini   |   invrob empirical figures runs/mini --json")
+def figures(run: Annotated[Path, typer.Argument(help="A run directory.")], as_json: Json = False) -> None:
+    """Draw the figures and write profiles.csv of a run again, from what its directory holds."""
+    _conclude(run, as_json, quiet=False, extra={})
+
+
+def _experiment(preset: str | None, config: Path | None) -> "tuple[Experiment, str]":
+    from invrob.empirical.experiment import PRESETS, read_experiment
+
+    if config is not None:
+        if preset is not None:
+            raise InputError(f"--preset {preset} and --config {config} exclude each other: leave one out")
+        return read_experiment(config), config.stem
+    preset = "mini" if preset is None else preset
+    if preset not in PRESETS:
+        near = did_you_mean(preset, PRESETS)
+        raise InputError(f"preset {preset!r} is unknown{near}; choose one of {', '.join(PRESETS)}, or use --config")
+    return PRESETS[preset], preset
+
+
+def _conclude(path: Path, as_json: bool, quiet: bool, extra: dict[str, Any]) -> None:
+    """CSV, figures, verdicts; then the tables, or one JSON object."""
+    from invrob.empirical.claims import check_claims
+    from invrob.empirical.figures import write_figures
+    from invrob.empirical.results import read_run, write_csv
+
+    _, results, missing = read_run(path)
+    if not results:
+        raise InputError(f"{path} holds no finished cell: start `invrob empirical run --out {path}` again")
+    table = write_csv(path / "profiles.csv", results)
+    drawn = write_figures(path, results)
+    claims = check_claims(results)
+    if as_json:
+        summary = {
+            "run": str(path),
+            "csv": str(table),
+            "figures": [str(figure) for figure in drawn],
+            "missing_cells": missing,
+            **extra,
+            "cells": [_row(result) for result in results],
+            "claims": [asdict(claim) for claim in claims],
+        }
+        typer.echo(json.dumps(summary, allow_nan=False))
+    elif not quiet:
+        _print(results, claims)
+        if missing:
+            typer.echo(f"{missing} cells are not finished: the same run command goes on with them")
+        typer.echo("figures and data:\n" + "\n".join(f"  {shown}" for shown in [*drawn, table]))
+
+
+def _row(result: "Result") -> dict[str, Any]:
+    """A row of the summary; a rate is None where the experiment did not measure it."""
+    recipe = result.cell.recipe
+    return {
+        "network": result.network,
+        "training_theta": recipe.rotation,
+        "training_epsilon": recipe.epsilon,
+        "seed": result.cell.seed,
+        "accuracy": result.accuracy,
+        **{f"invariance_{theta}": result.rate_at("theta", theta) for theta in (90, 180)},
+        **{f"robustness_{epsilon}": result.rate_at("epsilon", epsilon) for epsilon in (0.1, 0.3)},
+        "verdict": result.verdict,
+        "reasons": list(result.robustness["sanity"]["reasons"]),
+    }
+
+
+def _print(results: "list[Result]", claims: "tuple[Claim, ...]") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    rows = [_row(result) for result in results]
+    summary = Table(title="Profiles")
+    headings = (
+        "network",
+        "A",
+        "epsilon",
+        "seed",
+        "accuracy",
+        "invariance 90",
+        "180",
+        "robustness 0.1",
+        "0.3",
+        "attack",
+    )
+    for heading in headings:
+        summary.add_column(heading, justify="left" if heading in ("network", "attack") else "right")
+    for row in rows:
+        network, theta, epsilon, seed, *shares, verdict, _ = row.values()
+        percentages = ["-" if share is None else f"{share:.1%}" for share in shares]
+        summary.add_row(network, f"{theta:g}", f"{epsilon:g}", str(seed), *percentages, verdict)
+    console.print(summary)
+    for row in rows:
+        for reason in row["reasons"]:
+            trained = f"A = {row['training_theta']:g}, epsilon = {row['training_epsilon']:g}, seed {row['seed']}"
+            console.print(f"[bold]masked[/bold] {row['network']}, {trained}: {reason}", highlight=False)
+    verdicts = Table(title="The paper's claims")
+    for heading in ("claim", "network", "verdict", "change of the mean rate (95 %)", "p", ""):
+        verdicts.add_column(heading)
+    for claim in claims:
+        change = "" if claim.effect is None else f"{claim.effect:+.1%} [{claim.low:+.1%}, {claim.high:+.1%}]"
+        p_value = "" if claim.p_value is None else f"{claim.p_value:.2g}"
+        verdicts.add_row(f"({claim.name}) {claim.text}", claim.network, claim.verdict, change, p_value, claim.note)
+    console.print(verdicts)
+
+
+class _Silent:
+    def started(self, cell: "Cell") -> None:
+        """Nothing is shown."""
+
+    finished = started
+
+
+class _Live:
+    """Progress on stderr: cells done, the current ones, elapsed time and ETA, weighted by the work of each cell."""
+
+    def __init__(self, total: int, done: int, effort: dict[str, float]) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+        self.total, self.done, self.effort = total, done, effort
+        self.current: list[str] = []
+        self.progress: Progress = Progress(
+            TextColumn("{task.fields[count]}"),
+            BarColumn(bar_width=24),
+            TimeElapsedColumn(),
+            TextColumn("ETA"),
+            TimeRemainingColumn(),
+            TextColumn("{task.description}"),
+            console=Console(file=sys.stderr),
+            speed_estimate_period=7 * 24 * 3600,  # a cell may take longer than the default of 30 seconds
+        )
+        self.task = self.progress.add_task("", total=sum(effort.values()) or 1, count=self._count())
+
+    def __enter__(self) -> "_Live":
+        self.progress.start()
+        if self.done:
+            self.progress.console.print(f"{self.done} of {self.total} cells were finished before")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.progress.stop()
+
+    def started(self, cell: "Cell") -> None:
+        self.current.append(str(cell))
+        self._show()
+
+    def finished(self, cell: "Cell") -> None:
+        self.current.remove(str(cell))
+        self.done += 1
+        self.progress.advance(self.task, self.effort[cell.key])
+        self._show()
+
+    def _show(self) -> None:
+        self.progress.update(self.task, count=self._count(), description=" | ".join(self.current))
+
+    def _count(self) -> str:
+        return f"{self.done}/{self.total} cells"

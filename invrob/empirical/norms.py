@@ -1,7 +1,7 @@
 """The two norms of a perturbation: size, dual size, steepest ascent, and the projection onto ball and box.
 
 Everything works on a batch in which each image carries its own epsilon. Rounding never leaves the ball: each projection
-aims a few rounding errors inside it, so `|x' - x| <= epsilon` holds to the last bit (ART issue 507 is what happens else)."""
+aims a few rounding errors inside it, so `|x' - x| <= epsilon` holds to the last bit."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ def _l1_size(gradient: Tensor) -> Tensor:
 
 
 def _l2_size(perturbation: Tensor) -> Tensor:
-    return perturbation.flatten(1).norm(dim=1)
+    return torch.linalg.vector_norm(perturbation.flatten(1), dim=1)
 
 
 def _l2_ascent(gradient: Tensor) -> Tensor:

@@ -86,13 +86,11 @@ def robustness_profile(
         sanity = _searched(search, model, norm, steps, restarts, probes, generator)
     levels = search.fooled.cpu().numpy() + (len(grid) - len(positive))  # epsilon 0 is the identity: it fools nobody
     kept = levels[:, None] > np.arange(len(grid))
-    classes, correct = search.labels.cpu().numpy(), None
-    if labels is not None:
-        predictions, classes = classes, labels.cpu().numpy()
-        correct = kept & (predictions == classes)[:, None]
+    predictions, truth = search.labels.cpu().numpy(), None if labels is None else labels.cpu().numpy()
+    correct = None if truth is None else kept & (predictions == truth)[:, None]
     bounds = partial(_binomial, confidence=confidence)
     return RobustnessProfile(
-        **rates_per_image(kept, correct, classes, grid == 0, bounds, confidence, seed),
+        **rates_per_image(kept, correct, predictions, truth, grid == 0, bounds, confidence=confidence, seed=seed),
         epsilons=grid,
         gradient_evaluations=search.evaluations / len(images),
         levels=levels,
@@ -179,13 +177,12 @@ def invariance_profile(
     def average(hits: Array, unturned: Array) -> Array:
         return np.where(grid > 0, np.clip(hits @ weights, 0, 1), unturned[:, None].astype(float))
 
-    kept, classes, correct = average(turned == clean[:, None], clean == clean), clean, None
-    if labels is not None:
-        classes = labels.cpu().numpy()
-        correct = average(turned == classes[:, None], clean == classes)
+    truth = None if labels is None else labels.cpu().numpy()
+    kept = average(turned == clean[:, None], np.ones(len(clean)))
+    correct = None if truth is None else average(turned == truth[:, None], clean == truth)
     bounds = partial(bootstrap_bounds, rng=rng, confidence=confidence)
     return InvarianceProfile(
-        **rates_per_image(kept, correct, classes, grid == 0, bounds, confidence, seed),
+        **rates_per_image(kept, correct, clean, truth, grid == 0, bounds, confidence=confidence, seed=seed),
         thetas=grid,
         evaluations=1.0 + len(strata),
     )

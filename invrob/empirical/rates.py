@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, is_dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -33,7 +34,9 @@ class Rates:
     accuracy: Array | None  # against the true labels under the same change of the images; None without labels
     accuracy_low: Array | None
     accuracy_high: Array | None
+    clean_accuracy: float | None  # on the unchanged images
     images: int  # how many the rates rest on
+    per_image: Array  # [N] in [0, 1]: each image's own rate, averaged over the axis
     classes: tuple[ClassRates, ...]
     confidence: float
     seed: int
@@ -45,12 +48,19 @@ class Rates:
 
 
 def rates_per_image(
-    kept: Array, correct: Array | None, classes: Array, identity: Array, bounds: Bounds, confidence: float, seed: int
+    kept: Array,
+    correct: Array | None,
+    predictions: Array,
+    labels: Array | None,
+    identity: Array,
+    bounds: Bounds,
+    **settings: float,
 ) -> dict[str, Any]:
     """The fields of `Rates`, from one row per image.
 
-    kept, correct: [N, T] in [0, 1], how often the prediction stayed, and was the true class. classes: [N], to group by.
-    identity: bool [T], where the images are not changed at all: there every class is kept for certain."""
+    kept, correct: [N, T] in [0, 1], how often the prediction stayed, and was the true class. predictions, labels: int [N],
+    of the clean images. identity: bool [T], where the images are not changed at all: there every class is kept for
+    certain. settings: the fields `confidence` and `seed`."""
 
     def bounded(values: Array, certain: Array | bool) -> tuple[Array, Array, Array]:
         low, high = bounds(values)
@@ -58,6 +68,7 @@ def rates_per_image(
 
     rate, low, high = bounded(kept, identity)
     accuracy = (None, None, None) if correct is None else bounded(correct, False)
+    classes = predictions if labels is None else labels
     rows = [
         ClassRates(int(label), int((classes == label).sum()), *bounded(kept[classes == label], identity))
         for label in np.unique(classes)
@@ -69,10 +80,11 @@ def rates_per_image(
         "accuracy": accuracy[0],
         "accuracy_low": accuracy[1],
         "accuracy_high": accuracy[2],
+        "clean_accuracy": None if labels is None else float((predictions == labels).mean()),
         "images": len(kept),
+        "per_image": kept.mean(1, dtype=float),
         "classes": tuple(rows),
-        "confidence": confidence,
-        "seed": seed,
+        **settings,
     }
 
 
@@ -85,7 +97,7 @@ def checked_grid(name: str, values: Iterable[float], largest: float, why: str) -
     for value in listed:
         if not (0 <= value <= largest and value < float("inf")):
             raise InputError(f"{name} holds {value}, outside [0, {largest:g}]: {why}")
-    if not listed or any(after <= before for before, after in zip(listed, listed[1:], strict=False)):
+    if not listed or any(after <= before for before, after in pairwise(listed)):
         raise InputError(f"{name} = {listed} must be at least one number, each larger than the one before: sort them")
     return np.array(listed, dtype=np.float64)
 

@@ -87,7 +87,7 @@ def judge(
         "unfooled_at_largest": unfooled,
         "changed_prediction": changed,
     }
-    constant = unfooled == 1.0 and len(search.labels.unique()) == 1
+    constant = unfooled == 1.0 and bool((search.labels == search.labels[0]).all())
     reasons = tuple(_reason(name, share) for name, share in shares.items() if share > TOLERATED[name])
     if constant:
         reasons = (

@@ -1,0 +1,149 @@
+"""The paper's four claims, tested on a run: each is a trend of one rate along one training parameter.
+
+For each image the slope of its own rate (averaged over the profile's axis) along the parameter is a number; the claim is
+about their mean. All networks see the same images, so the slopes are paired. Their spread over the images, and over the
+seeds where there are several, gives the interval and the p-value. With one seed the verdict is about these networks:
+another training run could differ, and that is said."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import t
+
+from invrob.empirical.results import Result
+
+LEVEL = 0.05  # of the two-sided test
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A claim of the paper: along `parameter`, the mean of the `profile` rises (sign 1) or falls (sign -1)."""
+
+    name: str
+    text: str
+    parameter: str  # a field of the recipe
+    profile: str  # "invariance" or "robustness"
+    sign: int
+
+
+STATEMENTS = (
+    Statement("i", "larger training A raises the rate of invariance", "rotation", "invariance", 1),
+    Statement("ii", "larger training A lowers robustness", "rotation", "robustness", -1),
+    Statement("iii", "larger adversarial epsilon raises robustness", "epsilon", "robustness", 1),
+    Statement("iv", "larger adversarial epsilon lowers the rate of invariance", "epsilon", "invariance", -1),
+)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A statement about one network of the run. `effect` is in [-1, 1]: the change of the mean rate over the range."""
+
+    name: str
+    text: str
+    network: str
+    verdict: str  # "holds", "fails" (the trend is the other way round) or "undecided"
+    effect: (
+        float | None
+    )  # along a straight line from the smallest to the largest value; None where nothing was compared
+    low: float | None  # its 95 % interval
+    high: float | None
+    p_value: float | None  # two-sided, that there is no trend
+    values: tuple[float, ...]  # of the parameter
+    seeds: int
+    note: str
+
+
+def check_claims(results: Sequence[Result]) -> tuple[Claim, ...]:
+    """Every statement for every network that was trained with at least two values of its parameter."""
+    claims: list[Claim] = []
+    for statement in STATEMENTS:
+        groups = [
+            group
+            for group in _groups(results, statement)
+            if len({getattr(r.cell.recipe, statement.parameter) for r in group}) > 1
+        ]
+        claims.extend(_claim(statement, group) for group in groups)
+        if not groups:
+            note = f"this run has no network that was trained with two values of {statement.parameter}"
+            none = (None, None, None, None)
+            claims.append(Claim(statement.name, statement.text, "-", "undecided", *none, (), 0, note))
+    return tuple(claims)
+
+
+def over_seeds(means: np.ndarray, variances: np.ndarray, images: int) -> tuple[float, float, float, float]:
+    """Mean, low, high (95 %) and two-sided p-value (of 0) for an effect measured once per seed on the same images.
+
+    means, variances: [S] of the effect and of its error over the `images`. The images are shared, so their error does
+    not shrink with S; the spread over the seeds is added to it, with Satterthwaite's degrees of freedom."""
+    seeds = len(means)
+    parts = [(float(variances.mean()), max(images - 1, 1))]
+    if seeds > 1:
+        parts.append((float(means.var(ddof=1)) / seeds, seeds - 1))
+    variance, mean = sum(part for part, _ in parts), float(means.mean())
+    if variance == 0:
+        return mean, mean, mean, float(mean == 0)
+    freedom = variance**2 / sum(part**2 / degrees for part, degrees in parts)
+    half = float(t.ppf(1 - LEVEL / 2, freedom)) * variance**0.5
+    return mean, mean - half, mean + half, float(2 * t.sf(abs(mean) / variance**0.5, freedom))
+
+
+def _groups(results: Iterable[Result], statement: Statement) -> list[list[Result]]:
+    """The results that differ in nothing but the statement's parameter and the seed."""
+    groups: dict[str, list[Result]] = {}
+    for result in results:
+        recipe = result.cell.recipe.model_copy(update={statement.parameter: 0.0})
+        groups.setdefault(f"{result.network} {recipe} {result.cell.profile_key}", []).append(result)
+    return list(groups.values())
+
+
+def _claim(statement: Statement, group: Sequence[Result]) -> Claim:
+    values = sorted({float(getattr(r.cell.recipe, statement.parameter)) for r in group})
+    centred = np.array(values) - np.mean(values)
+    contrast = centred / (centred**2).sum() * (values[-1] - values[0])
+    slopes = []  # one row per seed, one slope per image
+    for seed in sorted({r.cell.seed for r in group}):
+        of_seed = {float(getattr(r.cell.recipe, statement.parameter)): r for r in group if r.cell.seed == seed}
+        if len(of_seed) == len(values):
+            rates = np.array([getattr(of_seed[v], statement.profile)["per_image"] for v in values])
+            slopes.append(contrast @ rates)
+    network = group[0].network
+    if not slopes:
+        note = "no seed has all values of the parameter: let the run finish"
+        none = (None, None, None, None)
+        return Claim(statement.name, statement.text, network, "undecided", *none, tuple(values), 0, note)
+    each = np.array(slopes)
+    images = each.shape[1]
+    effect, low, high, p_value = over_seeds(each.mean(1), each.var(1, ddof=1) / images, images)
+    verdict, note = "undecided", f"over {images} images and {len(each)} seeds"
+    if len(each) == 1:
+        note = f"over {images} images; one seed: about these networks, not about training them again"
+    if p_value < LEVEL:
+        verdict = "holds" if effect * statement.sign > 0 else "fails"
+    suspect = _suspects(statement, group)
+    if suspect:
+        verdict, note = "undecided", suspect
+    return Claim(
+        statement.name,
+        statement.text,
+        network,
+        verdict,
+        effect,
+        low,
+        high,
+        p_value,
+        tuple(values),
+        len(each),
+        note,
+    )
+
+
+def _suspects(statement: Statement, group: Sequence[Result]) -> str:
+    """Why the rates of a group say nothing about the claim, if so."""
+    constant = [str(r.cell) for r in group if r.robustness["sanity"]["constant"]]
+    if constant:
+        return f"rests on constant classifiers: {'; '.join(constant)}"
+    masked = [str(r.cell) for r in group if r.verdict == "masked"]
+    if masked and statement.profile == "robustness":
+        return f"rests on attacks that failed their checks: {'; '.join(masked)}"
+    return ""

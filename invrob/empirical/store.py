@@ -1,0 +1,107 @@
+"""A run directory: what was computed, addressed by what it was computed from, whole or not there at all.
+
+    RUN/experiment.json                    the configuration of the last run
+    RUN/cells/KEY/cell.json                data set, model, recipe, seed and history; the SHA-256 of the weights
+    RUN/cells/KEY/weights.safetensors      the trained weights
+    RUN/cells/KEY/profiles-KEY2.json       both profiles, measured with the settings that KEY2 is the hash of
+    RUN/profiles.csv, RUN/*.png, RUN/*.svg made from the cells at the end of a run
+
+Every JSON file carries the SHA-256 of its own body; a damaged or half-written file reads as absent, and is computed anew."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+from filelock import FileLock, Timeout
+from torch import Tensor
+
+from invrob.errors import InputError
+from invrob.files import write_atomically
+
+
+def key_of(config: dict[str, Any]) -> str:
+    """The address of what was computed from `config` (plain JSON values): 16 hex digits of its SHA-256."""
+    return hashlib.sha256(_canonical(config)).hexdigest()[:16]
+
+
+class Store:
+    """The cells of one run directory; created on the first write."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the directory for this process; the lock goes with the process, also after kill -9.
+
+        Raises InputError when another process holds it or the folder cannot be written."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self.path / ".lock", blocking=False)
+            lock.acquire()
+        except Timeout:
+            raise InputError(f"{self.path} is in use by another run: wait for it, or choose another --out") from None
+        except OSError as error:
+            raise InputError(f"{self.path} cannot be written ({error}): choose another --out") from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def write_training(self, key: str, state: dict[str, Tensor], body: dict[str, Any]) -> None:
+        """Keep trained weights and what is known of them. The weights go first: cell.json says that they are whole."""
+        tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
+        weights = write_atomically(
+            self._weights(key), lambda path: safetensors.torch.save_file(tensors, path, {"format": "pt"})
+        )
+        write_json(self._cell(key) / "cell.json", {**body, "weights_sha256": _sha256(weights)})
+
+    def read_training(self, key: str) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+        """The weights and the body given to `write_training`; None where they are missing or damaged."""
+        body = read_json(self._cell(key) / "cell.json")
+        if body is None or not self._weights(key).is_file() or _sha256(self._weights(key)) != body["weights_sha256"]:
+            return None
+        return safetensors.torch.load_file(self._weights(key)), body
+
+    def write_profiles(self, key: str, profile_key: str, body: dict[str, Any]) -> None:
+        write_json(self._cell(key) / f"profiles-{profile_key}.json", body)
+
+    def read_profiles(self, key: str, profile_key: str) -> dict[str, Any] | None:
+        """The body given to `write_profiles`; None where it is missing or damaged."""
+        return read_json(self._cell(key) / f"profiles-{profile_key}.json")
+
+    def _cell(self, key: str) -> Path:
+        return self.path / "cells" / key
+
+    def _weights(self, key: str) -> Path:
+        return self._cell(key) / "weights.safetensors"
+
+
+def write_json(path: Path, body: dict[str, Any]) -> None:
+    """Write `body` with its checksum, atomically."""
+    whole = {"sha256": hashlib.sha256(_canonical(body)).hexdigest(), "body": body}
+    text = json.dumps(whole, allow_nan=False, indent=1)
+    write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """The body of a file of `write_json`; None where it is missing, truncated or changed."""
+    try:
+        whole = json.loads(path.read_text(encoding="utf-8"))
+        body: dict[str, Any] = whole["body"]
+        intact = hashlib.sha256(_canonical(body)).hexdigest() == whole["sha256"]
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
+        return None
+    return body if intact else None
+
+
+def _canonical(body: dict[str, Any]) -> bytes:
+    return json.dumps(body, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
