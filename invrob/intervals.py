@@ -46,8 +46,8 @@ def bootstrap_bounds(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Percentile bounds (low, high), each [T], for the column means of `values` [N, T] in [0, 1], over the N rows.
 
-    Where fewer than ten rows differ from the extreme (all 0 or all 1) a bootstrap sees almost no variation and is far too
-    sure of itself: there the wider one of its interval and `share_bounds` is taken."""
+    Where fewer than ten rows differ from the extreme (all 0 or all 1) a bootstrap sees almost no variation and is far
+    too sure of itself: there the wider one of its interval and `share_bounds` is taken."""
     n = len(values)
     means = np.concatenate(
         [

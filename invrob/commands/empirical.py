@@ -140,43 +140,34 @@ def _row(result: "Result") -> dict[str, Any]:
 
 
 def _print(results: "list[Result]", claims: "tuple[Claim, ...]") -> None:
+    """The two summaries for a person, in 80 columns."""
     from rich.console import Console
     from rich.table import Table
 
-    console = Console()
-    rows = [_row(result) for result in results]
-    summary = Table(title="Profiles")
-    headings = (
-        "network",
-        "A",
-        "epsilon",
-        "seed",
-        "accuracy",
-        "invariance 90",
-        "180",
-        "robustness 0.1",
-        "0.3",
-        "attack",
-    )
-    for heading in headings:
-        summary.add_column(heading, justify="left" if heading in ("network", "attack") else "right")
-    for row in rows:
-        network, theta, epsilon, seed, *shares, verdict, _ = row.values()
-        percentages = ["-" if share is None else f"{share:.1%}" for share in shares]
+    console = Console(highlight=False)
+    summary = Table(caption="A: trained with rotations in [-A, A]; inv B: rate of invariance; rob e: 1 - fooling rate")
+    for heading in ("network", "A", "eps", "seed", "acc.", "inv 90", "inv 180", "rob 0.1", "rob 0.3", "attack"):
+        summary.add_column(heading, justify="left" if heading in ("network", "attack") else "right", no_wrap=True)
+    reasons = []
+    for row in map(_row, results):
+        network, theta, epsilon, seed, *shares, verdict, why = row.values()
+        percentages = ["-" if share is None else f"{100 * share:.1f}" for share in shares]
         summary.add_row(network, f"{theta:g}", f"{epsilon:g}", str(seed), *percentages, verdict)
+        reasons += [
+            f"{network}, A = {theta:g}, epsilon = {epsilon:g}, seed {seed} is masked: {reason}" for reason in why
+        ]
     console.print(summary)
-    for row in rows:
-        for reason in row["reasons"]:
-            trained = f"A = {row['training_theta']:g}, epsilon = {row['training_epsilon']:g}, seed {row['seed']}"
-            console.print(f"[bold]masked[/bold] {row['network']}, {trained}: {reason}", highlight=False)
-    verdicts = Table(title="The paper's claims")
-    for heading in ("claim", "network", "verdict", "change of the mean rate (95 %)", "p", ""):
-        verdicts.add_column(heading)
+    for reason in reasons:
+        console.print(reason)
+    console.print("\nThe paper's claims, as trends of the mean rate over the whole range (95 % intervals):")
     for claim in claims:
-        change = "" if claim.effect is None else f"{claim.effect:+.1%} [{claim.low:+.1%}, {claim.high:+.1%}]"
-        p_value = "" if claim.p_value is None else f"{claim.p_value:.2g}"
-        verdicts.add_row(f"({claim.name}) {claim.text}", claim.network, claim.verdict, change, p_value, claim.note)
-    console.print(verdicts)
+        found = f"[bold]{claim.verdict}[/bold]"
+        if claim.effect is not None and claim.low is not None and claim.high is not None:
+            found += f"  {100 * claim.effect:+.1f} points [{100 * claim.low:+.1f}, {100 * claim.high:+.1f}]"
+            found += f", p = {claim.p_value:.2g}"
+        console.print(f"  ({claim.name}) {claim.text}\n        {claim.network}: {found}")
+    for note in dict.fromkeys(claim.note for claim in claims):
+        console.print(f"  {note}")
 
 
 class _Silent:

@@ -4,6 +4,7 @@ Sources: Goodfellow et al. 2015 (arXiv 1412.6572), FGSM; Madry et al. 2018 (arXi
 random start. The loss is log(sum of the other classes' odds): cross-entropy is log(1 + exp(it)), so both have the same
 gradient direction, but this one never vanishes, however sure the model is (no masking by float32 underflow)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -50,7 +51,10 @@ def loss_and_gradient(model: Model, x: Tensor, labels: Tensor, targets: Tensor |
         outputs = logits(model, x)
         if not outputs.requires_grad:  # a model that ignores its input, or detaches it
             return outputs.detach(), torch.zeros_like(x)
-        gradient = torch.autograd.grad(odds_loss(outputs, labels, targets).sum(), x, allow_unused=True)[0]
+        found: Sequence[Tensor | None] = torch.autograd.grad(
+            odds_loss(outputs, labels, targets).sum(), x, allow_unused=True
+        )
+    gradient = found[0]
     if gradient is None:
         return outputs.detach(), torch.zeros_like(x)
     return outputs.detach(), gradient.nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0)
@@ -76,7 +80,8 @@ def pgd(
     restarts: int = 1,
     seed: int = 0,
 ) -> Attack:
-    """Look in the ball of radius `epsilon` around each image, inside [0, 1], for one that is not classified as its label.
+    """Look in the ball of radius `epsilon` around each image, inside [0, 1], for one that is not classified as its
+    label.
 
     images: float [N, C, H, W] in [0, 1]. epsilon: >= 0 in pixel units (<= 1 for linf). labels: int [N], by default the
     model's own predictions (then `fooled` is a change of prediction). steps: >= 1, each of `step_size` (default
@@ -90,23 +95,22 @@ def pgd(
     generator = torch.Generator(images.device).manual_seed(seed)
     radius = torch.full((len(images),), float(epsilon), device=images.device, dtype=torch.float64)
     stride = None if step_size is None else torch.full_like(radius, step_size)
-    found = []
     with evaluating(model):
         labels = predict(model, images) if labels is None else labels
-        for part in batches(len(images), images.device):
-            found.append(
-                attack_batch(
-                    model,
-                    images[part],
-                    labels[part],
-                    radius[part],
-                    measure,
-                    steps=steps,
-                    generator=generator,
-                    step_size=None if stride is None else stride[part],
-                    restarts=restarts,
-                )
+        found = [
+            attack_batch(
+                model,
+                images[part],
+                labels[part],
+                radius[part],
+                measure,
+                steps=steps,
+                generator=generator,
+                step_size=None if stride is None else stride[part],
+                restarts=restarts,
             )
+            for part in batches(len(images), images.device)
+        ]
     return Attack(
         torch.cat([a.images for a in found]),
         torch.cat([a.fooled for a in found]),
@@ -121,13 +125,13 @@ def fgsm(model: Model, images: Tensor, epsilon: float, *, labels: Tensor | None 
     measure = norm_named(norm)
     _check(epsilon, measure, 1, None, 1)
     labels = checked_labels(labels, images)
+    radius = torch.full((len(images),), float(epsilon), device=images.device, dtype=torch.float64)
     with evaluating(model):
         labels = predict(model, images) if labels is None else labels
-        _, gradient = loss_and_gradient(model, images, labels, None)
-        radius = torch.full((len(images),), float(epsilon), device=images.device, dtype=torch.float64)
+        parts = list(batches(len(images), images.device))
+        gradient = torch.cat([loss_and_gradient(model, images[part], labels[part], None)[1] for part in parts])
         x = measure.project(images, images + epsilon * measure.ascent(gradient), radius)
-        with torch.no_grad():
-            fooled = logits(model, x).argmax(1) != labels
+        fooled = predict(model, x) != labels
     stuck = (gradient == 0).flatten(1).all(1) & ~fooled
     return Attack(x, fooled, stuck, len(images))
 

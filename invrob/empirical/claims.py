@@ -1,9 +1,9 @@
 """The paper's four claims, tested on a run: each is a trend of one rate along one training parameter.
 
-For each image the slope of its own rate (averaged over the profile's axis) along the parameter is a number; the claim is
-about their mean. All networks see the same images, so the slopes are paired. Their spread over the images, and over the
-seeds where there are several, gives the interval and the p-value. With one seed the verdict is about these networks:
-another training run could differ, and that is said."""
+For each image the slope of its own rate (averaged over the profile's axis) along the parameter is a number; the claim
+is about their mean. All networks see the same images, so the slopes are paired. Their spread over the images, and over
+the seeds where there are several, gives the interval and the p-value. With one seed the verdict is about these
+networks: another training run could differ, and that is said."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

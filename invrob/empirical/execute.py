@@ -75,7 +75,8 @@ def run_cell(cell: Cell, path: Path, device: torch.device) -> None:
 
 
 def model_of(cell: Cell, dataset: data.Dataset) -> nn.Module:
-    """The untrained network of a cell, built for the images of the data set. Raises InputError where they do not fit."""
+    """The untrained network of a cell, built for the images of the data set. Raises InputError where they do not
+    fit."""
     channels, height, width = dataset.train.images.shape[1:]
     if height != width:
         raise InputError(f"{cell.dataset} has images of {height} x {width}: rotations and models need square ones")

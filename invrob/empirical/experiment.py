@@ -119,7 +119,8 @@ class Experiment(_Strict):
     @field_validator("models", mode="before")
     @classmethod
     def _named(cls, models: Any) -> Any:
-        """A model may be written as its name alone: models = ["stdcnn"]; a table [models.stdcnn] names it by its key."""
+        """A model may be written as its name alone: models = ["stdcnn"]; a table [models.stdcnn] names it by its
+        key."""
         if isinstance(models, Mapping):
             models = [{"name": name, **settings} for name, settings in models.items() if isinstance(settings, Mapping)]
         if isinstance(models, (list, tuple)):

@@ -1,9 +1,12 @@
-"""The paper's figures from stored profiles: robustness on the left, rate of invariance on the right, one line per training.
+"""The paper's figures from stored profiles: robustness on the left, rate of invariance on the right, one line per
+training.
 
-Lines are told apart by lightness, dash and marker as well as by hue, so that they read in grey and for the colour-blind."""
+Lines are told apart by lightness, dash and marker as well as by hue, so that they read in grey and for the
+colour-blind."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +49,7 @@ def write_figures(folder: Path, results: Sequence[Result]) -> list[Path]:
         stem = "figure-" + "-".join("".join(c if c.isalnum() or c in "._" else " " for c in network).split())
         for suffix in (".png", ".svg"):
             path = folder / (stem + suffix)
-            paths.append(write_atomically(path, lambda temporary, figure=figure: _save(figure, temporary)))
+            paths.append(write_atomically(path, partial(_save, figure)))
     return paths
 
 
@@ -84,7 +87,8 @@ def draw_card(card: "Card") -> Figure:
             bounds = (profile.accuracy_low, profile.accuracy_high)
             panel.append(Curve("prediction is right", x, profile.accuracy, *bounds, masked))
         curves.append(panel)
-    return _figure("Robustness and invariance", f"{card.robustness.images} images", *curves, legend="")
+    robustness, invariance = curves
+    return _figure("Robustness and invariance", f"{card.robustness.images} images", robustness, invariance, legend="")
 
 
 def _curve(label: str, axis: str, profiles: Sequence[dict[str, Any]], masked: bool) -> Curve:
@@ -96,8 +100,8 @@ def _curve(label: str, axis: str, profiles: Sequence[dict[str, Any]], masked: bo
     variances = ((high - low) / (2 * 1.96)) ** 2
     images = profiles[0]["images"]
     means = [over_seeds(rate[:, i], variances[:, i], images) for i in range(len(x))]
-    columns = (np.clip([m[j] for m in means], 0, 1) for j in range(3))
-    return Curve(label, x, *columns, masked)
+    mean, least, most = (np.clip([m[j] for m in means], 0, 1) for j in range(3))
+    return Curve(label, x, mean, least, most, masked)
 
 
 def _figure(

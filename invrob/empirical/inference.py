@@ -48,8 +48,8 @@ def checked_images(images: Tensor) -> Tensor:
     low, high = images.amin().item(), images.amax().item()
     if not (low >= -ROUNDING and high <= 1 + ROUNDING):  # false for NaN as well
         raise InputError(
-            f"{described} span [{low:.4g}, {high:.4g}], outside [0, 1]: use images / 255 for pixels 0..255; if they are "
-            "normalised, undo it and put it inside the model: "
+            f"{described} span [{low:.4g}, {high:.4g}], outside [0, 1]: use images / 255 for pixels 0..255; if they "
+            "are normalised, undo it and put it inside the model: "
             "model = nn.Sequential(invrob.empirical.models.Normalize(mean, std), model)"
         )
     return images.clamp(0, 1)
@@ -76,8 +76,8 @@ def logits(model: Model, images: Tensor) -> Tensor:
         raise InputError(f"the model returned {got} for {len(images)} images: it must return logits [N, K >= 2]")
     if outputs.isnan().any():
         raise InputError(
-            f"the model returned NaN logits for {int(outputs.isnan().any(1).sum())} of {len(images)} images: no rate can "
-            "be measured; look for a diverged training or a division by zero inside the model"
+            f"the model returned NaN logits for {int(outputs.isnan().any(1).sum())} of {len(images)} images: no rate "
+            "can be measured; look for a diverged training or a division by zero inside the model"
         )
     return outputs
 

@@ -49,7 +49,8 @@ def _l1_size(gradient: Tensor) -> Tensor:
 
 
 def _l2_size(perturbation: Tensor) -> Tensor:
-    return torch.linalg.vector_norm(perturbation.flatten(1), dim=1)
+    size: Tensor = torch.linalg.vector_norm(perturbation.flatten(1), dim=1)
+    return size
 
 
 def _l2_ascent(gradient: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
 """The two curves that this project is about, for any model: rate of invariance over theta, robustness over epsilon.
 
-Definitions: Kamath, Deshpande and Subrahmanyam 2020, sections 1.1 and 2. Both rates compare predictions with the model's
-own prediction on the clean image, so a constant classifier has 100 % of both: the accuracy stands beside each rate."""
+Definitions: Kamath, Deshpande and Subrahmanyam 2020, sections 1.1 and 2. Both rates compare predictions with the
+model's own prediction on the clean image, so a constant classifier has 100 % of both: the accuracy stands beside each
+rate."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -26,7 +27,8 @@ GROUPS = 8  # of images; each draws its own angle in every stratum, so that toge
 
 @dataclass(frozen=True, eq=False)
 class InvarianceProfile(Rates):
-    """The rate of invariance: the share of predictions that stay under a rotation by an angle uniform in [-theta, theta]."""
+    """The rate of invariance: the share of predictions that stay under a rotation by an angle uniform in [-theta,
+    theta]."""
 
     thetas: Array  # [T] degrees, increasing
     evaluations: float  # model evaluations per image
@@ -68,13 +70,13 @@ def robustness_profile(
 ) -> RobustnessProfile:
     """The share of predictions that survive an attack of size epsilon, for all epsilons at about the price of one.
 
-    model: images [N, C, H, W] in [0, 1] -> logits [N, K >= 2]; an nn.Module runs in eval mode with frozen parameters and
-    gets both back. images: float [N, C, H, W] in [0, 1]. epsilons: increasing, >= 0, in pixel units (<= 1 for "linf").
-    labels: int [N], the true classes, for the accuracy under attack; the attack itself changes predictions. norm:
+    model: images [N, C, H, W] in [0, 1] -> logits [N, K >= 2]; an nn.Module runs in eval mode with frozen parameters
+    and gets both back. images: float [N, C, H, W] in [0, 1]. epsilons: increasing, >= 0, in pixel units (<= 1 for
+    "linf"). labels: int [N], the true classes, for the accuracy under attack; the attack itself changes predictions. norm:
     "linf" or "l2". steps, restarts: of a full attack. probes: how many images the sanity checks of the attack look at.
 
-    The rates never rise with epsilon: one level per image holds them all. Intervals are Clopper-Pearson over the images.
-    Raises InputError for anything outside these ranges, and for a model that returns NaN."""
+    The rates never rise with epsilon: one level per image holds them all. Intervals are Clopper-Pearson over the
+    images. Raises InputError for anything outside these ranges, and for a model that returns NaN."""
     images = checked_images(images)
     grid = checked_grid("epsilons", epsilons, norm_named(norm).largest, "pixels are in [0, 1], so write 8 / 255, not 8")
     labels = checked_labels(labels, images)
@@ -114,7 +116,8 @@ def _searched(
     probes: int,
     generator: torch.Generator,
 ) -> Sanity:
-    """Search every image, probe some; what works on those is then done to all, so that the probes mend what they find."""
+    """Search every image, probe some; what works on those is then done to all, so that the probes mend what they
+    find."""
     norm, device, n = norm_named(name), search.images.device, len(search.images)
     batch = next(batches(n, device)).stop
 
@@ -154,9 +157,9 @@ def invariance_profile(
 ) -> InvarianceProfile:
     """The share of predictions that stay under a random rotation, averaged over angles uniform in [-theta, theta].
 
-    model, images, labels: as for `robustness_profile`. thetas: degrees in [0, 180], increasing. step: the widest stratum
-    of angles, in degrees; each stratum between two thetas gets one angle per image, drawn uniformly, so that one sweep
-    serves all thetas and the estimate has no bias. interpolation, fill: of `transforms.rotate`.
+    model, images, labels: as for `robustness_profile`. thetas: degrees in [0, 180], increasing. step: the widest
+    stratum of angles, in degrees; each stratum between two thetas gets one angle per image, drawn uniformly, so that
+    one sweep serves all thetas and the estimate has no bias. interpolation, fill: of `transforms.rotate`.
 
     Intervals are a bootstrap over the images. Raises InputError for anything outside these ranges, and for a model that
     returns NaN."""
@@ -189,7 +192,8 @@ def invariance_profile(
 
 
 def _strata(thetas: Array, step: float) -> Array:
-    """Intervals of angles [M, 2] that tile [-max, max], with an edge at every theta and -theta, none wider than `step`."""
+    """Intervals of angles [M, 2] that tile [-max, max], with an edge at every theta and -theta, none wider than
+    `step`."""
     edges = [0.0]
     for theta in thetas[thetas > 0]:
         parts = max(1, int(np.ceil((theta - edges[-1]) / step - 1e-9)))
@@ -209,7 +213,8 @@ def _angles(strata: Array, rng: np.random.Generator) -> Array:
 def _turned_predictions(
     model: Model, images: Tensor, angles: Array, interpolation: Interpolation, fill: float
 ) -> Array:
-    """The predictions [N, M] after rotation by each image's angle in each of M strata; image i is in group i mod GROUPS."""
+    """The predictions [N, M] after rotation by each image's angle in each of M strata; image i is in group i mod
+    GROUPS."""
     turned = torch.empty((len(images), len(angles)), dtype=torch.int64)
     for group in range(min(GROUPS, len(images))):
         members = images[group::GROUPS]

@@ -58,8 +58,8 @@ def rates_per_image(
 ) -> dict[str, Any]:
     """The fields of `Rates`, from one row per image.
 
-    kept, correct: [N, T] in [0, 1], how often the prediction stayed, and was the true class. predictions, labels: int [N],
-    of the clean images. identity: bool [T], where the images are not changed at all: there every class is kept for
+    kept, correct: [N, T] in [0, 1], how often the prediction stayed, and was the true class. predictions, labels: int
+    [N], of the clean images. identity: bool [T], where the images are not changed at all: there every class is kept for
     certain. settings: the fields `confidence` and `seed`."""
 
     def bounded(values: Array, certain: Array | bool) -> tuple[Array, Array, Array]:
@@ -89,7 +89,8 @@ def rates_per_image(
 
 
 def checked_grid(name: str, values: Iterable[float], largest: float, why: str) -> Array:
-    """`values` as float64 [T], T >= 1, increasing in [0, largest]. Raises InputError otherwise, with `why` and a way out."""
+    """`values` as float64 [T], T >= 1, increasing in [0, largest]. Raises InputError otherwise, with `why` and a way
+    out."""
     try:
         listed = [float(value) for value in values]
     except (TypeError, ValueError):

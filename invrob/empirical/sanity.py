@@ -99,7 +99,8 @@ def judge(
 
 
 def _more_steps(search: Search, model: Model, norm: Norm, who: Tensor, steps: int, generator: torch.Generator) -> int:
-    """How many of the images `who` fall to a longer attack from a random start where they withstood; they are recorded."""
+    """How many of the images `who` fall to a longer attack from a random start where they withstood; they are
+    recorded."""
     radius = search.epsilons[search.withstood[who]]
     attack = attack_batch(model, search.images[who], search.labels[who], radius, norm, steps=steps, generator=generator)
     search.evaluations += attack.evaluations

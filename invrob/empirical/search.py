@@ -1,10 +1,11 @@
 """The smallest epsilon of a grid at which each image is fooled, by one search per image instead of a sweep.
 
 Every image carries its own level (an index into the grid) in the batch. The first level comes from the first-order
-distance to the decision boundary (loss over the dual norm of its gradient). While no level is known to fool the image, an
-attack that makes no headway moves up early. Once one is known, the next lower level is attacked in full, starting from
-what was found, projected into the smaller ball; the search ends when a level withstood a full attack and the next one
-fell. A perturbation is admissible at every larger epsilon, so one number per image holds the whole robustness curve."""
+distance to the decision boundary (loss over the dual norm of its gradient). While no level is known to fool the image,
+an attack that makes no headway moves up early. Once one is known, the next lower level is attacked in full, starting
+from what was found, projected into the smaller ball; the search ends when a level withstood a full attack and the next
+one fell. A perturbation is admissible at every larger epsilon, so one number per image holds the whole robustness
+curve."""
 
 from dataclasses import dataclass
 

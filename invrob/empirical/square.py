@@ -22,7 +22,8 @@ def square(
     queries: int,
     generator: torch.Generator,
 ) -> tuple[Tensor, Tensor]:
-    """Look in the balls of `radius` [N] around `images` [N, C, H, W] in [0, 1] for what is not classified as `labels` [N].
+    """Look in the balls of `radius` [N] around `images` [N, C, H, W] in [0, 1] for what is not classified as `labels`
+    [N].
 
     queries: model evaluations per image, >= 1. Returns the best images [N, C, H, W], inside the balls and [0, 1], and
     bool [N] which of them fool the model. Call it inside `evaluating(model)`."""

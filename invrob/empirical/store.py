@@ -6,7 +6,8 @@
     RUN/cells/KEY/profiles-KEY2.json       both profiles, measured with the settings that KEY2 is the hash of
     RUN/profiles.csv, RUN/*.png, RUN/*.svg made from the cells at the end of a run
 
-Every JSON file carries the SHA-256 of its own body; a damaged or half-written file reads as absent, and is computed anew."""
+Every JSON file carries the SHA-256 of its own body; a damaged or half-written file reads as absent, and is computed
+anew."""
 
 import hashlib
 import json

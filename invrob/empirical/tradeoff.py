@@ -13,7 +13,18 @@ from invrob.empirical.profiles import InvarianceProfile, RobustnessProfile, inva
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-EPSILONS = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5)  # the paper's range for MNIST, as far as it can matter
+EPSILONS = (
+    0.0,
+    0.02,
+    0.05,
+    0.1,
+    0.15,
+    0.2,
+    0.25,
+    0.3,
+    0.4,
+    0.5,
+)  # the paper's range for MNIST, as far as it can matter
 THETAS = tuple(range(0, 181, 15))
 
 

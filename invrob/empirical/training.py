@@ -1,7 +1,8 @@
 """Training with rotations in [-A, A] and against perturbations of size epsilon: a model and data in, a history out.
 
-Sources: rotation augmentation as in the paper, a fresh uniform angle per image and epoch; adversarial training of Madry et
-al. 2018 on adversarial examples only; its single-step form with a random start, Wong et al. 2020 (arXiv 2001.03994)."""
+Sources: rotation augmentation as in the paper, a fresh uniform angle per image and epoch; adversarial training of
+Madry et al. 2018 on adversarial examples only; its single-step form with a random start, Wong et al. 2020 (arXiv
+2001.03994)."""
 
 import math
 from collections.abc import Callable
@@ -146,7 +147,8 @@ def _single_step(
 
 
 def _validate(model: nn.Module, data: Split, recipe: Recipe, seed: int) -> tuple[float, float]:
-    """Accuracy on the images as they are, and under the recipe's rotations and a five-step attack; same draws each time.
+    """Accuracy on the images as they are, and under the recipe's rotations and a five-step attack; same draws each
+    time.
 
     Five steps because single-step training can overfit to its own attack, and then only other attacks show it."""
     generator = torch.Generator(data.images.device).manual_seed(seed)
