@@ -1,8 +1,98 @@
+"""`invrob data list | fetch | info`: which data sets there are, getting them onto this disk, and what is in them."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
-app = typer.Typer(no_args_is_help=True)
+app = typer.Typer(
+    no_args_is_help=True,
+    help="List the data sets, fetch one, or look into one.",
+    epilog="Examples:  invrob data list   |   invrob data info mnist-mini   |   invrob data fetch mnist",
+)
+
+Root = Annotated[
+    Path | None,
+    typer.Option(help="Folder of fetched data. Default: $INVROB_DATA, else ~/.cache/invrob.", show_default=False),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
 
 
 @app.callback()
 def _callback() -> None:
     pass
+
+
+@app.command("list", epilog="Examples:  invrob data list   |   invrob data list --json")
+def list_(as_json: AsJson = False, root: Root = None) -> None:
+    """Which data sets go by a name, how large they are, and whether they are on this disk."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from invrob.empirical.data import SOURCES, data_root
+
+    folder = data_root(root)
+    rows = [
+        dict(zip(("name", "train", "validation", "test"), (name, *source.sizes), strict=True))
+        | {"present": source.is_present(folder), "licence": source.licence}
+        for name, source in SOURCES.items()
+    ]
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    table = Table("name", "train", "validation", "test", "on this disk", "licence")
+    for column in table.columns[1:4]:
+        column.justify = "right"
+    for row in rows:
+        sizes = [f"{row[split]:,}" for split in ("train", "validation", "test")]
+        present = "yes" if row["present"] else f"no: invrob data fetch {row['name']}"
+        table.add_row(str(row["name"]), *sizes, present, str(row["licence"]))
+    Console().print(table)
+    typer.echo(f"Fetched data go to {folder}. Your own images: npz:PATH, wherever a data set is named.")
+
+
+@app.command(epilog="Examples:  invrob data fetch mnist   |   invrob data fetch mnist --root /data --offline")
+def fetch(
+    name: Annotated[str, typer.Argument(help="A name from `invrob data list`, e.g. mnist.", show_default=False)],
+    root: Root = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Only check what is here; never use the network.")] = False,
+) -> None:
+    """Put a data set on this disk, unless it is there and whole. Interrupted? Run it again."""
+    from invrob.empirical import data
+
+    where = data.fetch(name, root, offline=offline)
+    typer.echo(f"{name} is ready: {where}")
+
+
+@app.command(epilog="Examples:  invrob data info mnist-mini   |   invrob data info npz:images.npz --json")
+def info(
+    spec: Annotated[str, typer.Argument(help="A name from `invrob data list`, or npz:PATH.", show_default=False)],
+    as_json: AsJson = False,
+    root: Root = None,
+) -> None:
+    """What is in a data set: shapes, images per class, mean and deviation, fingerprint, licence."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from invrob.empirical.data import load, summarise
+
+    summary = summarise(load(spec, root))
+    if as_json:
+        typer.echo(json.dumps(asdict(summary), indent=2))
+        return
+    table = Table("", *summary.splits)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    splits = summary.splits.values()
+    table.add_row("images", *(f"{split.images:,}" for split in splits))
+    table.add_row("shape [C, H, W]", *(str([*split.shape]) for split in splits))
+    table.add_row("mean per channel", *(" ".join(f"{value:.4f}" for value in split.mean) for split in splits))
+    table.add_row("std per channel", *(" ".join(f"{value:.4f}" for value in split.std) for split in splits))
+    for label, name in enumerate(summary.classes):
+        table.add_row(f"class {name}", *(f"{split.class_counts[label]:,}" for split in splits))
+    Console(markup=False).print(table)
+    typer.echo(f"name:        {summary.name}")
+    typer.echo(f"fingerprint: {summary.fingerprint}")
+    typer.echo(f"licence:     {summary.licence}")

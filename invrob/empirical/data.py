@@ -32,7 +32,7 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Three splits that share no image; label k is called classes[k]. fingerprint: SHA-256 of all that, in hex."""
+    """Label k is called classes[k]; fingerprint: the SHA-256 of classes, images and labels, in hex."""
 
     name: str
     train: Split
@@ -40,6 +40,24 @@ class Dataset:
     test: Split
     classes: tuple[str, ...]
     fingerprint: str
+
+
+@dataclass(frozen=True)
+class SplitSummary:
+    images: int
+    shape: tuple[int, int, int]  # C, H, W
+    class_counts: tuple[int, ...]  # images of class k
+    mean: tuple[float, ...]  # of all pixels of channel c, in [0, 1]
+    std: tuple[float, ...]  # the same pixels, divided by their number
+
+
+@dataclass(frozen=True)
+class Summary:
+    name: str
+    licence: str
+    classes: tuple[str, ...]
+    fingerprint: str
+    splits: dict[str, SplitSummary]  # train, validation, test
 
 
 @dataclass(frozen=True)
@@ -76,8 +94,24 @@ def fetch(name: str, root: str | os.PathLike[str] | None = None, *, offline: boo
 
     Raises InputError for an unknown name, when `offline` and it is not there, or when no mirror delivers it."""
     if name not in SOURCES:
-        raise InputError(f"dataset {name!r} cannot be fetched: use {', '.join(SOURCES)}{did_you_mean(name, SOURCES)}")
+        raise InputError(
+            f"dataset {name!r} is not one to fetch: use {', '.join(SOURCES)}; npz:PATH is a file of your own"
+            f"{did_you_mean(name, SOURCES)}"
+        )
     return SOURCES[name].fetch(data_root(root), offline=offline)
+
+
+def summarise(dataset: Dataset) -> Summary:
+    """What `invrob data info` prints: sizes, classes, mean and deviation per channel, fingerprint, licence."""
+    known = SOURCES.get(dataset.name)
+    parts = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
+    return Summary(
+        name=dataset.name,
+        licence=known.licence if known else "that of the file: ask whoever made it",
+        classes=dataset.classes,
+        fingerprint=dataset.fingerprint,
+        splits={name: _split_summary(split, len(dataset.classes)) for name, split in parts.items()},
+    )
 
 
 def data_root(root: str | os.PathLike[str] | None = None) -> Path:
@@ -99,7 +133,7 @@ def fixed_order(n: int) -> NDArray[np.int64]:
 def _dataset(name: str, arrays: dict[str, Array]) -> Dataset:
     """The arrays of `read_npz` as a Dataset, with a validation set split off where they have none."""
     if "validation_images" not in arrays:
-        arrays = _with_validation(name, arrays)
+        arrays = _with_validation(arrays)
     classes = tuple(map(str, arrays["label_names"]))
     train, validation, test = (
         _split(arrays[f"{part}_images"], arrays[f"{part}_labels"]) for part in ("train", "validation", "test")
@@ -112,11 +146,9 @@ def _dataset(name: str, arrays: dict[str, Array]) -> Dataset:
     return Dataset(name, train, validation, test, classes, digest.hexdigest())
 
 
-def _with_validation(name: str, arrays: dict[str, Array]) -> dict[str, Array]:
+def _with_validation(arrays: dict[str, Array]) -> dict[str, Array]:
     images, labels = arrays["train_images"], arrays["train_labels"]
     n = len(images)
-    if n < 2:
-        raise InputError(f"{name}: one training image cannot be split: add validation_images and validation_labels")
     size = max(1, n // 10)
     if n == 60_000 and images.shape[1:3] == (28, 28):
         size = 5_000
@@ -140,6 +172,19 @@ def _split(images: Array, labels: Array) -> Split:
     return Split(pixels, torch.from_numpy(labels.astype(np.int64)))
 
 
+def _split_summary(split: Split, classes: int) -> SplitSummary:
+    n, channels, height, width = split.images.shape
+    variance, mean = torch.var_mean(split.images, dim=(0, 2, 3), correction=0)
+    counts = torch.bincount(split.labels, minlength=classes)
+    return SplitSummary(
+        images=n,
+        shape=(channels, height, width),
+        class_counts=tuple(map(int, counts)),
+        mean=tuple(map(float, mean)),
+        std=tuple(map(float, variance.sqrt())),
+    )
+
+
 def _load_mini(root: Path) -> Dataset:
     content = _MINI.read_bytes() if _MINI.exists() else b""
     if hashlib.sha256(content).hexdigest() != _MINI_SHA256:
@@ -149,14 +194,14 @@ def _load_mini(root: Path) -> Dataset:
     return _dataset("mnist-mini", read_npz(io.BytesIO(content), "mnist-mini"))
 
 
-_MNIST_LICENCE = "CC BY-SA 3.0, as commonly given; Y. LeCun, C. Cortes, C. J. C. Burges"
+_MNIST_LICENCE = "CC BY-SA 3.0 as commonly given (LeCun, Cortes, Burges)"
 
 SOURCES = {
     "mnist-mini": Source(
         sizes=(10_000, 1_000, 2_000),
         licence=_MNIST_LICENCE,
         load=_load_mini,
-        is_present=lambda root: True,
+        is_present=lambda root: _MINI.exists(),
         fetch=lambda root, offline: _MINI,
     ),
     "mnist": Source(

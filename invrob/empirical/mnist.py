@@ -29,16 +29,18 @@ def raw_folder(root: Path) -> Path:
     return root / "MNIST" / "raw"
 
 
-def faults(raw: Path) -> list[str]:
-    """What keeps the files in `raw` from being MNIST, one text per file; empty when all four are there and whole."""
-    found = []
-    for name, digest in SHA256.items():
-        path = raw / name
-        if not path.is_file():
-            found.append(f"{name} is missing")
-        elif hashlib.sha256(path.read_bytes()).hexdigest() != digest:
-            found.append(f"{name} is damaged (its SHA-256 is not {digest[:12]}...)")
-    return found
+def faults(raw: Path) -> str:
+    """What keeps the files in `raw` from being MNIST, in words; empty when all four are there and whole."""
+    missing = [name for name in SHA256 if not (raw / name).is_file()]
+    if len(missing) == len(SHA256):
+        return "all four files are missing"
+    damaged = [name for name in SHA256 if name not in missing and _sha256(raw / name) != SHA256[name]]
+    texts = [f"{', '.join(missing)} missing"] * bool(missing) + [f"{', '.join(damaged)} damaged"] * bool(damaged)
+    return "; ".join(texts)
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def read_mnist(raw: Path) -> dict[str, Array]:
@@ -46,7 +48,7 @@ def read_mnist(raw: Path) -> dict[str, Array]:
 
     Raises InputError when a file is missing or is not the canonical one."""
     if found := faults(raw):
-        raise InputError(f"mnist is not whole in {raw}: {'; '.join(found)}. Run `invrob data fetch mnist`")
+        raise InputError(f"mnist is not in {raw} ({found}): run `invrob data fetch mnist`, or name another --root")
     arrays: dict[str, Array] = {"label_names": np.array([str(digit) for digit in range(10)])}
     for split, prefix in (("train", "train"), ("test", "t10k")):
         images, labels = (raw / f"{prefix}-images-idx3-ubyte"), (raw / f"{prefix}-labels-idx1-ubyte")
@@ -66,12 +68,12 @@ def fetch_mnist(root: Path, *, offline: bool = False) -> Path:
         return raw
     by_hand = f"or put the four files of MNIST, unpacked, into {raw} by hand: {', '.join(SHA256)}"
     if offline:
-        raise InputError(f"mnist cannot be fetched offline ({'; '.join(found)}): leave out --offline, {by_hand}")
+        raise InputError(f"mnist cannot be fetched offline ({found}): leave out --offline, {by_hand}")
     part = root / ".mnist-part"
     part.mkdir(parents=True, exist_ok=True)
     _download(part, by_hand)
     if found := faults(raw_folder(part)):
-        raise InputError(f"what the mirrors of mnist sent is not MNIST: {'; '.join(found)}. Try again, {by_hand}")
+        raise InputError(f"what the mirrors of mnist sent is not MNIST: {found}. Try again, {by_hand}")
     for name in SHA256:
         write_atomically(raw / name, (raw_folder(part) / name).replace)
     shutil.rmtree(part, ignore_errors=True)
@@ -89,7 +91,7 @@ def _download(part: Path, by_hand: str) -> None:
     try:
         MNIST(part, download=True)
     except (RuntimeError, OSError, HTTPException) as error:
-        mirrors = " and ".join(MNIST.mirrors)
-        raise InputError(f"mnist could not be fetched from {mirrors} ({error}). Try again, {by_hand}") from error
+        reason = " ".join(str(error).split())  # torchvision's has one line per mirror
+        raise InputError(f"mnist could not be fetched ({reason}). Try again, {by_hand}") from error
     finally:
         socket.setdefaulttimeout(patience)

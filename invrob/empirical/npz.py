@@ -56,12 +56,11 @@ def _arrays(file: str | PathLike[str] | IO[bytes], name: str) -> dict[str, Array
             file.seek(0)
         with np.load(file, allow_pickle=False) as stored:
             return {key: stored[key] for key in _NAMES if f"{key}.npy" in members}
-    except FileNotFoundError:
-        raise InputError(f"{name} does not exist: give the path of an .npz file that holds {LAYOUT}") from None
-    except IsADirectoryError:
-        raise InputError(f"{name} is a folder: give the path of an .npz file that holds {LAYOUT}") from None
-    except PermissionError:
-        raise InputError(f"{name} may not be read: change its permissions") from None
+    except OSError as error:
+        reason = error.strerror or error
+        raise InputError(
+            f"{name} cannot be read ({reason}): give the path of an .npz file that holds {LAYOUT}"
+        ) from None
     except Exception as error:  # zipfile, zlib and numpy raise some ten kinds between them for damaged bytes
         if "Object arrays" in str(error):
             raise InputError(

@@ -1,0 +1,178 @@
+"""Data sets by name: the embedded digits are the canonical ones, names and folders are found, summaries count."""
+
+import runpy
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from invrob.empirical import data
+from invrob.errors import InputError
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SHARED = REPOSITORY / "../shared/data"
+
+needs_mnist = pytest.mark.skipif(not (SHARED / "MNIST").is_dir(), reason="the canonical MNIST files are not at hand")
+
+
+@pytest.fixture(scope="module")
+def mini():
+    return data.load("mnist-mini")
+
+
+def stored_mini():
+    with np.load(REPOSITORY / "invrob/empirical/assets/mnist-mini.npz", allow_pickle=False) as stored:
+        return dict(stored)
+
+
+def test_mnist_mini_has_13000_digits_balanced_over_the_classes(mini):
+    for name, per_class in (("train", 1000), ("validation", 100), ("test", 200)):
+        split = getattr(mini, name)
+        assert split.images.shape == (10 * per_class, 1, 28, 28)
+        assert split.images.dtype == torch.float32
+        assert split.labels.dtype == torch.int64
+        assert torch.bincount(split.labels).tolist() == [per_class] * 10
+        assert (split.images.min(), split.images.max()) == (0, 1)
+    assert mini.classes == tuple("0123456789")
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(1, 100), st.sampled_from(["train", "validation", "test"]))
+def test_every_beginning_of_a_mini_split_is_balanced(mini, per_class, name):
+    labels = getattr(mini, name).labels[: 10 * per_class]
+    assert torch.bincount(labels, minlength=10).tolist() == [per_class] * 10
+
+
+def test_mini_training_and_validation_share_no_image():
+    stored = stored_mini()
+    assert not set(stored["train_indices"]) & set(stored["validation_indices"])
+    images = np.concatenate([stored[f"{split}_images"] for split in ("train", "validation", "test")])
+    assert len(np.unique(images.reshape(len(images), -1), axis=0)) == 13_000
+
+
+@needs_mnist
+def test_every_embedded_digit_is_the_canonical_one_at_its_index():
+    stored = stored_mini()
+    for split, prefix in (("train", "train"), ("validation", "train"), ("test", "t10k")):
+        raw = SHARED / "MNIST/raw"
+        images = np.fromfile(raw / f"{prefix}-images-idx3-ubyte", np.uint8, offset=16).reshape(-1, 28, 28)
+        labels = np.fromfile(raw / f"{prefix}-labels-idx1-ubyte", np.uint8, offset=8)
+        assert (stored[f"{split}_images"] == images[stored[f"{split}_indices"]]).all()
+        assert (stored[f"{split}_labels"] == labels[stored[f"{split}_indices"]]).all()
+
+
+@needs_mnist
+def test_the_tool_makes_the_embedded_file_again(tmp_path, monkeypatch):
+    tool = str(REPOSITORY / "tools/make_mnist_mini.py")
+    for out in ("first.npz", "second.npz"):
+        monkeypatch.setattr("sys.argv", [tool, str(SHARED / "MNIST/raw"), str(tmp_path / out)])
+        runpy.run_path(tool, run_name="__main__")
+    assert (tmp_path / "first.npz").read_bytes() == (tmp_path / "second.npz").read_bytes()
+    stored = stored_mini()
+    with np.load(tmp_path / "first.npz") as made:  # the bytes themselves also depend on the version of zlib
+        assert set(made) == set(stored)
+        assert all((made[key] == stored[key]).all() and made[key].dtype == stored[key].dtype for key in stored)
+
+
+@pytest.mark.parametrize("damage", ["flipped", "cut", "gone"])
+def test_a_damaged_embedded_file_is_an_error(tmp_path, monkeypatch, damage):
+    content = bytearray(data._MINI.read_bytes())
+    copy = tmp_path / "mnist-mini.npz"
+    if damage == "flipped":
+        content[1_000_000] ^= 1
+    if damage != "gone":
+        copy.write_bytes(content[: -1 if damage == "cut" else None])
+    monkeypatch.setattr(data, "_MINI", copy)
+    with pytest.raises(InputError) as error:
+        data.load("mnist-mini")
+    assert str(error.value) == (
+        f"{copy} is damaged or missing: install invrob again, e.g. pip install --force-reinstall invrob"
+    )
+
+
+def test_loading_twice_gives_equal_and_independent_data(mini):
+    again = data.load("mnist-mini")
+    assert again.fingerprint == mini.fingerprint
+    again.train.images.zero_()
+    assert mini.train.images.any()
+
+
+def test_the_result_cannot_be_changed_by_accident(mini):
+    with pytest.raises(AttributeError):
+        mini.train = None
+
+
+@pytest.mark.parametrize(
+    ("spec", "text"),
+    [
+        (
+            "mnist-mimi",
+            "dataset 'mnist-mimi' is unknown: use mnist-mini, mnist, or npz:PATH for your own; "
+            "did you mean 'mnist-mini'?",
+        ),
+        ("x", "dataset 'x' is unknown: use mnist-mini, mnist, or npz:PATH for your own"),
+        ("npz:", "dataset 'npz:' is unknown: use mnist-mini, mnist, or npz:PATH for your own"),
+        (
+            "my/cats.npz",
+            "dataset 'my/cats.npz' is unknown: use mnist-mini, mnist, or npz:PATH for your own; "
+            "did you mean 'npz:my/cats.npz'?",
+        ),
+    ],
+)
+def test_an_unknown_name_is_refused_with_the_nearest_one(spec, text):
+    with pytest.raises(InputError) as error:
+        data.load(spec)
+    assert str(error.value) == text
+
+
+def test_the_data_folder_is_the_argument_then_the_environment_then_the_cache(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/someone")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/cache")
+    monkeypatch.setenv("INVROB_DATA", "/data")
+    assert data.data_root("/here") == Path("/here")
+    assert data.data_root("~/here") == Path("/home/someone/here")
+    assert data.data_root() == Path("/data")
+    monkeypatch.setenv("INVROB_DATA", "")
+    assert data.data_root() == Path("/cache/invrob")
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    assert data.data_root() == Path("/home/someone/.cache/invrob")
+
+
+def test_fetch_of_the_embedded_set_has_nothing_to_do_and_of_an_unknown_one_says_so():
+    assert data.fetch("mnist-mini", offline=True).is_file()
+    with pytest.raises(InputError) as error:
+        data.fetch("minst")
+    assert str(error.value) == (
+        "dataset 'minst' is not one to fetch: use mnist-mini, mnist; npz:PATH is a file of your own; "
+        "did you mean 'mnist'?"
+    )
+
+
+@pytest.mark.parametrize(
+    ("n", "size", "held"),
+    [(60_000, (28, 28), 5_000), (60_000, (1, 1), 6_000), (50_000, (1, 1, 3), 10_000), (999, (1, 1), 99)],
+)
+def test_the_usual_data_sets_get_their_usual_validation_size(n, size, held):
+    images = np.broadcast_to(np.zeros(size, np.uint8), (n, *size))
+    split = data._with_validation({"train_images": images, "train_labels": np.zeros(n, np.int64)})
+    assert len(split["validation_labels"]) == len(split["validation_images"]) == held
+    assert len(split["train_labels"]) == len(split["train_images"]) == n - held
+
+
+def test_the_choice_of_the_validation_set_is_pinned():
+    assert data.fixed_order(12).tolist() == [0, 3, 6, 11, 7, 9, 10, 4, 1, 2, 8, 5]  # results on record depend on it
+    assert sorted(data.fixed_order(1000)) == list(range(1000))
+
+
+def test_the_summary_counts_and_averages(mini):
+    summary = data.summarise(mini)
+    train = summary.splits["train"]
+    assert (train.images, train.shape, train.class_counts) == (10_000, (1, 28, 28), (1000,) * 10)
+    pixels = stored_mini()["train_images"] / 255
+    assert train.mean == pytest.approx([pixels.mean()], abs=1e-6)
+    assert train.std == pytest.approx([pixels.std()], abs=1e-6)
+    assert summary.fingerprint == mini.fingerprint
+    assert "CC BY-SA 3.0" in summary.licence

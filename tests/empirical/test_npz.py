@@ -1,0 +1,274 @@
+"""npz:PATH: a file is read right, or refused with its name, the fault and the way out; nothing is ever unpickled."""
+
+import io
+import zipfile
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from invrob.empirical import data
+from invrob.errors import InputError
+
+laws = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def arrays(n=20, size=(4, 5), classes=3, seed=0):
+    random = np.random.default_rng(seed)
+    made = {"label_names": np.array([f"kind {k}" for k in range(classes)])}
+    for split, count in (("train", n), ("test", n // 2)):
+        made[f"{split}_images"] = random.integers(0, 256, (count, *size), dtype=np.uint8)
+        made[f"{split}_labels"] = np.arange(count) % classes
+    return made
+
+
+def saved(folder, content):
+    path = folder / "set.npz"
+    np.savez(path, **content)
+    return f"npz:{path}"
+
+
+@laws
+@given(
+    st.sampled_from([(), (1,), (3,)]), st.sampled_from([np.uint8, np.float16, np.float32, np.float64, ">f4"]), st.data()
+)
+def test_an_npz_is_read_as_float_images_channels_first(tmp_path, channels, dtype, draw):
+    content = arrays(size=(4, 5, *channels), seed=draw.draw(st.integers(0, 99)))
+    if dtype != np.uint8:
+        for split in ("train", "test"):
+            content[f"{split}_images"] = (content[f"{split}_images"] / 255).astype(dtype)
+    dataset = data.load(saved(tmp_path, content))
+    expected = content["test_images"].reshape(10, 4, 5, -1).transpose(0, 3, 1, 2)
+    expected = (expected / 255 if dtype == np.uint8 else expected).astype(np.float32)
+    assert (dataset.test.images.numpy() == expected).all()
+    assert dataset.test.images.is_contiguous()
+    assert dataset.test.labels.tolist() == content["test_labels"].tolist()
+    assert dataset.classes == ("kind 0", "kind 1", "kind 2")
+
+
+@laws
+@given(st.integers(2, 60))
+def test_the_validation_set_is_a_part_of_the_training_set_that_training_never_sees(tmp_path, n):
+    content = arrays(n=max(n, 2))
+    content["train_images"][:, 0, 0] = np.arange(n)  # so every image is known by its corner
+    dataset = data.load(saved(tmp_path, content))
+    corners = [(split.images[:, 0, 0, 0] * 255).round().int().tolist() for split in (dataset.train, dataset.validation)]
+    assert len(corners[1]) == max(1, n // 10)
+    assert sorted(corners[0] + corners[1]) == list(range(n))
+    for split, order in zip((dataset.train, dataset.validation), corners, strict=True):
+        assert split.labels.tolist() == [content["train_labels"][corner] for corner in order]
+
+
+def test_a_training_set_sorted_by_class_gives_splits_that_are_not(tmp_path):
+    content = arrays(n=200)
+    content["train_labels"].sort()
+    dataset = data.load(saved(tmp_path, content))
+    for split in (dataset.train, dataset.validation):
+        assert set(split.labels[:10].tolist()) == {0, 1, 2}
+
+
+def test_a_validation_set_in_the_file_is_taken_as_it_is(tmp_path):
+    content = arrays() | {f"validation_{key}": arrays(seed=5)[f"test_{key}"] for key in ("images", "labels")}
+    dataset = data.load(saved(tmp_path, content))
+    assert len(dataset.train.labels) == 20
+    assert (dataset.validation.images[:, 0].numpy() * 255).round().astype(int).tolist() == content[
+        "validation_images"
+    ].tolist()
+
+
+def test_the_fingerprint_changes_with_any_content_and_with_nothing_else(tmp_path):
+    content = arrays()
+    reference = data.load(saved(tmp_path, content)).fingerprint
+    same = content | {
+        "test_images": content["test_images"][..., None],
+        "train_images": content["train_images"][..., None].astype(np.float32) / 255,
+        "test_labels": content["test_labels"].astype(np.uint8),
+    }
+    assert data.load(saved(tmp_path, same)).fingerprint == reference
+    for key in content:
+        changed = {name: array.copy() for name, array in content.items()}
+        changed[key][0] = "new" if key == "label_names" else (changed[key][0] + 1) % 3
+        assert data.load(saved(tmp_path, changed)).fingerprint != reference, key
+
+
+def nan_in(images):
+    images = images / 255
+    images[3, 1, 1] = np.nan
+    return images
+
+
+LAYOUT = "train_images, train_labels, test_images, test_labels and label_names"
+
+FAULTS = {
+    "missing": (
+        {"test_labels": None, "label_names": None},
+        f" has no test_labels, label_names: np.savez(path, ...) must be given {LAYOUT}",
+    ),
+    "half a validation set": (
+        {"validation_labels": np.zeros(3, int)},
+        f" has no validation_images: np.savez(path, ...) must be given {LAYOUT}",
+    ),
+    "integer images": (
+        {"train_images": lambda a: a.astype(np.int32)},
+        ": train_images are int32 but must be uint8 in 0..255 or float in [0, 1]",
+    ),
+    "flat images": (
+        {"train_images": lambda a: a.reshape(20, 20)},
+        ": train_images have the shape [20, 20] but must be [N, H, W] or [N, H, W, C]",
+    ),
+    "channels first": (
+        {"test_images": np.zeros((10, 3, 8, 8), np.uint8)},
+        ": test_images have the shape [10, 3, 8, 8], which looks like [N, C, H, W]: "
+        "save images.transpose(0, 2, 3, 1), channels last",
+    ),
+    "no test images": (
+        {"test_images": np.zeros((0, 4, 5), np.uint8), "test_labels": np.zeros(0, int)},
+        ": test_images have the shape [0, 4, 5]: the split is empty, it needs at least one image",
+    ),
+    "0 to 255 as floats": (
+        {"train_images": lambda a: np.where(a == a.max(), 255.0, 0.0)},
+        ": train_images range from 0.0 to 255.0 but floats must be in [0, 1]: divide by 255, or save uint8",
+    ),
+    "NaN": (
+        {"train_images": nan_in},
+        ": train_images range from nan to nan but floats must be in [0, 1]: divide by 255, or save uint8",
+    ),
+    "infinite": (
+        {"test_images": np.full((10, 4, 5), -np.inf)},
+        ": test_images range from -inf to -inf but floats must be in [0, 1]: divide by 255, or save uint8",
+    ),
+    "sizes differ": (
+        {"test_images": np.zeros((10, 5, 4), np.uint8)},
+        ": test_images are 5 x 4 but train_images are 4 x 5: every split must have images of one size",
+    ),
+    "float labels": (
+        {"train_labels": lambda a: a.astype(float)},
+        ": train_labels are float64 [20] but must be whole numbers [N]: save labels.astype('int64')",
+    ),
+    "one-hot labels": (
+        {"test_labels": np.zeros((10, 3), int)},
+        ": test_labels are int64 [10, 3] but must be whole numbers [N]: save labels.astype('int64')",
+    ),
+    "too few labels": (
+        {"test_labels": np.zeros(9, int)},
+        ": test_labels are 9 but test_images are 10: give each image one label",
+    ),
+    "label too large": (
+        {"test_labels": lambda a: a + 1},
+        ": test_labels range from 1 to 3 but label_names has 3 names: labels must be in 0..2, or names are missing",
+    ),
+    "negative label": (
+        {"train_labels": lambda a: a - 1},
+        ": train_labels range from -1 to 1 but label_names has 3 names: labels must be in 0..2, or names are missing",
+    ),
+    "one class in training": (
+        {"train_labels": np.full(20, 2)},
+        ": train_labels are all 2: a classifier needs at least 2 classes",
+    ),
+    "one name": (
+        {"label_names": np.array(["cat"])},
+        ": label_names holds 1 names: a classifier needs at least 2 classes",
+    ),
+    "names repeat": (
+        {"label_names": np.array(["cat", "dog", "cat"])},
+        ": label_names ['cat', 'dog', 'cat'] repeat: give each class a name of its own",
+    ),
+    "names are numbers": (
+        {"label_names": np.arange(3)},
+        ": label_names is int64 [3] but must be strings [K], e.g. np.array(['cat', 'dog'])",
+    ),
+    "objects": (
+        {"label_names": np.array(["cat", "dog", None], object)},
+        " holds an array of Python objects, which is never unpickled: save plain numbers, and label_names as "
+        "strings, e.g. np.array(['cat', 'dog'])",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_faulty_npz_is_refused_with_the_file_the_fault_and_the_way_out(tmp_path, fault):
+    changes, text = FAULTS[fault]
+    content = arrays()
+    for key, change in changes.items():
+        content[key] = change(content[key]) if callable(change) else change
+    path = tmp_path / "set.npz"
+    np.savez(path, **{key: array for key, array in content.items() if array is not None})
+    with pytest.raises(InputError) as error:
+        data.load(f"npz:{path}")
+    assert str(error.value) == f"{path}{text}"
+
+
+def test_a_path_that_cannot_be_read_is_named(tmp_path):
+    for path, reason in (("no.npz", "No such file or directory"), ("", "Is a directory"), ("a/b", "Not a directory")):
+        (tmp_path / "a").touch()
+        with pytest.raises(InputError) as error:
+            data.load(f"npz:{tmp_path / path}")
+        assert str(error.value) == (
+            f"{tmp_path / path} cannot be read ({reason}): give the path of an .npz file that holds {LAYOUT}"
+        )
+
+
+def test_a_file_that_is_no_npz_is_refused(tmp_path):
+    np.save(tmp_path / "x.npy", np.zeros(3))
+    with pytest.raises(InputError) as error:
+        data.load(f"npz:{tmp_path / 'x.npy'}")
+    assert str(error.value) == (
+        f"{tmp_path / 'x.npy'} is damaged or no .npz file (BadZipFile: File is not a zip file): "
+        "write it again with np.savez"
+    )
+
+
+@settings(laws, max_examples=150)
+@given(st.data(), st.booleans())
+def test_a_damaged_npz_is_refused_or_still_holds_the_same_data(tmp_path, draw, compressed):
+    buffer = io.BytesIO()
+    (np.savez_compressed if compressed else np.savez)(buffer, **arrays())
+    content = bytearray(buffer.getvalue())
+    if draw.draw(st.booleans()):
+        content = content[: draw.draw(st.integers(0, len(content) - 1))]
+    else:
+        for position in draw.draw(st.lists(st.integers(0, len(content) - 1), min_size=1, max_size=4)):
+            content[position] = draw.draw(st.integers(0, 255))
+    path = tmp_path / "damaged.npz"
+    path.write_bytes(content)
+    reference = data.load(saved(tmp_path, arrays())).fingerprint
+    try:
+        loaded = data.load(f"npz:{path}")
+    except InputError as error:
+        assert str(path) in str(error)  # noqa: PT017 - either outcome is right
+    else:
+        assert loaded.fingerprint == reference
+
+
+class Malicious:
+    def __reduce__(self):
+        return (exec, ("raise SystemExit('unpickled')",))
+
+
+@pytest.mark.parametrize("where", ["array", "whole file"])
+def test_nothing_in_a_file_is_ever_unpickled(tmp_path, where):
+    content = arrays()
+    content["train_labels"] = np.array([Malicious()], object)
+    spec = saved(tmp_path, content)
+    if where == "whole file":
+        content["train_labels"].dump(tmp_path / "set.npz")
+    with pytest.raises(InputError):
+        data.load(spec)
+
+
+def test_other_members_of_the_archive_are_left_alone(tmp_path):
+    spec = saved(tmp_path, arrays() | {"notes": np.array([Malicious()], object)})
+    with zipfile.ZipFile(tmp_path / "set.npz", "a") as archive:
+        archive.writestr("README.txt", "hello")
+    assert len(data.load(spec).test.labels) == 10
+
+
+def test_the_summary_counts_classes_without_images_and_every_channel(tmp_path):
+    content = arrays(size=(4, 5, 3), classes=4)
+    content["test_labels"][:] = 1
+    summary = data.summarise(data.load(saved(tmp_path, content)))
+    assert summary.splits["test"].class_counts == (0, 10, 0, 0)
+    means = content["test_images"].reshape(-1, 3).mean(0) / 255
+    assert summary.splits["test"].mean == pytest.approx(means.tolist(), abs=1e-6)
+    assert summary.licence == "that of the file: ask whoever made it"
