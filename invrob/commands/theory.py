@@ -1,8 +1,274 @@
+"""`invrob theory check | frontier | sweep`: Theorem 1 by numbers. Parse, call, print; heavy imports are inside."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
 import typer
 
-app = typer.Typer(no_args_is_help=True)
+if TYPE_CHECKING:
+    from invrob.intervals import Estimate
+    from invrob.theory.check import CheckReport
+    from invrob.theory.sweep import SweepReport
+
+app = typer.Typer(no_args_is_help=True, help="Theorem 1: what it says, what is exactly true, and a check by sampling.")
+
+P = Annotated[float, typer.Option("--p", help="How often x_0 agrees with the label, in [0.5, 1).", show_default=False)]
+C = Annotated[float, typer.Option("--c", help="Mean of each other number times sqrt(d); the paper has 3.")]
+Seed = Annotated[int, typer.Option(help="The same seed gives the same numbers.")]
+Confidence = Annotated[float, typer.Option(help="Level at which all intervals and tests hold at once.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+Plot = Annotated[Path | None, typer.Option(help="Write a figure to this file: .png, .svg or .pdf.", show_default=False)]
+
+WHAT_IS_TRUE = (
+    "For every classifier R <= p holds by itself, whatever it does under A, and that alone implies the theorem's\n"
+    "min(R, b) <= p. The trade-off lives in (a, b): two lines, (1-p) a + p b <= p and its mirror image, meet in the\n"
+    "corner (p, p), which sign(x_0) reaches: no bound can be sharper there. Proofs: docs/theory.md."
+)
 
 
-@app.callback()
-def _callback() -> None:
-    pass
+@app.command(
+    epilog="Examples:  invrob theory check --p 0.7   |   invrob theory check --p 0.9 --classifier mlp "
+    "--classifier linear:tau=2 --plot check.png   |   invrob theory check --p 0.7 --d 5000 --json"
+)
+def check(
+    p: P,
+    d: Annotated[int, typer.Option("--d", help="Number of pairs: a sample has 2 d + 1 numbers.")] = 100,
+    c: C = 3.0,
+    n: Annotated[int, typer.Option("--n", help="Fresh samples on which every classifier is tested.")] = 50_000,
+    seed: Seed = 0,
+    confidence: Confidence = 0.99,
+    classifier: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Test this one, instead of a default set; may be repeated. sign-x0, bayes-clean, bayes-attacked, "
+            "paper, linear:tau=T, and logistic, mlp, trees, which learn, plainly or with :weight=W (share of clean "
+            "training rows, the others attacked) or :q=Q (share of training rows to which r is applied).",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: Json = False,
+    plot: Plot = None,
+) -> None:
+    """Does any classifier break the bounds of Theorem 1? Exit code 0: none does; 1: one does; 2: bad usage.
+
+    Estimates a (accuracy on clean samples), b (under the attack A) and R (under the transformation r) with intervals
+    that hold jointly, tests four inequalities, and measures the distance to the exact frontier of (a, b)."""
+    from invrob.theory import GaussianTradeoff
+    from invrob.theory.check import train_and_check
+    from invrob.theory.classifiers import DEFAULT, parse
+
+    save = _figure_saver(plot)
+    specs = [parse(text) for text in classifier or DEFAULT]
+    with _progress(not as_json) as progress:
+        report = train_and_check(GaussianTradeoff(p, d, c), specs, n, seed, confidence, progress)
+    figure = save(lambda plots: plots.check_figure(report))
+    if as_json:
+        _print_json(report.to_json() | {"figure": figure})
+    else:
+        _print_check(report)
+        _print_figure(figure)
+    raise typer.Exit(0 if report.verdict == "holds" else 1)
+
+
+@app.command(
+    epilog="Examples:  invrob theory frontier --p 0.7   |   invrob theory frontier --p 0.7 --plot frontier.svg"
+)
+def frontier(
+    p: P,
+    c: C = 3.0,
+    weight: Annotated[
+        list[float] | None,
+        typer.Option(help="Show the best rule for this weight, in [0, 1]; may be repeated.", show_default=False),
+    ] = None,
+    tau: Annotated[
+        list[float] | None,
+        typer.Option(help="Show the rule with this threshold; may be repeated; inf is sign(x_0).", show_default=False),
+    ] = None,
+    as_json: Json = False,
+    plot: Plot = None,
+) -> None:
+    """The exact best that any classifier can do: the largest weight a + (1 - weight) b, and a rule that reaches it."""
+    from invrob.theory.frontier import frontier_point, frontier_point_at, frontier_points
+
+    save = _figure_saver(plot)
+    chosen = [frontier_point(p, one, c) for one in weight or ()] + [frontier_point_at(p, one, c) for one in tau or ()]
+    points = chosen or frontier_points(p, c)
+    figure = save(lambda plots: plots.frontier_figure(p, c))
+    if as_json:
+        _print_json(
+            {"p": p, "c": c, "corner": [p, p], "points": [point.to_json() for point in points], "figure": figure}
+        )
+        return
+    table = _table(f"Exact frontier at p = {p:g}, c = {c:g}, for every d", "weight")
+    for heading in ("tau", "a", "b", "R", "value", "invariance", "fooling"):
+        table.add_column(heading, justify="right")
+    for point in points:
+        rule = point.rule
+        rates = (rule.accuracy, rule.attacked, rule.transformed, point.value, rule.invariance, rule.fooling)
+        threshold = f"{point.tau:.4f}" + " mirrored" * point.mirror
+        table.add_row(f"{point.weight:.7g}", threshold, *(f"{rate:.6f}" for rate in rates))
+    _console().print(table)
+    typer.echo(
+        "tau: predict x_0 unless s contradicts it by more than tau; tau = inf is sign(x_0). Exchange a and b for"
+    )
+    typer.echo("the other half of the frontier (the rule with -s).\n" + WHAT_IS_TRUE)
+    _print_figure(figure)
+
+
+@app.command(
+    epilog="Examples:  invrob theory sweep --p 0.5:0.95:0.05   |   invrob theory sweep --p 0.7 --classifier mlp "
+    "--q 0 --q 0.5 --q 1 --plot mlp.svg"
+)
+def sweep(
+    p: Annotated[str, typer.Option("--p", help="start:stop:step, stop included, or one number; in [0.5, 1).")],
+    d: Annotated[int, typer.Option("--d", help="Number of pairs: a sample has 2 d + 1 numbers.")] = 20,
+    c: C = 3.0,
+    n: Annotated[int, typer.Option("--n", help="Fresh samples on which every classifier is tested.")] = 10_000,
+    seed: Seed = 0,
+    confidence: Confidence = 0.99,
+    classifier: Annotated[
+        list[str] | None,
+        typer.Option(help="logistic, mlp or trees; may be repeated. Without it: all three.", show_default=False),
+    ] = None,
+    q: Annotated[
+        list[float] | None,
+        typer.Option("--q", help="Share of training rows to which r is applied; may be repeated.", show_default=False),
+    ] = None,
+    as_json: Json = False,
+    plot: Annotated[Path, typer.Option("--plot", "--out", help="The figure: .png, .svg or .pdf.")] = Path("sweep.png"),
+) -> None:
+    """Learned classifiers against the exact frontier, for many p: what is lost when r is trained in. Writes a figure.
+
+    Exit code 0: no classifier is beyond the frontier; 1: one is; 2: bad usage."""
+    from invrob.theory.classifiers import LEARNERS
+    from invrob.theory.sweep import QS, parse_range
+    from invrob.theory.sweep import sweep as run_sweep
+
+    save = _figure_saver(plot)
+    ps = parse_range(p)
+    options: dict[str, Any] = {"d": d, "c": c, "n": n, "seed": seed, "confidence": confidence}
+    with _progress(not as_json) as progress:
+        report = run_sweep(ps, q or QS, classifier or tuple(LEARNERS), **options, progress=progress)
+    figure = save(lambda plots: plots.sweep_figure(report.reports))
+    if as_json:
+        _print_json(report.to_json() | {"figure": figure})
+    else:
+        _print_sweep(report)
+        typer.echo(f"Verdict at the joint level {confidence:g}: {report.verdict}.\n" + WHAT_IS_TRUE)
+        _print_figure(figure)
+    raise typer.Exit(0 if report.verdict == "holds" else 1)
+
+
+def _print_check(report: "CheckReport") -> None:
+    _print_rates(report)
+    table = _table("Rates of invariance and fooling; left sides of the bounds", "classifier")
+    for heading in ("invariance", "fooling"):
+        table.add_column(heading, justify="right")
+    formulas = {row.name: row.formula for row in report.inequalities}
+    for formula in formulas.values():
+        table.add_column(formula.replace("p <= p", f"p\n<= {report.p:g}").replace("<= p", f"\n<= {report.p:g}"))
+    for result in report.classifiers:
+        tests = [row for row in report.inequalities if row.classifier == result.name]
+        cells = [f"{row.left:.4f} {row.verdict}" for row in tests]
+        table.add_row(result.name, _cell(result.invariance), _cell(result.fooling), *cells)
+    _console().print(table)
+    for result in report.classifiers:
+        if result.excluded:
+            typer.echo(
+                f"self-check failed: {result.name}: the exact value is outside the interval of {result.excluded}"
+            )
+    typer.echo(f"Verdict at the joint level {report.confidence:g}: {report.verdict}.\n\n{WHAT_IS_TRUE}")
+
+
+def _print_rates(report: "CheckReport") -> None:
+    title = f"p = {report.p:g}, d = {report.d}, c = {report.c:g}, n = {report.n:,}, seed = {report.seed}"
+    table = _table(title, "classifier")
+    for heading in ("a\nclean", "b\nunder A", "R\nunder r", "distance to\nthe frontier"):
+        table.add_column(heading, justify="right")
+    table.add_column("verdict")
+    for result in report.classifiers:
+        cells = (_cell(rate) for rate in (result.a, result.b, result.R, result.distance))
+        table.add_row(result.name, *cells, result.verdict)
+    _console().print(table)
+
+
+def _print_sweep(report: "SweepReport") -> None:
+    """One table per learner: a row for each p, a column for each q."""
+    first = report.reports[0]
+    names = [result.name.split(":") for result in first.classifiers]
+    for learner in dict.fromkeys(name for name, _ in names):
+        table = _table(f"{learner}: a, b, and the interval of the distance to the frontier (n = {first.n:,})", "p")
+        for _, q in [name for name in names if name[0] == learner]:
+            table.add_column(q, justify="right")
+        for one in report.reports:
+            results = [result for result in one.classifiers if result.name.split(":")[0] == learner]
+            cells = (f"{r.a.estimate:.3f}  {r.b.estimate:.3f}\n{_interval(r.distance, 3)}" for r in results)
+            table.add_row(f"{one.p:g}", *cells)
+        _console().print(table)
+
+
+def _cell(rate: "Estimate") -> str:
+    return f"{rate.estimate:z.4f}\n{_interval(rate, 4)}"
+
+
+def _interval(rate: "Estimate", digits: int) -> str:
+    return f"{rate.low:z.{digits}f}..{rate.high:z.{digits}f}"
+
+
+def _table(title: str, first: str) -> Any:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", padding=(0, 1))
+    table.add_column(first, no_wrap=True)
+    return table
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    console = Console()
+    return console if console.is_terminal else Console(width=120)  # a file or a pipe has no width of its own
+
+
+def _print_json(content: dict[str, Any]) -> None:
+    typer.echo(json.dumps(content, allow_nan=False))
+
+
+def _print_figure(figure: str | None) -> None:
+    if figure:
+        typer.echo(f"Figure: {figure}")
+
+
+def _figure_saver(path: Path | None) -> Callable[[Callable[[Any], Any]], str | None]:
+    """Refuse an unusable path now, before the computing; what is returned draws and saves the figure, if wanted."""
+    if path is None:
+        return lambda draw: None
+    from invrob.theory import plots
+
+    target = plots.checked_figure_path(path)
+    return lambda draw: str(plots.save(draw(plots), target))
+
+
+@contextmanager
+def _progress(wanted: bool) -> Iterator[Callable[[str, int, int], None] | None]:
+    """A bar with the time left on stderr, if that is a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    if not (wanted and console.is_terminal):
+        yield None
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("starting", total=None)
+        yield lambda what, done, total: bar.update(task, description=what, completed=done, total=total)

@@ -1,0 +1,214 @@
+"""What a classifier can reach on the distribution of Theorem 1: bounds, the exact frontier, exact rates. No sampling.
+
+Three rates of a classifier f, for labels Y: a = Pr(f(X) = Y), b = Pr(f(X + A(X)) = Y), R = Pr(f(r(X)) = Y) = (a + b)/2.
+a and b depend on f through x_0 and one number s only, with s ~ N(+m y, 1) on clean and N(-m y, 1) on attacked samples,
+m = c sqrt(2). Hence nothing here depends on d. docs/theory.md has the proofs."""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+from scipy.special import ndtr
+
+from invrob.theory.distribution import checked_c, checked_number, checked_p, separation
+
+
+@dataclass(frozen=True)
+class ExactRates:
+    """The exact rates of one classifier, each a probability in [0, 1]."""
+
+    accuracy: float  # a: on clean samples
+    attacked: float  # b: on x + A(x)
+    transformed: float  # R: on r(x)
+    invariance: float  # Pr(f(r(X)) = f(X))
+    fooling: float  # Pr(f(X + A(X)) != f(X))
+
+
+@dataclass(frozen=True)
+class ThresholdRule(ExactRates):
+    """`x_0 unless s contradicts it by more than tau`, that is sign(tau x_0 + s), or sign(tau x_0 - s) if mirrored."""
+
+    p: float
+    c: float
+    tau: float
+    mirror: bool
+
+
+@dataclass(frozen=True)
+class FrontierPoint:
+    """The largest weight * accuracy + (1 - weight) * attacked of any classifier, and a rule that reaches it."""
+
+    p: float
+    c: float
+    weight: float
+    tau: float  # inf for sign(x_0)
+    mirror: bool  # true where weight < 1 - p: the rule is then sign(tau x_0 - s)
+    accuracy: float
+    attacked: float
+    value: float
+
+    @property
+    def rule(self) -> ThresholdRule:
+        """The threshold rule that reaches the point, with its other rates."""
+        return threshold_rule(self.p, self.tau, self.c, self.mirror)
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields and rates as finite numbers, but for tau = inf, which JSON cannot hold: the string "Infinity"."""
+        content = asdict(self.rule) | {"weight": self.weight, "value": self.value}
+        return content | {"tau": "Infinity"} if math.isinf(self.tau) else content
+
+
+@dataclass(frozen=True)
+class Inequality:
+    """left <= right, which holds for every classifier."""
+
+    name: str
+    formula: str
+    left: float
+    right: float
+
+
+def threshold_rule(p: float, tau: float, c: float = 3.0, mirror: bool = False) -> ThresholdRule:
+    """The exact rates of the rule: at x_0 = +1 predict + iff s >= -tau, at x_0 = -1 predict - iff s <= tau.
+
+    p in [1/2, 1), c in (0, 1e6]. tau: any number; inf is sign(x_0), 0 is sign(s), -inf is -sign(x_0). mirror: the rule
+    with s replaced by -s, which has a and b exchanged. Raises InputError outside these ranges, and for tau = NaN.
+
+    The prediction changes under the swap iff |s| > |tau|, and under A with probability Phi(m - tau) - Phi(-m - tau)
+    given either value of x_0."""
+    p, c, m = checked_p(p), checked_c(c), separation(checked_c(c))
+    tau = checked_number("tau", tau, lambda value: value == value, "[-inf, inf]: inf is sign(x_0), 0 is sign(s)")
+    clean, attacked = float(_clean(p, tau, m)), float(_attacked(p, tau, m))
+    if mirror:
+        clean, attacked = attacked, clean
+    size = abs(tau)
+    crossing = float(ndtr(m - size) + ndtr(-m - size))  # Pr(|s| > |tau|)
+    return ThresholdRule(
+        accuracy=clean,
+        attacked=attacked,
+        transformed=(clean + attacked) / 2,
+        invariance=1 - crossing / 2,
+        fooling=_difference(tau, m),
+        p=p,
+        c=c,
+        tau=tau,
+        mirror=bool(mirror),
+    )
+
+
+def paper_rule(c: float = 3.0) -> ExactRates:
+    """The exact rates of the paper's f*(x) = sign(x_1 + x_3 + ... + x_{2d-1}), for every p. c in (0, 1e6].
+
+    Its sum over sqrt(d) is N(c y, 1); the swap puts the even sum, an independent N(-c y, 1), in its place."""
+    c = checked_c(c)
+    right, wrong = float(ndtr(c)), float(ndtr(-c))
+    return ExactRates(right, wrong, (right + wrong) / 2, 0.5 + right * wrong, right - wrong)
+
+
+def frontier_point(p: float, weight: float, c: float = 3.0) -> FrontierPoint:
+    """The classifier that maximises weight * a + (1 - weight) * b, for weight in [0, 1], p in [1/2, 1), c in (0, 1e6].
+
+    weight in [1 - p, p]: sign(x_0) (tau = inf), with the value p: two supporting lines meet in the corner (p, p).
+    weight > p: the threshold rule with tau = ln[(weight - 1 + p)/(weight - p)] / (2 m), down to the Bayes classifier of
+    the clean law at weight 1. weight < 1 - p: the mirrored rule of 1 - weight (`mirror` is true).
+    Raises InputError outside these ranges."""
+    p, c, m = checked_p(p), checked_c(c), separation(checked_c(c))
+    weight = _checked_share("weight", weight)
+    mirror = 1 - weight > p
+    larger = 1 - weight if mirror else weight
+    if larger <= p:
+        return FrontierPoint(p, c, weight, math.inf, False, p, p, p)
+    tau = (math.log(larger - (1 - p)) - math.log(larger - p)) / (2 * m)
+    rule = threshold_rule(p, tau, c, mirror)
+    value = weight * rule.accuracy + (1 - weight) * rule.attacked
+    return FrontierPoint(p, c, weight, tau, mirror, rule.accuracy, rule.attacked, max(value, p))  # max: rounding only
+
+
+def frontier_point_at(p: float, tau: float, c: float = 3.0) -> FrontierPoint:
+    """The frontier point of the rule sign(tau x_0 + s), for tau from that of weight 1 to inf; InputError outside.
+
+    Its weight is p + (2p - 1)/(exp(2 m tau) - 1). At c = 3 that is p to the last bit long before b begins to rise, so
+    only tau reaches the middle of the frontier."""
+    start = frontier_point(p, 1, c)
+    tau = checked_number("tau", tau, lambda value: value >= start.tau, f"[{start.tau}, inf], the frontier at p = {p}")
+    if tau == start.tau:
+        return start
+    rule = threshold_rule(p, tau, c)
+    exponent = 2 * separation(rule.c) * tau
+    weight = rule.p + (2 * rule.p - 1) / math.expm1(exponent) if exponent < 700 else rule.p
+    value = weight * rule.accuracy + (1 - weight) * rule.attacked
+    return FrontierPoint(
+        rule.p, rule.c, weight, tau, mirror=False, accuracy=rule.accuracy, attacked=rule.attacked, value=value
+    )
+
+
+def frontier_points(p: float, c: float = 3.0) -> tuple[FrontierPoint, ...]:
+    """Nine points of the half of the frontier with a >= b, from the Bayes classifier of the clean law to the corner."""
+    start, m = frontier_point(p, 1, c), separation(checked_c(c))
+    steps = (0.25, 0.5, 0.75, 1, 1.25, 1.5, 2, math.inf)
+    return (start, *(frontier_point_at(p, start.tau + step * m, c) for step in steps))
+
+
+def frontier_curve(p: float, c: float = 3.0, points: int = 400) -> NDArray[np.float64]:
+    """The exact frontier of (a, b) as a polyline [2 points + 1, 2] from the clean to the attacked Bayes classifier,
+    through the corner (p, p). p in [1/2, 1), c in (0, 1e6]; InputError outside."""
+    start = frontier_point(p, 1, c).tau
+    p, m = checked_p(p), separation(checked_c(c))
+    tau = start + np.linspace(0, 1, points) * (m + 8)  # 8 standard deviations on, s crosses -tau no more
+    half = np.column_stack([_clean(p, tau, m), _attacked(p, tau, m)])
+    return np.concatenate([half, [[p, p]], half[::-1, ::-1]])
+
+
+def distance_to_frontier(p: float, accuracy: float, attacked: float, c: float = 3.0) -> float:
+    """By how much a and b could both be raised at once before the frontier is met: the t with (a + t, b + t) on it.
+
+    It equals the minimum over all weights of `frontier_point(p, weight, c).value - weight a - (1 - weight) b`, the
+    support-function distance. 0 on the frontier, > 0 inside, and < 0 beyond it, where no classifier is. It never grows
+    with a or b, so an interval for each of them gives one for the distance.
+    accuracy, attacked: in [0, 1]; p in [1/2, 1), c in (0, 1e6]. Raises InputError outside these ranges."""
+    p, m = checked_p(p), separation(checked_c(c))
+    low, high = sorted((_checked_share("accuracy", accuracy), _checked_share("attacked", attacked)))  # it is symmetric
+    gap = high - low  # a - b is kept along the diagonal; on the frontier it is _difference(tau), which falls in tau
+    bayes = frontier_point(p, 1, c).tau
+    far = bayes + m + 40
+    if gap >= _difference(bayes, m):
+        tau = bayes
+    elif gap <= _difference(far, m):
+        tau = math.inf
+    else:
+        tau = brentq(lambda t: _difference(t, m) - gap, bayes, far, xtol=1e-13)
+    return float(_clean(p, tau, m)) - high
+
+
+def inequalities(p: float, accuracy: float, attacked: float, transformed: float) -> tuple[Inequality, ...]:
+    """The four bounds that hold for every classifier, d and c, at the rates given: each in [0, 1], p in [1/2, 1).
+
+    `paper`: Theorem 1's chain, which is R + (2p-1)/(2(1-p)) b <= p/(2(1-p)) with R = (a + b)/2 put in. `mirror`: the
+    same with a and b exchanged. `transformed`: R <= p. `theorem-1`: what the paper concludes; R <= p implies it."""
+    p = checked_p(p)
+    return (
+        Inequality("paper", "(1-p) a + p b <= p", (1 - p) * accuracy + p * attacked, p),
+        Inequality("mirror", "p a + (1-p) b <= p", p * accuracy + (1 - p) * attacked, p),
+        Inequality("transformed", "R <= p", transformed, p),
+        Inequality("theorem-1", "min(R, b) <= p", min(transformed, attacked), p),
+    )
+
+
+def _clean(p: float, tau: float | NDArray[np.float64], m: float) -> NDArray[np.float64]:
+    return np.asarray(p * ndtr(m + tau) + (1 - p) * ndtr(m - tau))
+
+
+def _attacked(p: float, tau: float | NDArray[np.float64], m: float) -> NDArray[np.float64]:
+    return np.asarray(p * ndtr(tau - m) + (1 - p) * ndtr(-m - tau))
+
+
+def _difference(tau: float, m: float) -> float:
+    """a - b of the rule that is not mirrored; also its fooling rate, as A only turns right into wrong. Even in tau."""
+    return float(ndtr(m - abs(tau)) - ndtr(-m - abs(tau)))
+
+
+def _checked_share(name: str, value: float) -> float:
+    return checked_number(name, value, lambda share: 0 <= share <= 1, "[0, 1]: it is a share, write 0.75 for 75 %")
