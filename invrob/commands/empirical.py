@@ -14,8 +14,6 @@ import typer
 from invrob.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
-
     from invrob.empirical.claims import Claim
     from invrob.empirical.experiment import Cell, Experiment
     from invrob.empirical.results import Result
@@ -42,6 +40,7 @@ def run(
         int | None, typer.Option(min=1, max=1024, help="Cells at a time; one per core, or one on a GPU.")
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no tables.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 when a claim of the paper fails.")] = False,
     as_json: Json = False,
 ) -> None:
     """Train, profile and draw every cell of an experiment; the same command goes on where it was stopped.
@@ -66,17 +65,25 @@ def run(
         todo = [cell for cell in cells if read_result(store, cell) is None]
         effort = {cell.key: execute.work(cell, dataset) for cell in todo}
         todo.sort(key=lambda cell: -effort[cell.key])  # the longest first, so that no core waits long at the end
-        workers = jobs or (1 if chosen.type == "cuda" else len(os.sched_getaffinity(0)))
+        workers = jobs or (1 if chosen.type == "cuda" else _cores())
         hidden = quiet or as_json
         with _Live(len(cells), len(cells) - len(todo), effort) if not hidden else nullcontext(_Silent()) as live:
             execute.run(todo, path, device=chosen, jobs=workers, started=live.started, finished=live.finished)
-        _conclude(path, as_json, quiet, {"computed": len(todo), "seconds": round(time.monotonic() - begin, 1)})
+        extra = {"computed": len(todo), "seconds": round(time.monotonic() - begin, 1)}
+        claims = _conclude(path, as_json, quiet, extra)
+    if strict and any(claim.verdict == "fails" for claim in claims):
+        raise typer.Exit(1)
 
 
 @app.command(epilog="Examples:  invrob empirical figures runs/mini   |   invrob empirical figures runs/mini --json")
 def figures(run: Annotated[Path, typer.Argument(help="A run directory.")], as_json: Json = False) -> None:
     """Draw the figures and write profiles.csv of a run again, from what its directory holds."""
     _conclude(run, as_json, quiet=False, extra={})
+
+
+def _cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _experiment(preset: str | None, config: Path | None) -> "tuple[Experiment, str]":
@@ -93,7 +100,7 @@ def _experiment(preset: str | None, config: Path | None) -> "tuple[Experiment, s
     return PRESETS[preset], preset
 
 
-def _conclude(path: Path, as_json: bool, quiet: bool, extra: dict[str, Any]) -> None:
+def _conclude(path: Path, as_json: bool, quiet: bool, extra: dict[str, Any]) -> "tuple[Claim, ...]":
     """CSV, figures, verdicts; then the tables, or one JSON object."""
     from invrob.empirical.claims import check_claims
     from invrob.empirical.figures import write_figures
@@ -121,6 +128,7 @@ def _conclude(path: Path, as_json: bool, quiet: bool, extra: dict[str, Any]) -> 
         if missing:
             typer.echo(f"{missing} cells are not finished: the same run command goes on with them")
         typer.echo("figures and data:\n" + "\n".join(f"  {shown}" for shown in [*drawn, table]))
+    return claims
 
 
 def _row(result: "Result") -> dict[str, Any]:
@@ -145,29 +153,41 @@ def _print(results: "list[Result]", claims: "tuple[Claim, ...]") -> None:
     from rich.table import Table
 
     console = Console(highlight=False)
-    summary = Table(caption="A: trained with rotations in [-A, A]; inv B: rate of invariance; rob e: 1 - fooling rate")
-    for heading in ("network", "A", "eps", "seed", "acc.", "inv 90", "inv 180", "rob 0.1", "rob 0.3", "attack"):
-        summary.add_column(heading, justify="left" if heading in ("network", "attack") else "right", no_wrap=True)
+    summary = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    several = len({result.cell.seed for result in results}) > 1
+    seed_heading = ["seed"] if several else []
+    for heading in ("network", "A", "eps", *seed_heading, "acc.", "inv90", "inv180", "rob.1", "rob.3", "attack"):
+        numeric = heading not in ("network", "attack")
+        summary.add_column(heading, justify="right" if numeric else "left", no_wrap=heading != "network")
     reasons = []
     for row in map(_row, results):
         network, theta, epsilon, seed, *shares, verdict, why = row.values()
         percentages = ["-" if share is None else f"{100 * share:.1f}" for share in shares]
-        summary.add_row(network, f"{theta:g}", f"{epsilon:g}", str(seed), *percentages, verdict)
+        seed_cell = [str(seed)] if several else []
+        summary.add_row(network, f"{theta:g}", f"{epsilon:g}", *seed_cell, *percentages, verdict)
         reasons += [
             f"{network}, A = {theta:g}, epsilon = {epsilon:g}, seed {seed} is masked: {reason}" for reason in why
         ]
     console.print(summary)
+    console.print("In %; trained with rotations in [-A, A] and against perturbations of size eps.")
+    console.print("inv90: rate of invariance under rotations in [-90, 90]; rob.1: 1 - fooling rate at 0.1.")
     for reason in reasons:
         console.print(reason)
-    console.print("\nThe paper's claims, as trends of the mean rate over the whole range (95 % intervals):")
-    for claim in claims:
-        found = f"[bold]{claim.verdict}[/bold]"
-        if claim.effect is not None and claim.low is not None and claim.high is not None:
-            found += f"  {100 * claim.effect:+.1f} points [{100 * claim.low:+.1f}, {100 * claim.high:+.1f}]"
-            found += f", p = {claim.p_value:.2g}"
-        console.print(f"  ({claim.name}) {claim.text}\n        {claim.network}: {found}")
+    console.print("\nThe paper's claims, by the trend of the mean rate, with 95 % intervals:")
+    for name, text in dict.fromkeys((claim.name, claim.text) for claim in claims):
+        console.print(f"  ({name}) {text}")
+        for claim in claims:
+            if claim.name == name:
+                console.print(f"        {claim.network}: [bold]{claim.verdict}[/bold]{_evidence(claim)}")
     for note in dict.fromkeys(claim.note for claim in claims):
         console.print(f"  {note}")
+
+
+def _evidence(claim: "Claim") -> str:
+    if claim.effect is None or claim.low is None or claim.high is None:
+        return ""
+    interval = f"[{100 * claim.low:+.1f}, {100 * claim.high:+.1f}]"
+    return f"  {100 * claim.effect:+.1f} points {interval}, p = {claim.p_value:.1g}".replace("[", "\\[")
 
 
 class _Silent:
@@ -186,7 +206,7 @@ class _Live:
 
         self.total, self.done, self.effort = total, done, effort
         self.current: list[str] = []
-        self.progress: Progress = Progress(
+        self.progress = Progress(
             TextColumn("{task.fields[count]}"),
             BarColumn(bar_width=24),
             TimeElapsedColumn(),

@@ -202,21 +202,29 @@ PRESETS: dict[str, Experiment] = {
     "smoke": Experiment(
         dataset="mnist-mini",
         models=(
-            ModelGrid(name="stdcnn", training_theta=(0, 60, 180), epochs=2, learning_rate=5e-3),
-            ModelGrid(name="madry_lenet", training_theta=(0,), training_epsilon=(0, 0.2), epochs=1, width=0.125),
+            ModelGrid(name="stdcnn", training_theta=(0, 60, 180), epochs=3, learning_rate=4e-3),
+            ModelGrid(
+                name="madry_lenet",
+                training_theta=(0,),
+                training_epsilon=(0, 0.1),
+                epochs=3,
+                learning_rate=4e-3,
+                width=0.25,
+            ),
         ),
         profiling=Profiling(images=200, angle_step=15),
     ),
     "mini": Experiment(
         dataset="mnist-mini",
         models=(
-            ModelGrid(name="stdcnn", training_theta=(0, 30, 60, 90, 180), epochs=10),
-            ModelGrid(name="gcnn", training_theta=(0, 60, 180), epochs=5, width=0.6, images=500),
+            ModelGrid(name="stdcnn", training_theta=(0, 30, 60, 90, 180), epochs=12, learning_rate=4e-3),
+            ModelGrid(name="gcnn", training_theta=(0, 60, 180), epochs=5, learning_rate=4e-3, width=0.6, images=500),
             ModelGrid(
                 name="madry_lenet",
                 training_theta=(0,),
                 training_epsilon=(0, 0.1, 0.2, 0.3),
-                epochs=8,
+                epochs=16,
+                learning_rate=4e-3,
                 width=0.25,
             ),
         ),
