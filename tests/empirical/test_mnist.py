@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import re
+import socket
 import subprocess
 import sys
 from functools import partial
@@ -131,6 +132,20 @@ def test_an_unreachable_mirror_is_an_error_that_says_how_to_do_it_by_hand(small_
         f"{tmp_path / 'MNIST/raw'} by hand: train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte, "
         "t10k-labels-idx1-ubyte"
     )
+
+
+def test_a_mirror_that_never_answers_is_given_up_and_the_callers_timeout_is_kept(small_mnist, tmp_path, monkeypatch):
+    monkeypatch.setattr(mnist, "_PATIENCE", 0.2)
+    before = socket.getdefaulttimeout()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setattr(torchvision.datasets.MNIST, "mirrors", [f"http://127.0.0.1:{silent.getsockname()[1]}/"])
+        socket.setdefaulttimeout(77)
+        try:
+            with pytest.raises(InputError, match=r"mnist could not be fetched .*timed out"):
+                data.fetch("mnist", tmp_path)
+            assert socket.getdefaulttimeout() == 77
+        finally:
+            socket.setdefaulttimeout(before)
 
 
 def test_offline_refuses_to_fetch_what_is_not_there(mirror, tmp_path):

@@ -90,6 +90,8 @@ def test_the_fingerprint_changes_with_any_content_and_with_nothing_else(tmp_path
         changed = {name: array.copy() for name, array in content.items()}
         changed[key][0] = "new" if key == "label_names" else (changed[key][0] + 1) % 3
         assert data.load(saved(tmp_path, changed)).fingerprint != reference, key
+    tall = {key: array.reshape(-1, 5, 4) if key.endswith("images") else array for key, array in content.items()}
+    assert data.load(saved(tmp_path, tall)).fingerprint != reference
 
 
 def nan_in(images):
@@ -269,6 +271,7 @@ def test_the_summary_counts_classes_without_images_and_every_channel(tmp_path):
     content["test_labels"][:] = 1
     summary = data.summarise(data.load(saved(tmp_path, content)))
     assert summary.splits["test"].class_counts == (0, 10, 0, 0)
-    means = content["test_images"].reshape(-1, 3).mean(0) / 255
-    assert summary.splits["test"].mean == pytest.approx(means.tolist(), abs=1e-6)
+    pixels = content["test_images"].reshape(-1, 3) / 255
+    assert summary.splits["test"].mean == pytest.approx(pixels.mean(0).tolist(), abs=1e-6)
+    assert summary.splits["test"].std == pytest.approx(pixels.std(0).tolist(), abs=1e-6)
     assert summary.licence == "that of the file: ask whoever made it"

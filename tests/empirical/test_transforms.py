@@ -251,46 +251,38 @@ def test_the_dtype_of_the_images_is_kept(dtype):
     )
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("degrees", [90.0, 33.3, [90.0, 33.3, -12.0]])
+def test_a_gpu_gives_what_the_cpu_gives(degrees):
+    images = noise(3, 2, 9, 9)
+    for angle in (degrees, torch.tensor(degrees, device="cuda")):
+        result = rotate(images.cuda(), angle)
+        assert result.is_cuda
+        torch.testing.assert_close(result.cpu(), rotate(images, degrees), atol=1e-5, rtol=0)
+
+
 def test_an_empty_batch_stays_empty():
     assert rotate(torch.empty(0, 3, 8, 8), 30).shape == (0, 3, 8, 8)
     assert rotate(torch.empty(0, 3, 8, 8), []).shape == (0, 3, 8, 8)
 
 
+WANTED = "but must be a float tensor [N, C, H, W]: x / 255 for bytes, x[None] for one image"
+ONE_EACH = "give one number, or one angle per image"
+NEAREST = "use 'bilinear' or 'nearest'; did you mean 'bilinear'?"
+
+
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        (
-            {"images": torch.zeros(2, 1, 4, 4, dtype=torch.uint8)},
-            "images are torch.uint8 [2, 1, 4, 4] but must be a float tensor [N, C, H, W]: x / 255 for bytes, "
-            "x[None] for one image",
-        ),
-        (
-            {"images": torch.zeros(1, 4, 4)},
-            "images are torch.float32 [1, 4, 4] but must be a float tensor [N, C, H, W]: x / 255 for bytes, "
-            "x[None] for one image",
-        ),
-        (
-            {"images": np.zeros((2, 1, 4, 4))},
-            "images are ndarray but must be a float tensor [N, C, H, W]: x / 255 for bytes, x[None] for one image",
-        ),
-        (
-            {"degrees": [1.0, 2.0, 3.0]},
-            "degrees has the shape [3] for 2 images: give one number, or one angle per image",
-        ),
-        (
-            {"degrees": torch.zeros(2, 1)},
-            "degrees has the shape [2, 1] for 2 images: give one number, or one angle per image",
-        ),
+        ({"images": torch.zeros(2, 1, 4, 4).byte()}, f"images are torch.uint8 [2, 1, 4, 4] {WANTED}"),
+        ({"images": torch.zeros(1, 4, 4)}, f"images are torch.float32 [1, 4, 4] {WANTED}"),
+        ({"images": np.zeros((2, 1, 4, 4))}, f"images are ndarray {WANTED}"),
+        ({"degrees": [1.0, 2.0, 3.0]}, f"degrees has the shape [3] for 2 images: {ONE_EACH}"),
+        ({"degrees": torch.zeros(2, 1)}, f"degrees has the shape [2, 1] for 2 images: {ONE_EACH}"),
         ({"degrees": math.nan}, "degrees holds nan: every angle must be finite"),
         ({"degrees": [0.0, -math.inf]}, "degrees holds -inf: every angle must be finite"),
-        (
-            {"degrees": "30"},
-            "degrees = '30' must be a number or one number per image (new(): invalid data type 'str')",
-        ),
-        (
-            {"interpolation": "bilinaer"},
-            "interpolation = 'bilinaer' is unknown: use 'bilinear' or 'nearest'; did you mean 'bilinear'?",
-        ),
+        ({"degrees": "30"}, "degrees = '30' must be a number or one number per image (new(): invalid data type 'str')"),
+        ({"interpolation": "bilinaer"}, f"interpolation = 'bilinaer' is unknown: {NEAREST}"),
         ({"fill": math.nan}, "fill = nan must be a finite number: it is the value of the pixels outside the image"),
     ],
 )
