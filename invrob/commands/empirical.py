@@ -132,16 +132,19 @@ def _conclude(path: Path, as_json: bool, quiet: bool, extra: dict[str, Any]) -> 
 
 
 def _row(result: "Result") -> dict[str, Any]:
-    """A row of the summary; a rate is None where the experiment did not measure it."""
+    """A row of the summary; an estimate is None where the experiment did not measure it."""
     recipe = result.cell.recipe
+    shares = {
+        "accuracy": result.accuracy,
+        **{f"invariance_{theta}": result.rate_at("theta", theta) for theta in (90, 180)},
+        **{f"robustness_{epsilon}": result.rate_at("epsilon", epsilon) for epsilon in (0.1, 0.3)},
+    }
     return {
         "network": result.network,
         "training_theta": recipe.rotation,
         "training_epsilon": recipe.epsilon,
         "seed": result.cell.seed,
-        "accuracy": result.accuracy,
-        **{f"invariance_{theta}": result.rate_at("theta", theta) for theta in (90, 180)},
-        **{f"robustness_{epsilon}": result.rate_at("epsilon", epsilon) for epsilon in (0.1, 0.3)},
+        **{name: None if share is None else asdict(share) for name, share in shares.items()},
         "verdict": result.verdict,
         "reasons": list(result.robustness["sanity"]["reasons"]),
     }
@@ -159,10 +162,11 @@ def _print(results: "list[Result]", claims: "tuple[Claim, ...]") -> None:
     for heading in ("network", "A", "eps", *seed_heading, "acc.", "inv90", "inv180", "rob.1", "rob.3", "attack"):
         numeric = heading not in ("network", "attack")
         summary.add_column(heading, justify="right" if numeric else "left", no_wrap=heading != "network")
-    reasons = []
+    reasons, widest = [], 0.0
     for row in map(_row, results):
         network, theta, epsilon, seed, *shares, verdict, why = row.values()
-        percentages = ["-" if share is None else f"{100 * share:.1f}" for share in shares]
+        percentages = ["-" if share is None else f"{100 * share['estimate']:.1f}" for share in shares]
+        widest = max([widest, *((share["high"] - share["low"]) / 2 for share in shares if share is not None)])
         seed_cell = [str(seed)] if several else []
         summary.add_row(network, f"{theta:g}", f"{epsilon:g}", *seed_cell, *percentages, verdict)
         reasons += [
@@ -170,7 +174,8 @@ def _print(results: "list[Result]", claims: "tuple[Claim, ...]") -> None:
         ]
     console.print(summary)
     console.print("In %; trained with rotations in [-A, A] and against perturbations of size eps.")
-    console.print("inv90: rate of invariance under rotations in [-90, 90]; rob.1: 1 - fooling rate at 0.1.")
+    console.print(f"95 % intervals are at most +-{100 * widest:.1f} points wide; each stands in profiles.csv.")
+    console.print("inv90: rate of invariance for rotations in [-90, 90]; rob.1: 1 - fooling rate at 0.1.")
     for reason in reasons:
         console.print(reason)
     console.print("\nThe paper's claims, by the trend of the mean rate, with 95 % intervals:")

@@ -62,7 +62,7 @@ def network_figure(group: Sequence[Result]) -> Figure:
     robustness, invariance = [], []
     for (theta, epsilon), seeds in by_recipe.items():
         masked = any(result.verdict == "masked" for result in seeds)
-        accuracy = np.mean([result.accuracy for result in seeds])
+        accuracy = np.mean([result.accuracy.estimate for result in seeds])
         against = f"$\\epsilon$ = {epsilon:g}" if len(epsilons) > 1 or epsilon else ""
         angle = len(thetas) > 1 or not against
         names = [", ".join(filter(None, (f"{theta:g}/{tested}" if angle else "", against))) for tested in ("0", "B")]

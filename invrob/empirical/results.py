@@ -12,6 +12,7 @@ from invrob.empirical.experiment import Cell, Experiment
 from invrob.empirical.store import Store, read_json, write_json
 from invrob.errors import InputError
 from invrob.files import write_atomically
+from invrob.intervals import Estimate, clopper_pearson
 
 COLUMNS = (
     *("dataset", "model", "training_theta", "training_epsilon", "seed", "axis", "value", "rate", "low", "high"),
@@ -38,15 +39,16 @@ class Result:
         """'sound' or 'masked', of the attack."""
         return str(self.robustness["verdict"])
 
-    def rate_at(self, axis: str, value: float) -> float | None:
+    def rate_at(self, axis: str, value: float) -> Estimate | None:
         """The rate at a value of the axis 'theta' or 'epsilon'; None where that was not measured."""
         profile, grid = _AXES[axis](self)
-        return profile["rate"][grid.index(value)] if value in grid else None
+        return Estimate(*(profile[k][grid.index(value)] for k in ("rate", "low", "high"))) if value in grid else None
 
     @property
-    def accuracy(self) -> float:
+    def accuracy(self) -> Estimate:
         """On the unchanged test images."""
-        return float(self.robustness["clean_accuracy"])
+        images = self.robustness["images"]
+        return clopper_pearson(round(self.robustness["clean_accuracy"] * images), images)
 
 
 _AXES = {
