@@ -15,22 +15,24 @@ _NAMES = [f"{split}_{part}" for split in ("train", "validation", "test") for par
     "label_names"
 ]
 
-LAYOUT = "train_images, train_labels, test_images, test_labels and label_names"
+LAYOUT = "train_images, train_labels, test_images, test_labels (and label_names)"
 
 
 def read_npz(file: str | PathLike[str] | IO[bytes], name: str) -> dict[str, Array]:
     """The arrays of a data set: `{train,test}_{images,labels}`, `label_names`, and `validation_*` where it has them.
 
     Images are uint8 in 0..255 or float in [0, 1], [N, H, W] or [N, H, W, C], of one size; labels are whole numbers
-    [N] that index `label_names` [K >= 2]. name: what the errors call the file. Nothing in it is ever unpickled.
-    Raises InputError when the file is missing, is no .npz, is damaged, or holds anything else than the above."""
+    [N] that index `label_names` [K >= 2], by default 0, 1, ... up to the largest training label. name: what the errors
+    call the file. Nothing in it is ever unpickled. Raises InputError when the file is missing, is no .npz, is damaged,
+    or holds anything else than the above."""
     arrays = _arrays(file, name)
     splits: tuple[str, ...] = ("train", "test")
     if any(key.startswith("validation") for key in arrays):
         splits = ("train", "validation", "test")
-    missing = [key for key in _NAMES if key not in arrays and key.split("_")[0] in (*splits, "label")]
+    missing = [key for key in _NAMES if key not in arrays and key.split("_")[0] in splits]
     if missing:
         raise InputError(f"{name} has no {', '.join(missing)}: np.savez(path, ...) must be given {LAYOUT}")
+    arrays.setdefault("label_names", _numbered(arrays["train_labels"]))
     _check_names(arrays["label_names"], name)
     for split in splits:
         _check_images(arrays[f"{split}_images"], f"{name}: {split}_images")
@@ -70,6 +72,12 @@ def _arrays(file: str | PathLike[str] | IO[bytes], name: str) -> dict[str, Array
         raise InputError(
             f"{name} is damaged or no .npz file ({type(error).__name__}: {error}): write it again with np.savez"
         ) from error
+
+
+def _numbered(labels: Array) -> Array:
+    """Names for classes that have none; labels that cannot be indices are left to `_check_labels`."""
+    whole = labels.dtype.kind in "iu" and labels.size > 0
+    return np.array([str(k) for k in range(max(2, min(int(labels.max()), 9_999) + 1) if whole else 2)])
 
 
 def _check_names(names: Array, name: str) -> None:

@@ -100,12 +100,12 @@ def nan_in(images):
     return images
 
 
-LAYOUT = "train_images, train_labels, test_images, test_labels and label_names"
+LAYOUT = "train_images, train_labels, test_images, test_labels (and label_names)"
 
 FAULTS = {
     "missing": (
         {"test_labels": None, "label_names": None},
-        f" has no test_labels, label_names: np.savez(path, ...) must be given {LAYOUT}",
+        f" has no test_labels: np.savez(path, ...) must be given {LAYOUT}",
     ),
     "half a validation set": (
         {"validation_labels": np.zeros(3, int)},
@@ -275,3 +275,12 @@ def test_the_summary_counts_classes_without_images_and_every_channel(tmp_path):
     assert summary.splits["test"].mean == pytest.approx(pixels.mean(0).tolist(), abs=1e-6)
     assert summary.splits["test"].std == pytest.approx(pixels.std(0).tolist(), abs=1e-6)
     assert summary.licence == "that of the file: ask whoever made it"
+
+
+def test_classes_without_names_are_called_by_their_numbers(tmp_path):
+    content = arrays(classes=4)
+    del content["label_names"]
+    assert data.load(saved(tmp_path, content)).classes == ("0", "1", "2", "3")
+    content["train_labels"][0] = -1
+    with pytest.raises(InputError, match="train_labels range from -1 to 3"):
+        data.load(saved(tmp_path, content))
