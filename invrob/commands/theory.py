@@ -22,11 +22,11 @@ Confidence = Annotated[float, typer.Option(help="Level at which all intervals an
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Plot = Annotated[Path | None, typer.Option(help="Write a figure to this file: .png, .svg or .pdf.", show_default=False)]
 
-WHAT_IS_TRUE = (
-    "For every classifier R <= p holds by itself, whatever it does under A, and that alone implies the theorem's\n"
-    "min(R, b) <= p. The trade-off lives in (a, b): two lines, (1-p) a + p b <= p and its mirror image, meet in the\n"
-    "corner (p, p), which sign(x_0) reaches: no bound can be sharper there. Proofs: docs/theory.md."
-)
+WHAT_IS_TRUE = """
+For every classifier R <= p holds by itself, whatever it does under A, and that
+alone implies the theorem's min(R, b) <= p. The trade-off lives in (a, b): two
+lines, (1-p) a + p b <= p and its mirror image, meet in the corner (p, p), which
+sign(x_0) reaches, so there is nothing sharper there. Proofs: docs/theory.md"""
 
 
 @app.command(
@@ -108,13 +108,11 @@ def frontier(
     for point in points:
         rule = point.rule
         rates = (rule.accuracy, rule.attacked, rule.transformed, point.value, rule.invariance, rule.fooling)
-        threshold = f"{point.tau:.4f}" + " mirrored" * point.mirror
-        table.add_row(f"{point.weight:.7g}", threshold, *(f"{rate:.6f}" for rate in rates))
-    _console().print(table)
-    typer.echo(
-        "tau: predict x_0 unless s contradicts it by more than tau; tau = inf is sign(x_0). Exchange a and b for"
-    )
-    typer.echo("the other half of the frontier (the rule with -s).\n" + WHAT_IS_TRUE)
+        threshold = f"{point.tau:.5g}" + " mirrored" * point.mirror
+        table.add_row(f"{point.weight:.5g}", threshold, *(f"{rate:.6f}" for rate in rates))
+    _print(table)
+    typer.echo("Predict x_0 unless s contradicts it by more than tau; inf is sign(x_0).")
+    typer.echo("Exchange a and b for the other half of the frontier.\n" + WHAT_IS_TRUE)
     _print_figure(figure)
 
 
@@ -157,42 +155,39 @@ def sweep(
         _print_json(report.to_json() | {"figure": figure})
     else:
         _print_sweep(report)
-        typer.echo(f"Verdict at the joint level {confidence:g}: {report.verdict}.\n" + WHAT_IS_TRUE)
+        typer.echo(f"Verdict at the joint level {confidence:g}: {report.verdict}.\n{WHAT_IS_TRUE}")
         _print_figure(figure)
     raise typer.Exit(0 if report.verdict == "holds" else 1)
 
 
 def _print_check(report: "CheckReport") -> None:
     _print_rates(report)
-    table = _table("Rates of invariance and fooling; left sides of the bounds", "classifier")
+    table = _table("Rates of invariance and fooling, and the left sides of the bounds", "classifier")
     for heading in ("invariance", "fooling"):
-        table.add_column(heading, justify="right")
-    formulas = {row.name: row.formula for row in report.inequalities}
-    for formula in formulas.values():
-        table.add_column(formula.replace("p <= p", f"p\n<= {report.p:g}").replace("<= p", f"\n<= {report.p:g}"))
+        table.add_column(heading, justify="right", no_wrap=True)
+    for heading in ("(1-p) a\n+ p b", "p a +\n(1-p) b", "R\n", "min(R,\nb)"):  # in the order of the inequalities
+        table.add_column(f"{heading}\n<= {report.p:g}", justify="right")
     for result in report.classifiers:
         tests = [row for row in report.inequalities if row.classifier == result.name]
-        cells = [f"{row.left:.4f} {row.verdict}" for row in tests]
+        cells = (f"{row.left:.4f}\n{row.verdict}" for row in tests)
         table.add_row(result.name, _cell(result.invariance), _cell(result.fooling), *cells)
-    _console().print(table)
+    _print(table)
     for result in report.classifiers:
         if result.excluded:
-            typer.echo(
-                f"self-check failed: {result.name}: the exact value is outside the interval of {result.excluded}"
-            )
-    typer.echo(f"Verdict at the joint level {report.confidence:g}: {report.verdict}.\n\n{WHAT_IS_TRUE}")
+            rates = ", ".join(result.excluded)
+            typer.echo(f"self-check failed: {result.name}: the exact value is outside the interval of {rates}")
+    typer.echo(f"Verdict at the joint level {report.confidence:g}: {report.verdict}.\n{WHAT_IS_TRUE}")
 
 
 def _print_rates(report: "CheckReport") -> None:
     title = f"p = {report.p:g}, d = {report.d}, c = {report.c:g}, n = {report.n:,}, seed = {report.seed}"
     table = _table(title, "classifier")
     for heading in ("a\nclean", "b\nunder A", "R\nunder r", "distance to\nthe frontier"):
-        table.add_column(heading, justify="right")
-    table.add_column("verdict")
+        table.add_column(heading, justify="right", no_wrap=True)
     for result in report.classifiers:
-        cells = (_cell(rate) for rate in (result.a, result.b, result.R, result.distance))
-        table.add_row(result.name, *cells, result.verdict)
-    _console().print(table)
+        name = result.name if result.verdict == "holds" else f"{result.name}\n{result.verdict}"
+        table.add_row(name, *(_cell(rate) for rate in (result.a, result.b, result.R, result.distance)))
+    _print(table)
 
 
 def _print_sweep(report: "SweepReport") -> None:
@@ -207,7 +202,7 @@ def _print_sweep(report: "SweepReport") -> None:
             results = [result for result in one.classifiers if result.name.split(":")[0] == learner]
             cells = (f"{r.a.estimate:.3f}  {r.b.estimate:.3f}\n{_interval(r.distance, 3)}" for r in results)
             table.add_row(f"{one.p:g}", *cells)
-        _console().print(table)
+        _print(table)
 
 
 def _cell(rate: "Estimate") -> str:
@@ -222,16 +217,18 @@ def _table(title: str, first: str) -> Any:
     from rich import box
     from rich.table import Table
 
-    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", padding=(0, 1))
-    table.add_column(first, no_wrap=True)
+    narrow: dict[str, Any] = {"show_edge": False, "pad_edge": False, "padding": (0, 1, 0, 0)}  # for 80 columns
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, **narrow)
+    table.add_column(first, overflow="fold")
     return table
 
 
-def _console() -> Any:
+def _print(table: Any) -> None:
     from rich.console import Console
 
     console = Console()
-    return console if console.is_terminal else Console(width=120)  # a file or a pipe has no width of its own
+    console = console if console.is_terminal else Console(width=100)  # a file or a pipe has no width of its own
+    console.print(table, "")
 
 
 def _print_json(content: dict[str, Any]) -> None:

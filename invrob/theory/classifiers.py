@@ -73,12 +73,14 @@ def learned(
 
     weight: in [0, 1]; each training row is attacked with probability 1 - weight. q: instead of weight, in [0, 1]; r is
     applied to each training row with probability q, the same law as weight = 1 - q/2. seed: an integer >= 0.
-    20,000 rows are drawn, or as many as 2^24 numbers allow (1,677 at d = 5000), so that a large d stays affordable; at
-    least 64. Raises InputError for an unknown learner or numbers outside these ranges."""
+    20,000 rows are drawn, or as many as 2^24 numbers allow (1,677 at d = 5000), so that a large d stays affordable.
+    Raises InputError for an unknown learner, numbers outside these ranges, or d so large that 64 rows are too many."""
     if learner not in LEARNERS:
         raise InputError(f"learner {learner!r} is unknown: choose one of {', '.join(LEARNERS)}")
+    rows = min(TRAINING_ROWS, TRAINING_NUMBERS // (2 * distribution.d + 1))
+    if rows < 64:
+        raise InputError(f"d = {distribution.d} is too large for {learner} to learn from: take d of at most 130,000")
     rng = np.random.default_rng([TRAINING_STREAM, seed])
-    rows = min(TRAINING_ROWS, max(64, TRAINING_NUMBERS // (2 * distribution.d + 1)))
     x, y = distribution.sample(rows, rng)
     if q is None:
         flipped = rng.random(rows) >= checked_number("weight", weight, _is_share, "[0, 1]")
@@ -153,9 +155,10 @@ def parse(text: str) -> Spec:
         value = float(number)
     except ValueError:
         value = math.nan
-    if parameter == "tau":
-        return Spec(text, name, parameter, checked_number(text, value, lambda tau: tau == tau, "all numbers and inf"))
-    return Spec(text, name, parameter, checked_number(f"{text}: {parameter}", value, _is_share, "[0, 1]"))
+    if not (value == value if parameter == "tau" else _is_share(value)):
+        allowed = "a number or inf" if parameter == "tau" else "a number in [0, 1]"
+        raise InputError(f"classifier {text!r} has {parameter} = {number!r}, which must be {allowed}")
+    return Spec(text, name, parameter, value)
 
 
 def build(spec: Spec, distribution: GaussianTradeoff, seed: int) -> Classifier:

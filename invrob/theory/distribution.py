@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 Array = Any  # numpy.ndarray, or torch.Tensor where the caller brought a tensor or a torch.Generator
 
+P_RANGE = "[0.5, 1): below 0.5 flip the sign of x_0; at 1 the bound divides by 0, try 0.99"
+MOST_PAIRS = 10**7
 SAMPLE_LIMIT = 2**32  # bytes that one array of sample() may take: 4 GiB
 CHUNK_BYTES = 2**24  # bytes of one chunk: 16 MiB is large beside the overhead of a call and small beside any memory
 
@@ -31,8 +33,8 @@ CHUNK_BYTES = 2**24  # bytes of one chunk: 16 MiB is large beside the overhead o
 class GaussianTradeoff:
     """The distribution of Theorem 1.
 
-    p: how often x_0 equals the label, in [1/2, 1). d: number of pairs, an integer >= 1, so x has 2 d + 1 numbers.
-    c: mean of a number times sqrt(d), in (0, 1e6]; the paper has 3. Raises InputError outside these ranges.
+    p: how often x_0 equals the label, in [1/2, 1). d: number of pairs, an integer in [1, 10^7]: x has 2 d + 1
+    numbers. c: mean of a number times sqrt(d), in (0, 1e6]; the paper has 3. Raises InputError outside these ranges.
 
     The label y is +1 or -1 with probability 1/2 each; x_0 = y with probability p, else -y; and, independently,
     x_1, x_3, ... ~ N(+c y/sqrt(d), 1) and x_2, x_4, ... ~ N(-c y/sqrt(d), 1)."""
@@ -45,6 +47,8 @@ class GaussianTradeoff:
         object.__setattr__(self, "p", checked_p(self.p))
         object.__setattr__(self, "d", checked_count("d", self.d))
         object.__setattr__(self, "c", checked_c(self.c))
+        if self.d > MOST_PAIRS:
+            raise InputError(f"d = {self.d} is outside [1, {MOST_PAIRS}]: nothing depends on d, take a smaller one")
 
     @property
     def epsilon(self) -> float:
@@ -165,7 +169,7 @@ def separation(c: float) -> float:
 
 def checked_p(p: float) -> float:
     """p as a float, or InputError unless it is in [1/2, 1)."""
-    return checked_number("p", p, lambda value: 0.5 <= value < 1, "[1/2, 1): at p = 1 the bound divides by 0, try 0.99")
+    return checked_number("p", p, lambda value: 0.5 <= value < 1, P_RANGE)
 
 
 def checked_c(c: float) -> float:

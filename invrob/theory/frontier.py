@@ -138,7 +138,8 @@ def frontier_point_at(p: float, tau: float, c: float = 3.0) -> FrontierPoint:
         return start
     rule = threshold_rule(p, tau, c)
     exponent = 2 * separation(rule.c) * tau
-    weight = rule.p + (2 * rule.p - 1) / math.expm1(exponent) if exponent < 700 else rule.p
+    at_corner = rule.p == 0.5 or exponent > 700  # where exp() ends, the weight has long been p to the last bit
+    weight = rule.p if at_corner else min(1.0, rule.p + (2 * rule.p - 1) / math.expm1(exponent))
     value = weight * rule.accuracy + (1 - weight) * rule.attacked
     return FrontierPoint(
         rule.p, rule.c, weight, tau, mirror=False, accuracy=rule.accuracy, attacked=rule.attacked, value=value

@@ -81,7 +81,7 @@ def parse_range(text: str) -> tuple[float, ...]:
     checked_p(float(stop))
     if step <= 0 or stop < start:
         raise InputError(f"--p {text!r} must go up: start <= stop and step > 0, as in 0.5:0.95:0.05")
-    if (stop - start) / step >= MOST_VALUES:
+    if stop - start >= MOST_VALUES * step:
         raise InputError(
             f"--p {text!r} has more than {MOST_VALUES} values: take a step of at least {(stop - start) / 99:.3g}"
         )
