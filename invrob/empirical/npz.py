@@ -7,7 +7,7 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
-from invrob.errors import InputError
+from invrob.errors import InputError, did_you_mean
 
 Array = NDArray[np.generic]
 
@@ -25,7 +25,8 @@ def read_npz(file: str | PathLike[str] | IO[bytes], name: str) -> dict[str, Arra
     [N] that index `label_names` [K >= 2], by default 0, 1, ... up to the largest training label. name: what the errors
     call the file. Nothing in it is ever unpickled. Raises InputError when the file is missing, is no .npz, is damaged,
     or holds anything else than the above."""
-    arrays = _arrays(file, name)
+    members, arrays = _arrays(file, name)
+    _check_members(members, name)
     splits: tuple[str, ...] = ("train", "test")
     if any(key.startswith("validation") for key in arrays):
         splits = ("train", "validation", "test")
@@ -50,14 +51,14 @@ def read_npz(file: str | PathLike[str] | IO[bytes], name: str) -> dict[str, Arra
     return arrays
 
 
-def _arrays(file: str | PathLike[str] | IO[bytes], name: str) -> dict[str, Array]:
+def _arrays(file: str | PathLike[str] | IO[bytes], name: str) -> tuple[list[str], dict[str, Array]]:
     try:
         with zipfile.ZipFile(file) as archive:
-            members = set(archive.namelist())
+            members = archive.namelist()
         if not isinstance(file, str | PathLike):
             file.seek(0)
         with np.load(file, allow_pickle=False) as stored:
-            return {key: stored[key] for key in _NAMES if f"{key}.npy" in members}
+            return members, {key: stored[key] for key in _NAMES if f"{key}.npy" in members}
     except OSError as error:
         reason = error.strerror or error
         raise InputError(
@@ -72,6 +73,16 @@ def _arrays(file: str | PathLike[str] | IO[bytes], name: str) -> dict[str, Array
         raise InputError(
             f"{name} is damaged or no .npz file ({type(error).__name__}: {error}): write it again with np.savez"
         ) from error
+
+
+def _check_members(members: list[str], name: str) -> None:
+    """Where label_names is missing, no member may look like its misspelt or damaged name; other arrays are welcome."""
+    if "label_names.npy" in members:
+        return
+    for stray in sorted(set(members) - {f"{key}.npy" for key in _NAMES}):
+        near = did_you_mean(stray.removesuffix(".npy"), ["label_names"])
+        if near or not stray.endswith(".npy"):
+            raise InputError(f"{name} has no label_names but {stray!r}{near}: rename or remove it")
 
 
 def _numbered(labels: Array) -> Array:
