@@ -57,7 +57,7 @@ def loss_and_gradient(model: Model, x: Tensor, labels: Tensor, targets: Tensor |
     gradient = found[0]
     if gradient is None:
         return outputs.detach(), torch.zeros_like(x)
-    return outputs.detach(), gradient.nan_to_num_(nan=0.0, posinf=0.0, neginf=0.0)
+    return outputs.detach(), gradient.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)  # not in place: it may be a view
 
 
 def runner_up(outputs: Tensor, labels: Tensor, rank: int) -> Tensor:
