@@ -49,8 +49,8 @@ def checked_images(images: Tensor) -> Tensor:
     if not (low >= -ROUNDING and high <= 1 + ROUNDING):  # false for NaN as well
         raise InputError(
             f"{described} span [{low:.4g}, {high:.4g}], outside [0, 1]: use images / 255 for pixels 0..255; if they "
-            "are normalised, undo it and put it inside the model: "
-            "model = nn.Sequential(invrob.empirical.models.Normalize(mean, std), model)"
+            "are normalised, undo it and put it inside the model: from invrob.empirical.models import Normalize; "
+            "model = torch.nn.Sequential(Normalize(mean, std), model)"
         )
     return images.clamp(0, 1)
 
