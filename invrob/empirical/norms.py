@@ -87,7 +87,7 @@ NORMS = {
 
 
 def norm_named(name: str) -> Norm:
-    """The norm called "linf" or "l2". Raises InputError for another name."""
-    if name not in NORMS:
-        raise InputError(f"norm {name!r} is unknown: choose one of {', '.join(NORMS)}{did_you_mean(name, NORMS)}")
+    """The norm called "linf" or "l2". Raises InputError for anything else, such as 2 or float("inf")."""
+    if not (isinstance(name, str) and name in NORMS):
+        raise InputError(f"norm {name!r} is unknown: choose one of {', '.join(NORMS)}{did_you_mean(str(name), NORMS)}")
     return NORMS[name]
