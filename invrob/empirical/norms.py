@@ -54,7 +54,10 @@ def _l2_size(perturbation: Tensor) -> Tensor:
 
 
 def _l2_ascent(gradient: Tensor) -> Tensor:
-    return gradient / _rows(_l2_size(gradient).clamp(min=torch.finfo(gradient.dtype).tiny))
+    """The gradient at length 1; by way of its largest entry, whose square may be out of the dtype's range."""
+    tiny = torch.finfo(gradient.dtype).tiny
+    scaled = gradient / _rows(_linf_size(gradient).clamp(min=tiny))
+    return scaled / _rows(_l2_size(scaled).clamp(min=tiny))
 
 
 def _linf_draw(images: Tensor, generator: torch.Generator) -> Tensor:
