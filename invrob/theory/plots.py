@@ -95,7 +95,7 @@ def sweep_figure(reports: Sequence[CheckReport]) -> Figure:
 
 def _draw_distances(axes: Axes, ps: list[float], by_learner: list[dict[str, list[ClassifierResult]]]) -> None:
     """For each learner and p, the distance to the frontier of the q at which it is largest, with its interval."""
-    width = 0.1 * (ps[1] - ps[0] if len(ps) > 1 else 1)  # side by side, so that no bar hides another
+    width = 0.1 * ((ps[-1] - ps[0]) / len(ps) or 1)  # side by side, so that no bar hides another
     for index, learner in enumerate(by_learner[0]):
         largest = [max(groups[learner], key=lambda result: result.distance.estimate).distance for groups in by_learner]
         middle = [one.estimate for one in largest]
