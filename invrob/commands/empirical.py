@@ -68,7 +68,7 @@ def run(
         workers = jobs or (1 if chosen.type == "cuda" else _cores())
         hidden = quiet or as_json
         with _Live(len(cells), len(cells) - len(todo), effort) if not hidden else nullcontext(_Silent()) as live:
-            execute.run(todo, path, device=chosen, jobs=workers, started=live.started, finished=live.finished)
+            execute.run(todo, path, device=chosen, jobs=workers, observer=live)
         extra = {"computed": len(todo), "seconds": round(time.monotonic() - begin, 1)}
         claims = _conclude(path, as_json, quiet, extra)
     if strict and any(claim.verdict == "fails" for claim in claims):
@@ -196,29 +196,33 @@ def _evidence(claim: "Claim") -> str:
 
 
 class _Silent:
-    def started(self, cell: "Cell") -> None:
-        """Nothing is shown."""
+    """Shows nothing."""
 
-    finished = started
+    def started(self, cell: "Cell") -> None: ...
+    def advanced(self, cell: "Cell", fraction: float) -> None: ...
+    def finished(self, cell: "Cell") -> None: ...
 
 
-class _Live:
-    """Progress on stderr: cells done, the current ones, elapsed time and ETA, weighted by the work of each cell."""
+class _Live(_Silent):
+    """Progress on stderr: cells done, elapsed time, ETA by the work of each cell, the cells at work."""
 
     def __init__(self, total: int, done: int, effort: dict[str, float]) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.table import Column
 
         self.total, self.done, self.effort = total, done, effort
-        self.current: list[str] = []
+        self.current: dict[str, str] = {}
+        self.fractions: dict[str, float] = {}
         self.progress = Progress(
-            TextColumn("{task.fields[count]}"),
-            BarColumn(bar_width=24),
-            TimeElapsedColumn(),
+            TextColumn("{task.fields[count]}", table_column=Column(no_wrap=True)),
+            BarColumn(bar_width=12),
+            TimeElapsedColumn(table_column=Column(no_wrap=True)),
             TextColumn("ETA"),
-            TimeRemainingColumn(),
-            TextColumn("{task.description}"),
+            TimeRemainingColumn(table_column=Column(no_wrap=True, min_width=7)),
+            TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)),
             console=Console(file=sys.stderr),
+            expand=True,
             speed_estimate_period=7 * 24 * 3600,  # a cell may take longer than the default of 30 seconds
         )
         self.task = self.progress.add_task("", total=sum(effort.values()) or 1, count=self._count())
@@ -233,17 +237,22 @@ class _Live:
         self.progress.stop()
 
     def started(self, cell: "Cell") -> None:
-        self.current.append(str(cell))
+        self.current[cell.key] = str(cell)
+        self._show()
+
+    def advanced(self, cell: "Cell", fraction: float) -> None:
+        self.fractions[cell.key] = fraction
         self._show()
 
     def finished(self, cell: "Cell") -> None:
-        self.current.remove(str(cell))
+        del self.current[cell.key]
         self.done += 1
-        self.progress.advance(self.task, self.effort[cell.key])
-        self._show()
+        self.advanced(cell, 1.0)
 
     def _show(self) -> None:
-        self.progress.update(self.task, count=self._count(), description=" | ".join(self.current))
+        completed = sum(self.effort[key] * fraction for key, fraction in self.fractions.items())
+        running = " | ".join(self.current.values())
+        self.progress.update(self.task, completed=completed, count=self._count(), description=running)
 
     def _count(self) -> str:
         return f"{self.done}/{self.total} cells"

@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import asdict
-from functools import lru_cache
+from functools import lru_cache, partial
+from multiprocessing.queues import SimpleQueue
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +28,18 @@ from invrob.errors import InputError
 
 PROFILE_SEED = 0  # the same angles and random starts for every cell, so that the curves are paired
 
-Report = Callable[[Cell], None]
+TRAINING = 0.7  # about the share of a cell's time that training takes; only the ETA depends on it
+
+
+class Observer(Protocol):
+    """Who is told how the cells come along; called in the process that called `run`."""
+
+    def started(self, cell: Cell) -> None: ...
+
+    def advanced(self, cell: Cell, fraction: float) -> None:
+        """About `fraction` of the cell, in [0, 1], is done."""
+
+    def finished(self, cell: Cell) -> None: ...
 
 
 def chosen_device(name: str) -> torch.device:
@@ -50,15 +63,26 @@ def dataset_of(spec: str) -> data.Dataset:
     return data.load(spec)
 
 
-def run_cell(cell: Cell, path: Path, device: torch.device) -> None:
-    """Train and profile one cell, or as much of it as the run directory `path` does not hold yet."""
+def run_cell(
+    cell: Cell, path: Path, device: torch.device, advanced: Callable[[float], object] = lambda fraction: None
+) -> None:
+    """Train and profile one cell, or as much of it as the run directory `path` does not hold yet.
+
+    advanced: told about the fraction of the cell that is done, as it grows."""
     store, dataset = Store(path), dataset_of(cell.dataset)
     if dataset.fingerprint != cell.fingerprint:
         raise InputError(f"{cell.dataset} changed while the run was on: start it again")
     model = model_of(cell, dataset).to(device)
     trained = store.read_training(cell.key)
     if trained is None:
-        training = train(model, dataset.train, dataset.validation, cell.recipe, seed=cell.seed)
+        training = train(
+            model,
+            dataset.train,
+            dataset.validation,
+            cell.recipe,
+            seed=cell.seed,
+            on_epoch=lambda number, epoch: advanced(TRAINING * (number + 1) / cell.recipe.epochs),
+        )
         store.write_training(cell.key, model.state_dict(), {"cell": cell.model_dump(mode="json"), **asdict(training)})
     else:
         model.load_state_dict(trained[0])
@@ -67,6 +91,7 @@ def run_cell(cell: Cell, path: Path, device: torch.device) -> None:
     images, labels = (tensor.to(device) for tensor in profiled(dataset.test, cell.profiling.images))
     how = cell.profiling
     invariance = invariance_profile(model, images, how.thetas, labels, seed=PROFILE_SEED, step=how.angle_step)
+    advanced((1 + TRAINING) / 2)
     robustness = robustness_profile(
         model, images, how.epsilons, labels, steps=how.steps, restarts=how.restarts, seed=PROFILE_SEED
     )
@@ -103,33 +128,36 @@ def work(cell: Cell, dataset: data.Dataset) -> float:
     )
 
 
-def run(
-    cells: Sequence[Cell], path: Path, *, device: torch.device, jobs: int, started: Report, finished: Report
-) -> None:
+def run(cells: Sequence[Cell], path: Path, *, device: torch.device, jobs: int, observer: Observer) -> None:
     """Run all `cells` into the run directory `path`, at most `jobs` at a time; what it holds already is not done again.
 
-    started, finished: called in this process as a cell begins and ends. An exception or Ctrl-C stops the workers and
-    passes on; what was finished stays in the directory."""
+    An exception or Ctrl-C stops the workers and passes on; what was finished stays in the directory."""
     if jobs == 1 or len(cells) <= 1:
         with single_thread():
             for cell in cells:
-                started(cell)
-                run_cell(cell, path, device)
-                finished(cell)
+                observer.started(cell)
+                run_cell(cell, path, device, partial(observer.advanced, cell))
+                observer.finished(cell)
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(jobs, len(cells)), mp_context=context, initializer=_begin_worker) as pool:
+    events: SimpleQueue[tuple[str, float]] = context.SimpleQueue()
+    by_key = {cell.key: cell for cell in cells}
+    with ProcessPoolExecutor(min(jobs, len(cells)), context, initializer=_begin_worker, initargs=(events,)) as pool:
         waiting, running = list(cells), dict[Future[None], Cell]()
         try:
             while waiting or running:
                 while waiting and len(running) < jobs:
                     cell = waiting.pop(0)
-                    running[pool.submit(run_cell, cell, path, device)] = cell
-                    started(cell)
-                for future in wait(running, return_when=FIRST_COMPLETED).done:
+                    running[pool.submit(_run_in_worker, cell, path, device)] = cell
+                    observer.started(cell)
+                done = wait(running, timeout=0.5, return_when=FIRST_COMPLETED).done
+                while not events.empty():
+                    key, fraction = events.get()
+                    observer.advanced(by_key[key], fraction)
+                for future in done:
                     cell = running.pop(future)
                     future.result()
-                    finished(cell)
+                    observer.finished(cell)
         except BaseException:
             for worker in multiprocessing.active_children():
                 worker.terminate()
@@ -147,7 +175,18 @@ def single_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _begin_worker() -> None:
+_events: "SimpleQueue[tuple[str, float]] | None" = None  # of a worker process, to its parent
+
+
+def _run_in_worker(cell: Cell, path: Path, device: torch.device) -> None:
+    assert _events is not None
+    events = _events
+    run_cell(cell, path, device, lambda fraction: events.put((cell.key, fraction)))
+
+
+def _begin_worker(events: "SimpleQueue[tuple[str, float]]") -> None:
+    global _events
+    _events = events
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent answers for all
     parent = multiprocessing.parent_process()

@@ -128,8 +128,8 @@ class Experiment(_Strict):
         return [models] if isinstance(models, str) else models
 
     def cells(self, fingerprint: str) -> tuple[Cell, ...]:
-        """Every cell of the grid, in the order of the tables and figures; `fingerprint` is that of the data set."""
-        return tuple(
+        """Every cell of the grid once, in the order of the tables and figures; `fingerprint`: of the data set."""
+        cells = (
             Cell(
                 dataset=self.dataset,
                 fingerprint=fingerprint,
@@ -144,6 +144,7 @@ class Experiment(_Strict):
             for epsilon in grid.training_epsilon
             for seed in self.seeds
         )
+        return tuple({(cell.key, cell.profile_key): cell for cell in cells}.values())
 
 
 def read_experiment(path: Path) -> Experiment:

@@ -72,7 +72,9 @@ def network_figure(group: Sequence[Result]) -> Figure:
     number = PAPER.get(cell.model, "") if cell.dataset.startswith("mnist") else ""
     title = f"{group[0].network} on {cell.dataset}" + (f" (the paper's {number})" if number else "")
     images = group[0].robustness["images"]
-    return _figure(title, f"{images} test images, {seeds_used} seed{'s' * (seeds_used > 1)}", robustness, invariance)
+    what = f"{images} test images, {seeds_used} seed{'s' * (seeds_used > 1)}"
+    legend = "trained A / tested B" if len(thetas) > 1 or epsilons == {0.0} else "trained against"
+    return _figure(title, what, robustness, invariance, legend)
 
 
 def draw_card(card: "Card") -> Figure:
@@ -109,7 +111,7 @@ def _figure(
     what: str,
     robustness: Sequence[Curve],
     invariance: Sequence[Curve],
-    legend: str = "trained A / tested B",
+    legend: str,
 ) -> Figure:
     figure = Figure(figsize=(11, 4.6), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)

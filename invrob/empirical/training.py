@@ -64,7 +64,7 @@ def train(
     recipe: Recipe,
     *,
     seed: int,
-    on_epoch: Callable[[int, Epoch], None] | None = None,
+    on_epoch: Callable[[int, Epoch], object] | None = None,
 ) -> Training:
     """Train `model` in place, on the device of its parameters, and leave it in eval mode with its best weights.
 
