@@ -24,13 +24,16 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "h")
 
 
 def checked_figure_path(path: str | os.PathLike[str]) -> Path:
-    """`path`, or InputError unless it ends in .png, .svg or .pdf and is no folder: to be asked before any computing."""
+    """`path`, or InputError unless it ends in .png, .svg or .pdf and can be written: to be asked before any computing."""
     target = Path(path)
     if target.suffix.lower().lstrip(".") not in FORMATS:
         endings = ", ".join(f".{name}" for name in FORMATS)
         raise InputError(f"figure {str(path)!r} has no known format: let it end in one of {endings}")
     if target.is_dir():
         raise InputError(f"figure {str(path)!r} is a folder: name a file in it")
+    folder = next(parent for parent in target.absolute().parents if parent.exists())  # missing ones are made
+    if not (folder.is_dir() and os.access(folder, os.W_OK)):
+        raise InputError(f"figure {str(path)!r} cannot be written: {str(folder)!r} is no folder that you may write to")
     return target
 
 

@@ -136,6 +136,14 @@ def test_rates_are_probabilities_that_satisfy_every_inequality(p, tau, c, mirror
 
 @given(PS, TAUS, CS)
 @laws
+def test_a_threshold_rule_misses_the_mirror_line_by_its_tail(p, tau, c):
+    rule = threshold_rule(p, tau, c)
+    tail = norm.cdf(-c * math.sqrt(2) - tau)
+    assert p * rule.accuracy + (1 - p) * rule.attacked == pytest.approx(p - (2 * p - 1) * tail, abs=1e-13)
+
+
+@given(PS, TAUS, CS)
+@laws
 def test_the_complement_of_a_rule_is_the_mirrored_rule_of_minus_tau(p, tau, c):
     rule, complement = threshold_rule(p, tau, c), threshold_rule(p, -tau, c, mirror=True)
     assert complement.accuracy == pytest.approx(1 - rule.accuracy, abs=1e-14)

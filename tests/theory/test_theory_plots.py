@@ -37,6 +37,10 @@ def test_an_unknown_format_or_a_folder_is_refused(tmp_path):
     folder.mkdir()
     with pytest.raises(InputError, match="is a folder: name a file in it"):
         checked_figure_path(folder)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be written: .*file' is no folder that you may write to"):
+        checked_figure_path(tmp_path / "file" / "new" / "a.png")
+    assert checked_figure_path(tmp_path / "new" / "a.svg") == tmp_path / "new" / "a.svg"
 
 
 def test_the_frontier_and_the_lines_are_drawn_with_labelled_axes():
