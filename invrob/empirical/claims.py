@@ -83,7 +83,7 @@ def over_seeds(
     not shrink with S; the spread over the seeds is added to it, with Satterthwaite's degrees of freedom. With one seed
     there is no spread to see, and the variance `assumed` stands in for it."""
     seeds = len(means)
-    parts = [(float(variances.mean()), max(images - 1, 1))]
+    parts: list[tuple[float, float]] = [(float(variances.mean()), max(images - 1, 1))]
     parts.append((float(means.var(ddof=1)) / seeds, seeds - 1) if seeds > 1 else (assumed, np.inf))
     variance, mean = sum(part for part, _ in parts), float(means.mean())
     if variance == 0:
