@@ -25,11 +25,18 @@ class Attack:
     evaluations: int  # gradient evaluations, summed over the images
 
 
-def odds_loss(outputs: Tensor, labels: Tensor, targets: Tensor | None = None) -> Tensor:
+def odds_loss(outputs: Tensor, labels: Tensor, targets: Tensor | None = None, spread: float = 0.0) -> Tensor:
     """Log-odds [N] of the other classes against `labels`, or of `targets` alone (-1 for all); logits [N, K].
 
-    Its gradient is that of the cross-entropy up to a positive factor per image, and never underflows."""
+    Its gradient is that of the cross-entropy up to a positive factor per image, and never underflows. But where the
+    logits lie close together (softmax outputs, a high temperature, adversarial training) all classes pull at once, and
+    none is reached. With `spread` such logits are taken that far apart first, and the loss is scaled back: then the
+    nearest class leads whatever the temperature."""
     outputs = outputs.float() if outputs.dtype in (torch.float16, torch.bfloat16) else outputs
+    if spread:
+        apart = (outputs.amax(1) - outputs.amin(1)).detach()
+        factor = (spread / apart.clamp(min=spread * 1e-30)).clamp(min=1)
+        return odds_loss(outputs * factor[:, None], labels, targets) / factor
     own = outputs.gather(1, labels[:, None])[:, 0]
     others = outputs.scatter(1, labels[:, None], -torch.inf).logsumexp(1)
     if targets is not None:
@@ -44,7 +51,9 @@ def margins(outputs: Tensor, labels: Tensor) -> Tensor:
     return others - outputs.gather(1, labels[:, None])[:, 0]
 
 
-def loss_and_gradient(model: Model, x: Tensor, labels: Tensor, targets: Tensor | None) -> tuple[Tensor, Tensor]:
+def loss_and_gradient(
+    model: Model, x: Tensor, labels: Tensor, targets: Tensor | None, spread: float = 0.0
+) -> tuple[Tensor, Tensor]:
     """Logits [N, K] at `x` and the gradient [N, C, H, W] of the odds loss; zero where the model gives none or a NaN."""
     with torch.enable_grad():
         x = x.detach().requires_grad_()
@@ -52,7 +61,7 @@ def loss_and_gradient(model: Model, x: Tensor, labels: Tensor, targets: Tensor |
         if not outputs.requires_grad:  # a model that ignores its input, or detaches it
             return outputs.detach(), torch.zeros_like(x)
         found: Sequence[Tensor | None] = torch.autograd.grad(
-            odds_loss(outputs, labels, targets).sum(), x, allow_unused=True
+            odds_loss(outputs, labels, targets, spread).sum(), x, allow_unused=True
         )
     gradient = found[0]
     if gradient is None:
