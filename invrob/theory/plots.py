@@ -24,7 +24,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "h")
 
 
 def checked_figure_path(path: str | os.PathLike[str]) -> Path:
-    """`path`, or InputError unless it ends in .png, .svg or .pdf and can be written: to be asked before any computing."""
+    """`path`, or InputError unless it ends in .png, .svg or .pdf and can be written: ask before any computing."""
     target = Path(path)
     if target.suffix.lower().lstrip(".") not in FORMATS:
         endings = ", ".join(f".{name}" for name in FORMATS)
