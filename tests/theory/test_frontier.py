@@ -21,7 +21,8 @@ from invrob.theory import (
     paper_rule,
     threshold_rule,
 )
-from invrob.theory.classifiers import linear
+from invrob.theory.check import check
+from invrob.theory.classifiers import linear, paper
 from invrob.theory.frontier import frontier_point_at, frontier_points
 
 PS = st.floats(0.5, 1, exclude_max=True)
@@ -195,6 +196,15 @@ def test_exact_rates_are_those_of_the_classifier_on_real_samples(p, tau, c, mirr
         ((attacked != clean).mean(), rule.fooling),
     ):
         assert abs(found - exact) <= norm.isf(1e-6 / 140) * math.sqrt(exact * (1 - exact) / n) + 2 / n
+
+
+@pytest.mark.parametrize("c", [0.3, 1.0, 3.0])
+def test_the_papers_rule_has_its_exact_rates_on_real_samples(c):
+    result = check(GaussianTradeoff(0.7, 4, c), [paper(GaussianTradeoff(0.7, 4, c))], 100_000, 2, 1 - 1e-6).classifiers[
+        0
+    ]
+    assert result.exact == paper_rule(c)
+    assert result.excluded == ()
 
 
 @given(PS, CS, SHARES, SHARES)
