@@ -23,6 +23,7 @@ from invrob.errors import InputError
 RECIPE_VERSION = 1  # raise it when the same recipe would give other weights: finished cells are then computed again
 
 LINF = NORMS["linf"]
+VALIDATION_STEPS = 3
 
 
 class Recipe(BaseModel):
@@ -147,16 +148,16 @@ def _single_step(
 
 
 def _validate(model: nn.Module, data: Split, recipe: Recipe, seed: int) -> tuple[float, float]:
-    """Accuracy on the images as they are, and under the recipe's rotations and a five-step attack; same draws each
+    """Accuracy on the images as they are, and under the recipe's rotations and a short attack; same draws each
     time.
 
-    Five steps because single-step training can overfit to its own attack, and then only other attacks show it."""
+    Several steps because single-step training can overfit to its own attack, and then only other attacks show it."""
     generator = torch.Generator(data.images.device).manual_seed(seed)
     clean = hard = 0
     with evaluating(model):
         for part in batches(len(data.images), data.images.device):
             images, labels = data.images[part], data.labels[part]
-            prepared = _prepared(model, images, labels, recipe, generator, steps=5)
+            prepared = _prepared(model, images, labels, recipe, generator, steps=VALIDATION_STEPS)
             with torch.no_grad():
                 clean += int((logits(model, images).argmax(1) == labels).sum())
                 hard += int((logits(model, prepared).argmax(1) == labels).sum())
