@@ -127,17 +127,18 @@ def _searched(
     def aim(who: Tensor) -> int:
         """Aim at the other classes until that fools nobody any more; how many images it ever fooled."""
         ever = torch.zeros(n, dtype=torch.bool, device=device)
-        while len(who := searching.aim_at_others(search, model, norm, who)):
-            ever[who] = True
-            run()
+        for part in torch.split(who, batch):
+            while len(part := searching.aim_at_others(search, model, norm, part)):
+                ever[part] = True
+                run()
         return int(ever.sum())
 
     run()
+    aim(searching.promising(search, model, norm))
     chosen = torch.randperm(n, generator=torch.Generator().manual_seed(generator.initial_seed()))[:probes].to(device)
     gained = aim(chosen)
     if gained:
-        for part in batches(n, device):
-            aim(torch.arange(n, device=device)[part])
+        aim(torch.ones(n, device=device).index_fill(0, chosen, 0).nonzero()[:, 0])
     sanity = judge(search, model, norm, name, chosen, gained / len(chosen), steps, generator)
     run()  # what the probes fooled may fall at a smaller level, too
     return sanity
