@@ -100,11 +100,11 @@ def pgd(
     images = checked_images(images)
     measure = norm_named(norm)
     _check(epsilon, measure, steps, step_size, restarts)
-    labels = checked_labels(labels, images)
     generator = torch.Generator(images.device).manual_seed(seed)
     radius = torch.full((len(images),), float(epsilon), device=images.device, dtype=torch.float64)
     stride = None if step_size is None else torch.full_like(radius, step_size)
     with evaluating(model):
+        labels = checked_labels(labels, images, model)
         labels = predict(model, images) if labels is None else labels
         found = [
             attack_batch(
@@ -133,9 +133,9 @@ def fgsm(model: Model, images: Tensor, epsilon: float, *, labels: Tensor | None 
     images = checked_images(images)
     measure = norm_named(norm)
     _check(epsilon, measure, 1, None, 1)
-    labels = checked_labels(labels, images)
     radius = torch.full((len(images),), float(epsilon), device=images.device, dtype=torch.float64)
     with evaluating(model):
+        labels = checked_labels(labels, images, model)
         labels = predict(model, images) if labels is None else labels
         parts = list(batches(len(images), images.device))
         gradient = torch.cat([loss_and_gradient(model, images[part], labels[part], None)[1] for part in parts])

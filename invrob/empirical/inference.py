@@ -55,8 +55,9 @@ def checked_images(images: Tensor) -> Tensor:
     return images.clamp(0, 1)
 
 
-def checked_labels(labels: Tensor | None, images: Tensor) -> Tensor | None:
-    """`labels` as int64 [N] on the device of `images`, or None. Raises InputError for another shape or kind."""
+def checked_labels(labels: Tensor | None, images: Tensor, model: Model) -> Tensor | None:
+    """`labels` as int64 [N] on the device of `images`, or None. Raises InputError for another shape or kind, and for a
+    class that `model` does not have; it is asked about one image, so call this inside `evaluating(model)`."""
     if labels is None:
         return None
     labels = torch.as_tensor(labels)
@@ -64,6 +65,14 @@ def checked_labels(labels: Tensor | None, images: Tensor) -> Tensor | None:
         raise InputError(
             f"labels {labels.dtype} {[*labels.shape]} must be integers of shape [{len(images)}], one per image: "
             "use onehot.argmax(1) for one-hot rows"
+        )
+    low, high = int(labels.amin()), int(labels.amax())
+    with torch.no_grad():
+        classes = logits(model, images[:1]).shape[1]
+    if not 0 <= low <= high < classes:
+        raise InputError(
+            f"labels span [{low}, {high}], but the model has {classes} classes: they must be in [0, {classes - 1}], "
+            "counted from 0"
         )
     return labels.to(images.device, torch.int64)
 

@@ -79,11 +79,11 @@ def robustness_profile(
     images. Raises InputError for anything outside these ranges, and for a model that returns NaN."""
     images = checked_images(images)
     grid = checked_grid("epsilons", epsilons, norm_named(norm).largest, "pixels are in [0, 1], so write 8 / 255, not 8")
-    labels = checked_labels(labels, images)
     check_settings(confidence=confidence, seed=seed, steps=steps, restarts=restarts, probes=probes)
     positive = torch.tensor(grid[grid > 0], dtype=torch.float64, device=images.device)
     generator = torch.Generator(images.device).manual_seed(seed)
     with evaluating(model):
+        labels = checked_labels(labels, images, model)
         search = searching.begin(images, predict(model, images), positive)
         sanity = _searched(search, model, norm, steps, restarts, probes, generator)
     levels = search.fooled.cpu().numpy() + (len(grid) - len(positive))  # epsilon 0 is the identity: it fools nobody
@@ -166,13 +166,13 @@ def invariance_profile(
     returns NaN."""
     images = checked_images(images)
     grid = checked_grid("thetas", thetas, 180.0, "degrees to either side, so 180 is every rotation")
-    labels = checked_labels(labels, images)
     check_settings(confidence=confidence, seed=seed)
     if not 0 < step <= 180:
         raise InputError(f"step = {step} is outside (0, 180] degrees: 7.5 is the default, smaller is finer")
     rng = np.random.default_rng(seed)
     strata = _strata(grid, step)
     with evaluating(model):
+        labels = checked_labels(labels, images, model)
         clean = predict(model, images).cpu().numpy()
         turned = _turned_predictions(model, images, _angles(strata, rng), interpolation, fill)
     widths = np.diff(strata, axis=1) * (np.abs(strata).max(1, keepdims=True) <= grid)  # a stratum is inside or outside
