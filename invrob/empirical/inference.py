@@ -24,7 +24,8 @@ def evaluating(model: Model) -> Iterator[None]:
             module.training = False
         for parameter in trainable:
             parameter.requires_grad_(False)
-        yield
+        with torch.inference_mode(False):  # under the caller's inference_mode every gradient would be zero
+            yield
     finally:
         for module in training:
             module.training = True
@@ -52,7 +53,8 @@ def checked_images(images: Tensor) -> Tensor:
             "are normalised, undo it and put it inside the model: from invrob.empirical.models import Normalize; "
             "model = torch.nn.Sequential(Normalize(mean, std), model)"
         )
-    return images.clamp(0, 1)
+    with torch.inference_mode(False):  # a tensor made in that mode could not be differentiated
+        return images.clamp(0, 1)
 
 
 def checked_labels(labels: Tensor | None, images: Tensor, model: Model) -> Tensor | None:
@@ -74,15 +76,21 @@ def checked_labels(labels: Tensor | None, images: Tensor, model: Model) -> Tenso
             f"labels span [{low}, {high}], but the model has {classes} classes: they must be in [0, {classes - 1}], "
             "counted from 0"
         )
-    return labels.to(images.device, torch.int64)
+    return labels.to(images.device, torch.int64).clone()
 
 
 def logits(model: Model, images: Tensor) -> Tensor:
     """`model(images)`, [N, K], refused with an InputError where it is no tensor of that shape or holds a NaN."""
     outputs = model(images)
-    if not isinstance(outputs, Tensor) or outputs.ndim != 2 or len(outputs) != len(images) or outputs.shape[1] < 2:
+    if not (
+        isinstance(outputs, Tensor)
+        and outputs.is_floating_point()
+        and outputs.ndim == 2
+        and len(outputs) == len(images)
+        and outputs.shape[1] >= 2
+    ):
         got = f"{outputs.dtype} {[*outputs.shape]}" if isinstance(outputs, Tensor) else type(outputs).__name__
-        raise InputError(f"the model returned {got} for {len(images)} images: it must return logits [N, K >= 2]")
+        raise InputError(f"the model returned {got} for {len(images)} images: it must return float logits [N, K >= 2]")
     if outputs.isnan().any():
         raise InputError(
             f"the model returned NaN logits for {int(outputs.isnan().any(1).sum())} of {len(images)} images: no rate "
