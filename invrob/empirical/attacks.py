@@ -95,12 +95,12 @@ def pgd(
     images: float [N, C, H, W] in [0, 1]. epsilon: >= 0 in pixel units (<= 1 for linf). labels: int [N], by default the
     model's own predictions (then `fooled` is a change of prediction). steps: >= 1, each of `step_size` (default
     2.5 epsilon / steps, Madry's rule). restarts: >= 1 random starts; from the second on, each aims at the next most
-    likely class while there is one. The model runs in eval mode with frozen parameters and gets both back.
+    likely class while there is one. The first ones stay the same when there are more. The model runs in eval mode with
+    frozen parameters and gets both back.
     Raises InputError outside these ranges and for NaN logits."""
     images = checked_images(images)
     measure = norm_named(norm)
     _check(epsilon, measure, steps, step_size, restarts)
-    generator = torch.Generator(images.device).manual_seed(seed)
     radius = torch.full((len(images),), float(epsilon), device=images.device, dtype=torch.float64)
     stride = None if step_size is None else torch.full_like(radius, step_size)
     with evaluating(model):
@@ -114,7 +114,7 @@ def pgd(
                 radius[part],
                 measure,
                 steps=steps,
-                generator=generator,
+                generator=torch.Generator(images.device).manual_seed(seed + part.start),  # whatever came before it
                 step_size=None if stride is None else stride[part],
                 restarts=restarts,
             )
@@ -150,12 +150,14 @@ def _check(epsilon: float, norm: Norm, steps: int, step_size: float | None, rest
         raise InputError(
             f"epsilon = {epsilon} is outside [0, {norm.largest:g}]: pixels are in [0, 1], so write 8 / 255, not 8"
         )
-    if steps < 1:
-        raise InputError(f"steps = {steps} must be at least 1: for the clean predictions call the model itself")
+    if not (isinstance(steps, int) and steps >= 1):
+        raise InputError(
+            f"steps = {steps} must be an integer of at least 1: for the clean predictions call the model itself"
+        )
     if step_size is not None and not 0 < step_size < float("inf"):
         raise InputError(f"step_size = {step_size} must be positive: leave it out for 2.5 epsilon / steps")
-    if restarts < 1:
-        raise InputError(f"restarts = {restarts} must be at least 1: 1 is a single attack")
+    if not (isinstance(restarts, int) and restarts >= 1):
+        raise InputError(f"restarts = {restarts} must be an integer of at least 1: 1 is a single attack")
 
 
 def attack_batch(
