@@ -68,8 +68,8 @@ def check_figure(report: CheckReport) -> Figure:
 
 def sweep_figure(reports: Sequence[CheckReport]) -> Figure:
     """One panel per p with each learner's points for every q; in the last one, how far from the frontier they are."""
-    columns = min(len(reports) + 1, 4)
-    rows = math.ceil((len(reports) + 1) / columns)
+    rows = math.ceil((len(reports) + 1) / 5)
+    columns = math.ceil((len(reports) + 1) / rows)
     figure = Figure(figsize=(3 * columns + 0.5, 2.9 * rows + 1.6), layout="constrained")
     panels = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axes in panels[len(reports) + 1 :]:
