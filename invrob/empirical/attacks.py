@@ -92,11 +92,11 @@ def pgd(
     """Look in the ball of radius `epsilon` around each image, inside [0, 1], for one that is not classified as its
     label.
 
-    images: float [N, C, H, W] in [0, 1]. epsilon: >= 0 in pixel units (<= 1 for linf). labels: int [N], by default the
-    model's own predictions (then `fooled` is a change of prediction). steps: >= 1, each of `step_size` (default
-    2.5 epsilon / steps, Madry's rule). restarts: >= 1 random starts; from the second on, each aims at the next most
-    likely class while there is one. The first ones stay the same when there are more. The model runs in eval mode with
-    frozen parameters and gets both back.
+    images: float32 or float64 [N, C, H, W] in [0, 1]. epsilon: >= 0 in pixel units (<= 1 for linf). labels: int [N], by
+    default the model's own predictions (then `fooled` is a change of prediction). steps: >= 1, each of `step_size`
+    (default 2.5 epsilon / steps, Madry's rule). restarts: >= 1 random starts; from the second on, each aims at the next
+    most likely class while there is one. The first ones stay the same when there are more. The model runs in eval mode
+    with frozen parameters and gets both back.
     Raises InputError outside these ranges and for NaN logits."""
     images = checked_images(images)
     measure = norm_named(norm)

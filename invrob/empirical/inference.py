@@ -34,7 +34,8 @@ def evaluating(model: Model) -> Iterator[None]:
 
 
 def checked_images(images: Tensor) -> Tensor:
-    """`images` as a detached float tensor [N, C, H, W] in [0, 1], N >= 1; the caller's own tensor is never written to.
+    """`images` as a detached tensor [N, C, H, W] in [0, 1], float32 or float64, N >= 1; the caller's own is never
+    written to.
 
     Values up to 1e-6 outside [0, 1] are rounding and are clamped. Raises InputError for everything else, with the line
     that mends it."""
@@ -43,6 +44,8 @@ def checked_images(images: Tensor) -> Tensor:
     described = f"images {images.dtype} {[*images.shape]}"
     if not images.is_floating_point():
         raise InputError(f"{described} must be floats in [0, 1]: use images.float() / 255 (pixels 0..255)")
+    if images.dtype not in (torch.float32, torch.float64):
+        raise InputError(f"{described} are too coarse for an attack: use images.float(), and let the model cast them")
     if images.ndim != 4 or not images.numel():
         raise InputError(f"{described} must be [N, C, H, W] with N >= 1: use images[:, None] for [N, H, W]")
     images = images.detach()

@@ -71,9 +71,10 @@ def robustness_profile(
     """The share of predictions that survive an attack of size epsilon, for all epsilons at about the price of one.
 
     model: images [N, C, H, W] in [0, 1] -> logits [N, K >= 2]; an nn.Module runs in eval mode with frozen parameters
-    and gets both back. images: float [N, C, H, W] in [0, 1]. epsilons: increasing, >= 0, in pixel units (<= 1 for
-    "linf"). labels: int [N], the true classes, for the accuracy under attack; the attack itself changes predictions.
-    norm: "linf" or "l2". steps, restarts: of a full attack. probes: how many images the checks of the attack look at.
+    and gets both back. images: float32 or float64 [N, C, H, W] in [0, 1]. epsilons: increasing, >= 0, in pixel units
+    (<= 1 for "linf"). labels: int [N], the true classes, for the accuracy under attack; the attack itself changes
+    predictions. norm: "linf" or "l2". steps, restarts: of a full attack. probes: how many images the checks of the
+    attack look at.
 
     The rates never rise with epsilon: one level per image holds them all. Intervals are Clopper-Pearson over the
     images. Raises InputError for anything outside these ranges, and for a model that returns NaN."""
