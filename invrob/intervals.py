@@ -25,6 +25,8 @@ def clopper_pearson(successes: int, n: int, confidence: float = 0.95) -> Estimat
         raise InputError(f"confidence = {confidence} is outside (0, 1): write 0.95 for 95 %")
     if n < 1:
         raise InputError(f"n = {n} must be at least 1: there is no share of an empty sample")
+    if not 0 <= successes <= n:
+        raise InputError(f"successes = {successes} is outside [0, {n}]: it counts how many of n = {n} succeeded")
     interval = binomtest(successes, n).proportion_ci(confidence, method="exact")
     return Estimate(successes / n, float(interval.low), float(interval.high))
 

@@ -97,7 +97,8 @@ def checked_grid(name: str, values: Iterable[float], largest: float, why: str) -
         raise InputError(f"{name} = {values!r} must be a list of numbers, such as [0, 0.1, 0.2]") from None
     for value in listed:
         if not (0 <= value <= largest and value < float("inf")):
-            raise InputError(f"{name} holds {value}, outside [0, {largest:g}]: {why}")
+            limits = f"[0, {largest:g}]" if largest < float("inf") else "[0, inf)"
+            raise InputError(f"{name} holds {value}, outside {limits}: {why}")
     if not listed or any(after <= before for before, after in pairwise(listed)):
         raise InputError(f"{name} = {listed} must be at least one number, each larger than the one before: sort them")
     return np.array(listed, dtype=np.float64)
