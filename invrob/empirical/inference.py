@@ -65,7 +65,7 @@ def checked_labels(labels: Tensor | None, images: Tensor, model: Model) -> Tenso
     class that `model` does not have; it is asked about one image, so call this inside `evaluating(model)`."""
     if labels is None:
         return None
-    labels = torch.as_tensor(labels)
+    labels = torch.as_tensor(labels, device=images.device)
     if labels.shape != images.shape[:1] or labels.is_floating_point() or labels.dtype == torch.bool:
         raise InputError(
             f"labels {labels.dtype} {[*labels.shape]} must be integers of shape [{len(images)}], one per image: "
@@ -79,7 +79,7 @@ def checked_labels(labels: Tensor | None, images: Tensor, model: Model) -> Tenso
             f"labels span [{low}, {high}], but the model has {classes} classes: they must be in [0, {classes - 1}], "
             "counted from 0"
         )
-    return labels.to(images.device, torch.int64).clone()
+    return labels.to(torch.int64, copy=True)
 
 
 def logits(model: Model, images: Tensor) -> Tensor:

@@ -136,7 +136,8 @@ def _searched(
 
     run()
     aim(searching.promising(search, model, norm))
-    chosen = torch.randperm(n, generator=torch.Generator().manual_seed(generator.initial_seed()))[:probes].to(device)
+    shuffler = torch.Generator("cpu").manual_seed(generator.initial_seed())  # the same images on every device
+    chosen = torch.randperm(n, generator=shuffler, device="cpu")[:probes].to(device)
     gained = aim(chosen)
     if gained:
         aim(torch.ones(n, device=device).index_fill(0, chosen, 0).nonzero()[:, 0])
@@ -217,7 +218,7 @@ def _turned_predictions(
 ) -> Array:
     """The predictions [N, M] after rotation by each image's angle in each of M strata; image i is in group i mod
     GROUPS."""
-    turned = torch.empty((len(images), len(angles)), dtype=torch.int64)
+    turned = torch.empty((len(images), len(angles)), dtype=torch.int64, device="cpu")
     for group in range(min(GROUPS, len(images))):
         members = images[group::GROUPS]
         for column, angle in enumerate(angles[:, group]):  # one angle for all: the same taps serve every image
