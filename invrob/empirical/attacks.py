@@ -7,6 +7,7 @@ gradient direction, but this one never vanishes, however sure the model is (no m
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -114,7 +115,7 @@ def pgd(
                 radius[part],
                 measure,
                 steps=steps,
-                generator=torch.Generator(images.device).manual_seed(seed + part.start),  # whatever came before it
+                generator=torch.Generator(images.device).manual_seed(int(seed) + part.start),  # whatever came before it
                 step_size=None if stride is None else stride[part],
                 restarts=restarts,
             )
@@ -150,13 +151,13 @@ def _check(epsilon: float, norm: Norm, steps: int, step_size: float | None, rest
         raise InputError(
             f"epsilon = {epsilon} is outside [0, {norm.largest:g}]: pixels are in [0, 1], so write 8 / 255, not 8"
         )
-    if not (isinstance(steps, int) and steps >= 1):
+    if not (isinstance(steps, (int, np.integer)) and steps >= 1):
         raise InputError(
             f"steps = {steps} must be an integer of at least 1: for the clean predictions call the model itself"
         )
     if step_size is not None and not 0 < step_size < float("inf"):
         raise InputError(f"step_size = {step_size} must be positive: leave it out for 2.5 epsilon / steps")
-    if not (isinstance(restarts, int) and restarts >= 1):
+    if not (isinstance(restarts, (int, np.integer)) and restarts >= 1):
         raise InputError(f"restarts = {restarts} must be an integer of at least 1: 1 is a single attack")
 
 

@@ -82,7 +82,7 @@ def robustness_profile(
     grid = checked_grid("epsilons", epsilons, norm_named(norm).largest, "pixels are in [0, 1], so write 8 / 255, not 8")
     check_settings(confidence=confidence, seed=seed, steps=steps, restarts=restarts, probes=probes)
     positive = torch.tensor(grid[grid > 0], dtype=torch.float64, device=images.device)
-    generator = torch.Generator(images.device).manual_seed(seed)
+    generator = torch.Generator(images.device).manual_seed(int(seed))
     with evaluating(model):
         labels = checked_labels(labels, images, model)
         search = searching.begin(images, predict(model, images), positive)

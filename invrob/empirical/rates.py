@@ -108,15 +108,15 @@ def check_settings(*, confidence: float, seed: int, **counts: int) -> None:
     """Raises InputError unless confidence is in (0, 1), seed in [0, 2^63) and each of `counts` an integer above 0."""
     if not 0 < confidence < 1:
         raise InputError(f"confidence = {confidence} is outside (0, 1): write 0.95 for 95 %")
-    if not (isinstance(seed, int) and 0 <= seed < 2**63):
+    if not (isinstance(seed, (int, np.integer)) and 0 <= seed < 2**63):
         raise InputError(f"seed = {seed!r} must be an integer in [0, 2^63)")
     for name, count in counts.items():
-        if not (isinstance(count, int) and count >= 1):
+        if not (isinstance(count, (int, np.integer)) and count >= 1):
             raise InputError(f"{name} = {count!r} must be an integer of at least 1")
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, np.ndarray):
+    if isinstance(value, (np.ndarray, np.generic)):
         return value.tolist()
     if is_dataclass(value):
         return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
