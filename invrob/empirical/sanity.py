@@ -16,7 +16,7 @@ from invrob.empirical.search import Search
 from invrob.empirical.square import square
 
 QUERIES = 100  # of the black-box attack, per probed image
-TOLERATED = {  # the largest share of images that says nothing yet: single images are chance
+TOLERATED = {  # the largest share of images that says nothing yet
     "zero_gradient": 0.05,
     "more_steps": 0.10,
     "black_box": 0.05,
@@ -88,7 +88,7 @@ def judge(
         "changed_prediction": changed,
     }
     constant = unfooled == 1.0 and bool((search.labels == search.labels[0]).all())
-    reasons = tuple(_reason(name, share) for name, share in shares.items() if share > TOLERATED[name])
+    reasons = _reasons(shares, len(who))
     if constant:
         reasons = (
             f"class {int(search.labels[0])} for every image at every epsilon: rates of 100 % of a constant classifier "
@@ -110,6 +110,13 @@ def _more_steps(search: Search, model: Model, norm: Norm, who: Tensor, steps: in
 
 def _share(which: Tensor) -> float:
     return which.double().mean().item()
+
+
+def _reasons(shares: dict[str, float], probed: int) -> tuple[str, ...]:
+    by_chance = {name: 1 / probed for name in ("more_steps", "black_box")}  # any search misses a single image
+    return tuple(
+        _reason(name, share) for name, share in shares.items() if share > max(TOLERATED[name], by_chance.get(name, 0.0))
+    )
 
 
 def _reason(name: str, share: float) -> str:
