@@ -113,7 +113,7 @@ def _share(which: Tensor) -> float:
 
 
 def _reasons(shares: dict[str, float], probed: int) -> tuple[str, ...]:
-    by_chance = {name: 1 / probed for name in ("more_steps", "black_box")}  # any search misses a single image
+    by_chance = dict.fromkeys(("more_steps", "black_box"), 1 / probed)  # any search misses a single image
     return tuple(
         _reason(name, share) for name, share in shares.items() if share > max(TOLERATED[name], by_chance.get(name, 0.0))
     )
