@@ -148,9 +148,8 @@ def fgsm(model: Model, images: Tensor, epsilon: float, *, labels: Tensor | None 
 
 def _check(epsilon: float, norm: Norm, steps: int, step_size: float | None, restarts: int) -> None:
     if not 0 <= epsilon <= norm.largest or epsilon == float("inf"):
-        raise InputError(
-            f"epsilon = {epsilon} is outside [0, {norm.largest:g}]: pixels are in [0, 1], so write 8 / 255, not 8"
-        )
+        limits = f"[0, {norm.largest:g}]" if norm.largest < float("inf") else "[0, inf)"
+        raise InputError(f"epsilon = {epsilon} is outside {limits}: pixels are in [0, 1], so write 8 / 255, not 8")
     if not (isinstance(steps, (int, np.integer)) and steps >= 1):
         raise InputError(
             f"steps = {steps} must be an integer of at least 1: for the clean predictions call the model itself"
