@@ -28,7 +28,7 @@ def _l2_project(images: Tensor, x: Tensor, epsilon: Tensor) -> Tensor:
     Scaling first and clipping afterwards stays inside too, but sticks short of the ball wherever a pixel is clipped."""
     unit = torch.finfo(x.dtype).eps
     reach = (epsilon - unit * (8 * epsilon + sqrt(images[0].numel()))).clamp(min=0).to(x.dtype)
-    perturbation = x - images
+    perturbation = (x - images) * _rows(reach > 0)  # the squares of what is left at reach 0 may underflow
     low, high = torch.zeros_like(reach), torch.ones_like(reach)
     if bool((_l2_size((images + perturbation).clamp(0, 1) - images) > reach).any()):
         for _ in range(26 if x.dtype == torch.float32 else 54):
