@@ -26,7 +26,7 @@ def images_of(seed, shape=(6, 1, 4, 4), dtype=torch.float32):
 
 def epsilons_of(seed, name, n=6):
     """One epsilon per image, of every size, 0 among them."""
-    exponents = -8 * torch.rand(n, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    exponents = -40 * torch.rand(n, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     epsilons = 10**exponents * (1.0 if name == "linf" else 5.0)
     epsilons[0] = 0
     return epsilons
