@@ -38,12 +38,9 @@ def _root(
 
 
 def main() -> None:
-    """The entry point: exit codes 0 (ok), 1 (a claim failed or the run did), 2 (bad usage), 130 (Ctrl-C)."""
+    """The entry point: exit codes 0 (ok), 1 (a claim failed or the run did), 2 (bad usage), 130 (Ctrl-C, by Typer)."""
     try:
         app()
     except (invrob.InputError, OSError) as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(2)
-    except KeyboardInterrupt:
-        typer.echo("interrupted: nothing that was finished is lost; run the same command again to go on", err=True)
-        sys.exit(130)

@@ -68,7 +68,11 @@ def run(
         workers = jobs or (1 if chosen.type == "cuda" else _cores())
         hidden = quiet or as_json
         with _Live(len(cells), len(cells) - len(todo), effort) if not hidden else nullcontext(_Silent()) as live:
-            execute.run(todo, path, device=chosen, jobs=workers, observer=live)
+            try:
+                execute.run(todo, path, device=chosen, jobs=workers, observer=live)
+            except KeyboardInterrupt:
+                typer.echo("stopped: nothing that was finished is lost; the same command goes on", err=True)
+                raise
         extra = {"computed": len(todo), "seconds": round(time.monotonic() - begin, 1)}
         claims = _conclude(path, as_json, quiet, extra)
     if strict and any(claim.verdict == "fails" for claim in claims):

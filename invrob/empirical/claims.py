@@ -88,7 +88,8 @@ def over_seeds(
     variance, mean = sum(part for part, _ in parts), float(means.mean())
     if variance == 0:
         return mean, mean, mean, float(mean == 0)
-    freedom = variance**2 / sum(part**2 / degrees for part, degrees in parts)
+    spread = sum(part**2 / degrees for part, degrees in parts)
+    freedom = variance**2 / spread if spread else np.inf
     half = float(t.ppf(1 - LEVEL / 2, freedom)) * variance**0.5
     return mean, mean - half, mean + half, float(2 * t.sf(abs(mean) / variance**0.5, freedom))
 
