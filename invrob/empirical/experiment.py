@@ -123,9 +123,11 @@ class Experiment(_Strict):
         key."""
         if isinstance(models, Mapping):
             models = [{"name": name, **settings} for name, settings in models.items() if isinstance(settings, Mapping)]
-        if isinstance(models, (list, tuple)):
-            return [{"name": entry} if isinstance(entry, str) else entry for entry in models]
-        return [models] if isinstance(models, str) else models
+        if isinstance(models, str):
+            models = [models]
+        if not isinstance(models, (list, tuple)):
+            return models
+        return [{"name": entry} if isinstance(entry, str) else entry for entry in models]
 
     def cells(self, fingerprint: str) -> tuple[Cell, ...]:
         """Every cell of the grid once, in the order of the tables and figures; `fingerprint`: of the data set."""

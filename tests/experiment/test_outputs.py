@@ -1,0 +1,101 @@
+"""What a run leaves behind: a tidy CSV, figures that say what they show, the same bytes for the same results."""
+
+import csv
+import json
+
+import matplotlib.image
+import pytest
+import torch
+
+from invrob.empirical import figures
+from invrob.empirical.results import read_run
+from invrob.errors import InputError
+
+FIRST = "dataset model training_theta training_epsilon seed axis value rate low high accuracy images verdict".split()  # noqa: SIM905
+
+
+@pytest.fixture(scope="module")
+def results(whole):
+    return read_run(whole[0])[1]
+
+
+def test_the_csv_has_the_promised_columns_and_one_row_per_cell_axis_and_value(whole):
+    with (whole[0] / "profiles.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0])[: len(FIRST)] == FIRST
+    assert len(rows) == 3 * (3 + 3)
+    assert {(row["axis"], float(row["value"])) for row in rows} == {
+        *(("theta", v) for v in (0.0, 90.0, 180.0)),
+        *(("epsilon", v) for v in (0.0, 0.1, 0.3)),
+    }
+    for row in rows:
+        low, rate, high = (float(row[key]) for key in ("low", "rate", "high"))
+        assert 0 <= low <= rate <= high <= 1
+        assert 0 <= float(row["accuracy"]) <= 1
+        assert row["verdict"] in ("sound", "masked")
+        assert row["images"] == "40"
+        if float(row["value"]) == 0:
+            assert (low, rate) == (1, 1)
+    for theta in ("0.0", "90.0", "180.0"):
+        rates = [float(r["rate"]) for r in rows if r["axis"] == "epsilon" and r["training_theta"] == theta]
+        assert rates == sorted(rates, reverse=True)
+
+
+def test_the_json_summary_has_cells_claims_and_paths(whole):
+    out, summary = whole
+    assert [cell["training_theta"] for cell in summary["cells"]] == [0, 90, 180]
+    assert {claim["name"] for claim in summary["claims"]} == {"i", "ii", "iii", "iv"}
+    assert {claim["verdict"] for claim in summary["claims"]} <= {"holds", "fails", "undecided"}
+    for cell in summary["cells"]:
+        for name in ("accuracy", "invariance_90", "invariance_180", "robustness_0.1", "robustness_0.3"):
+            assert cell[name]["low"] <= cell[name]["estimate"] <= cell[name]["high"]
+    assert summary["csv"] == str(out / "profiles.csv")
+    assert len(summary["figures"]) == 2
+
+
+def test_weights_and_profiles_are_those_that_were_measured(results, whole):
+    body = json.loads(next(whole[0].glob("cells/*/cell.json")).read_text())["body"]
+    assert len(body["epochs"]) == 2
+    assert set(body["cell"]) >= {"model", "recipe", "seed", "options"}
+    assert all(len(result.robustness["levels"]) == 40 for result in results)
+    assert all(len(result.invariance["per_image"]) == 40 for result in results)
+
+
+def test_figures_are_png_and_svg_and_the_same_bytes_for_the_same_results(whole, results, tmp_path):
+    for path in figures.write_figures(tmp_path, results):
+        assert path.read_bytes() == (whole[0] / path.name).read_bytes()
+        if path.suffix == ".png":
+            image = torch.tensor(matplotlib.image.imread(path))
+            assert image.shape[0] > 500
+            assert image.std() > 0.01
+        else:
+            assert path.read_text().startswith("<?xml")
+
+
+def test_a_figure_says_its_units_its_trainings_and_its_doubts(results):
+    figure = figures.network_figure(results)
+    left, right = figure.axes
+    assert "pixels in [0, 1]" in left.get_xlabel()
+    assert "degrees" in right.get_xlabel()
+    labels = [text.get_text() for text in left.get_legend().get_texts()]
+    assert [label.split()[0] for label in labels] == ["0/0", "90/0", "180/0"]
+    assert [t.get_text().split()[0] for t in right.get_legend().get_texts()] == ["0/B", "90/B", "180/B"]
+    assert len({line.get_marker() for line in left.lines}) == 3
+    assert len({str(line.get_linestyle()) for line in left.lines}) > 1 or len(left.lines) < 2
+    masked = list(results)
+    masked[0] = type(masked[0])(masked[0].cell, masked[0].invariance, {**masked[0].robustness, "verdict": "masked"})
+    text = figures.network_figure(masked).axes[0].get_legend().get_texts()[0].get_text()
+    assert "MASKED" in text
+
+
+def test_several_seeds_are_drawn_as_their_mean_with_a_band(results):
+    again = [type(r)(r.cell.model_copy(update={"seed": 1}), r.invariance, r.robustness) for r in results]
+    figure = figures.network_figure([*results, *again])
+    assert len(figure.axes[0].lines) == 3
+    assert "2 seeds" in figure.get_suptitle()
+    assert figure.axes[0].lines[0].get_ydata().tolist() == pytest.approx(results[0].robustness["rate"])
+
+
+def test_a_folder_without_a_run_is_an_error(tmp_path):
+    with pytest.raises(InputError, match="holds no run"):
+        read_run(tmp_path)
