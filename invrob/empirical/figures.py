@@ -20,7 +20,7 @@ from invrob.empirical.results import Result
 from invrob.files import write_atomically
 
 if TYPE_CHECKING:
-    from invrob.empirical.tradeoff import Card
+    from invrob.empirical.profiles import InvarianceProfile, RobustnessProfile
 
 MARKERS = "osD^vPX*<>"
 DASHES = ("-", (0, (5, 1.5)), (0, (3, 1, 1, 1)), (0, (1, 1)))
@@ -77,20 +77,18 @@ def network_figure(group: Sequence[Result]) -> Figure:
     return _figure(title, what, robustness, invariance, legend)
 
 
-def draw_card(card: "Card") -> Figure:
+def card_figure(robustness: "RobustnessProfile", invariance: "InvarianceProfile") -> Figure:
     """The two profiles of a single model, and its accuracy under the same changes of the images."""
-    curves = []
+    panels = []
     for profile, x, masked in (
-        (card.robustness, card.robustness.epsilons, card.verdict == "masked"),
-        (card.invariance, card.invariance.thetas, False),
+        (robustness, robustness.epsilons, robustness.verdict == "masked"),
+        (invariance, invariance.thetas, False),
     ):
-        panel = [Curve("prediction stays", x, profile.rate, profile.low, profile.high, masked)]
+        panels.append([Curve("prediction stays", x, profile.rate, profile.low, profile.high, masked)])
         if profile.accuracy is not None and profile.accuracy_low is not None and profile.accuracy_high is not None:
             bounds = (profile.accuracy_low, profile.accuracy_high)
-            panel.append(Curve("prediction is right", x, profile.accuracy, *bounds, masked))
-        curves.append(panel)
-    robustness, invariance = curves
-    return _figure("Robustness and invariance", f"{card.robustness.images} images", robustness, invariance, legend="")
+            panels[-1].append(Curve("prediction is right", x, profile.accuracy, *bounds, masked))
+    return _figure("Robustness and invariance", f"{robustness.images} images", panels[0], panels[1], legend="")
 
 
 def _curve(label: str, axis: str, profiles: Sequence[dict[str, Any]], masked: bool) -> Curve:

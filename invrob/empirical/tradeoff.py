@@ -47,9 +47,9 @@ class Card:
 
     def plot(self) -> "Figure":
         """The card in the paper's layout: robustness on the left, rate of invariance on the right, bands of 95 %."""
-        from invrob.empirical.figures import draw_card
+        from invrob.empirical.figures import card_figure
 
-        return draw_card(self)
+        return card_figure(self.robustness, self.invariance)
 
 
 def tradeoff(
