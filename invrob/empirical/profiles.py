@@ -181,7 +181,11 @@ def invariance_profile(
     weights = widths / np.maximum(widths.sum(0), 1e-300)  # [M, T]; columns sum to 1, to 0 for theta = 0
 
     def average(hits: Array, unturned: Array) -> Array:
-        return np.where(grid > 0, np.clip(hits @ weights, 0, 1), unturned[:, None].astype(float))
+        return np.where(
+            grid > 0,
+            np.clip(np.einsum("nm,mt->nt", hits.astype(float), weights), 0, 1),
+            unturned[:, None].astype(float),
+        )
 
     truth = None if labels is None else labels.cpu().numpy()
     kept = average(turned == clean[:, None], np.ones(len(clean)))

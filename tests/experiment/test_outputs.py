@@ -4,12 +4,15 @@ import csv
 import json
 
 import matplotlib.image
+import numpy as np
 import pytest
 import torch
+from threadpoolctl import threadpool_limits
 
 from invrob.empirical import figures
 from invrob.empirical.results import read_run
 from invrob.errors import InputError
+from invrob.intervals import bootstrap_bounds
 
 FIRST = "dataset model training_theta training_epsilon seed axis value rate low high accuracy images verdict".split()  # noqa: SIM905
 
@@ -99,3 +102,12 @@ def test_several_seeds_are_drawn_as_their_mean_with_a_band(results):
 def test_a_folder_without_a_run_is_an_error(tmp_path):
     with pytest.raises(InputError, match="holds no run"):
         read_run(tmp_path)
+
+
+def test_the_bits_of_an_interval_do_not_depend_on_the_threads_of_blas():
+    values = np.random.default_rng(0).random((800, 13))
+    bounds = []
+    for threads in (1, 2):
+        with threadpool_limits(threads):
+            bounds.append(bootstrap_bounds(values, np.random.default_rng(1)))
+    assert np.array_equal(bounds[0], bounds[1])
