@@ -181,11 +181,9 @@ def invariance_profile(
     weights = widths / np.maximum(widths.sum(0), 1e-300)  # [M, T]; columns sum to 1, to 0 for theta = 0
 
     def average(hits: Array, unturned: Array) -> Array:
-        return np.where(
-            grid > 0,
-            np.clip(np.einsum("nm,mt->nt", hits.astype(float), weights), 0, 1),
-            unturned[:, None].astype(float),
-        )
+        # Rounded, so that an image that always stays has 1: of 1 - 1e-16 its interval would say that it can vary.
+        shares = np.round(np.einsum("nm,mt->nt", hits.astype(float), weights), 12)
+        return np.where(grid > 0, shares, unturned[:, None].astype(float))
 
     truth = None if labels is None else labels.cpu().numpy()
     kept = average(turned == clean[:, None], np.ones(len(clean)))
