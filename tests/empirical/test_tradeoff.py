@@ -1,0 +1,68 @@
+"""The card: both profiles of one model on the same images, as a figure and as JSON."""
+
+import json
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+import invrob
+from invrob.empirical.tradeoff import EPSILONS, THETAS
+
+GRIDS = {"epsilons": [0, 0.1, 0.3], "thetas": [0, 30, 180]}
+
+
+@pytest.fixture(scope="module")
+def card(_trained, digits):
+    return invrob.tradeoff(_trained, digits.test.images[:60], digits.test.labels[:60], seed=4, **GRIDS)
+
+
+def test_a_card_holds_the_two_profiles_as_each_function_gives_them(card, net, digits):
+    images, labels = digits.test.images[:60], digits.test.labels[:60]
+    robustness = invrob.robustness_profile(net, images, GRIDS["epsilons"], labels, seed=4)
+    invariance = invrob.invariance_profile(net, images, GRIDS["thetas"], labels, seed=4)
+    assert json.dumps(card.robustness.to_dict()) == json.dumps(robustness.to_dict())
+    assert json.dumps(card.invariance.to_dict()) == json.dumps(invariance.to_dict())
+    assert isinstance(card, invrob.Card)
+
+
+def test_the_verdict_is_that_of_the_attack(card, net, digits):
+    assert card.verdict == "sound"
+    masked = invrob.tradeoff(lambda x: net(x.detach()), digits.test.images[:40], **GRIDS)
+    assert masked.verdict == masked.robustness.verdict == "masked"
+
+
+def test_to_json_reads_back_as_the_same_numbers(card):
+    read = json.loads(card.to_json(), parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    assert read["invariance"]["thetas"] == GRIDS["thetas"]
+    assert read["robustness"]["epsilons"] == GRIDS["epsilons"]
+    for half, profile in (("invariance", card.invariance), ("robustness", card.robustness)):
+        for name in ("rate", "low", "high", "accuracy", "accuracy_low", "accuracy_high", "per_image"):
+            assert read[half][name] == getattr(profile, name).tolist()
+    assert read["robustness"]["verdict"] == "sound"
+
+
+@pytest.mark.parametrize("suffix", ["png", "svg", "pdf"])
+def test_the_plot_is_a_figure_that_can_be_saved(card, tmp_path, suffix):
+    figure = card.plot()
+    assert isinstance(figure, Figure)
+    left, right = figure.axes
+    for axes, profile, x in ((left, card.robustness, "epsilons"), (right, card.invariance, "thetas")):
+        drawn = {tuple(line.get_ydata()): tuple(line.get_xdata()) for line in axes.lines}
+        assert drawn[tuple(profile.rate)] == drawn[tuple(profile.accuracy)] == tuple(getattr(profile, x))
+    path = tmp_path / f"card.{suffix}"
+    figure.savefig(path)
+    assert path.stat().st_size > 2000
+
+
+def test_a_card_without_labels_and_with_one_value_each_can_be_drawn_too(net, digits, tmp_path):
+    card = invrob.tradeoff(net, digits.test.images[:5], epsilons=[0], thetas=[0])
+    assert card.robustness.accuracy is None
+    json.loads(card.to_json())
+    card.plot().savefig(tmp_path / "card.png")
+
+
+def test_the_default_grids_span_what_the_paper_plots():
+    assert (EPSILONS[0], EPSILONS[-1], THETAS[0], THETAS[-1]) == (0, 0.5, 0, 180)
+    assert (np.diff(EPSILONS) > 0).all()
+    assert (np.diff(THETAS) > 0).all()

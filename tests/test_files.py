@@ -1,0 +1,111 @@
+"""write_atomically: the old file or the new one, whatever happens, and nothing beside it."""
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from invrob.files import write_atomically
+
+
+def content(folder):
+    return {path.name: path.read_text() for path in folder.iterdir()}
+
+
+def test_a_file_is_written_replaced_and_returned_and_nothing_else_is_left(tmp_path):
+    target = tmp_path / "profiles.csv"
+    assert write_atomically(target, lambda path: path.write_text("old")) == target
+    assert write_atomically(str(target), lambda path: path.write_text("new")) == target
+    assert content(tmp_path) == {"profiles.csv": "new"}
+
+
+def test_missing_folders_are_made(tmp_path):
+    target = tmp_path / "runs" / "mini" / "card.png"
+    write_atomically(target, lambda path: path.write_text("x"))
+    assert target.read_text() == "x"
+
+
+@pytest.mark.parametrize("name", ["figure.svg", "weights.safetensors", "noextension", "a.tar.gz", ".hidden"])
+def test_the_writer_gets_a_path_in_the_same_folder_with_the_same_suffix(tmp_path, name):
+    seen = []
+
+    def write(path):
+        seen.append(path)
+        path.write_text("x")
+
+    write_atomically(tmp_path / name, write)
+    assert seen[0].parent == tmp_path
+    assert seen[0].suffix == (Path(name).suffix or ".tmp")
+    assert seen[0].name != name
+    assert content(tmp_path) == {name: "x"}
+
+
+def half(path):
+    path.write_text("half of the n")
+    raise RuntimeError("no space left")
+
+
+def interrupted(path):
+    path.write_text("half of the n")
+    raise KeyboardInterrupt
+
+
+def removes_it(path):
+    path.unlink()
+
+
+@pytest.mark.parametrize("before", [{}, {"run.json": "old"}], ids=["new file", "old file"])
+@pytest.mark.parametrize(
+    ("write", "error"), [(half, RuntimeError), (interrupted, KeyboardInterrupt), (removes_it, FileNotFoundError)]
+)
+def test_a_writer_that_fails_leaves_what_was_there(tmp_path, before, write, error):
+    for name, text in before.items():
+        (tmp_path / name).write_text(text)
+    with pytest.raises(error):
+        write_atomically(tmp_path / "run.json", write)
+    assert content(tmp_path) == before
+
+
+@pytest.mark.parametrize("fails", ["fsync", "umask", "chmod", "replace"])
+def test_a_failure_at_any_later_step_leaves_the_old_file(tmp_path, monkeypatch, fails):
+    (tmp_path / "run.json").write_text("old")
+
+    def broken(*_):
+        raise OSError("the disk is gone")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path if fails == "chmod" else os, fails, broken)
+        with pytest.raises(OSError, match="the disk is gone"):
+            write_atomically(tmp_path / "run.json", lambda path: path.write_text("new"))
+    assert content(tmp_path) == {"run.json": "old"}
+
+
+def test_a_process_killed_while_writing_leaves_the_old_file(tmp_path):
+    (tmp_path / "run.json").write_text("old")
+    program = (
+        "import os, sys, signal; from invrob.files import write_atomically\n"
+        "def write(path):\n"
+        "    path.write_text('half'); os.kill(os.getpid(), signal.SIGKILL)\n"
+        "write_atomically(sys.argv[1], write)"
+    )
+    killed = subprocess.run([sys.executable, "-c", program, str(tmp_path / "run.json")], check=False)
+    assert killed.returncode == -9
+    assert (tmp_path / "run.json").read_text() == "old"
+    write_atomically(tmp_path / "run.json", lambda path: path.write_text("new"))
+    assert (tmp_path / "run.json").read_text() == "new"
+
+
+@pytest.mark.parametrize("mask", [0o022, 0o077, 0o002])
+def test_permissions_are_those_of_any_new_file(tmp_path, mask):
+    before = os.umask(mask)
+    try:
+        write_atomically(tmp_path / "a", lambda path: path.write_text("x"))
+        (tmp_path / "b").write_text("x")
+        assert os.umask(mask) == mask
+    finally:
+        os.umask(before)
+    modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("a", "b")]
+    assert modes[0] == modes[1] == 0o666 & ~mask
