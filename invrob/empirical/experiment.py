@@ -220,18 +220,18 @@ PRESETS: dict[str, Experiment] = {
     "mini": Experiment(
         dataset="mnist-mini",
         models=(
-            ModelGrid(name="stdcnn", training_theta=(0, 30, 60, 90, 180), epochs=10, learning_rate=5e-3),
-            ModelGrid(name="gcnn", training_theta=(0, 60, 180), epochs=5, learning_rate=4e-3, width=0.6, images=400),
+            ModelGrid(name="stdcnn", training_theta=(0, 30, 60, 90, 180), epochs=8, learning_rate=6e-3),
+            ModelGrid(name="gcnn", training_theta=(0, 60, 180), epochs=5, learning_rate=4e-3, width=0.6, images=300),
             ModelGrid(
                 name="madry_lenet",
                 training_theta=(0,),
                 training_epsilon=(0, 0.1, 0.2, 0.3),
-                epochs=12,
-                learning_rate=5e-3,
+                epochs=10,
+                learning_rate=6e-3,
                 width=0.25,
             ),
         ),
-        profiling=Profiling(images=800, angle_step=15),
+        profiling=Profiling(images=600, angle_step=15),
     ),
     "paper-mnist": Experiment(
         dataset="mnist", models=_paper(), seeds=(0, 1, 2), profiling=Profiling(images=10_000, restarts=2)
