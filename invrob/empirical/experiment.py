@@ -2,14 +2,17 @@
 
 The presets are the paper's Figures 1, 3 and 5 at three sizes; a TOML file holds any other grid."""
 
+import re
 import tomllib
 from collections.abc import Mapping
+from inspect import signature
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
+from invrob.empirical.models import MODELS
 from invrob.empirical.store import key_of
 from invrob.empirical.training import RECIPE_VERSION, Recipe
 from invrob.errors import InputError, did_you_mean
@@ -31,7 +34,7 @@ class _Strict(BaseModel):
 class ModelGrid(_Strict):
     """One network, trained with every pair of a rotation range and an epsilon."""
 
-    name: Literal["stdcnn", "gcnn", "madry_lenet"]
+    name: Literal["stdcnn", "gcnn", "madry_lenet"] = Field(description="stdcnn, gcnn or madry_lenet")
     training_theta: tuple[Degrees, ...] = Field((0.0, 60.0, 180.0), min_length=1)
     training_epsilon: tuple[Epsilon, ...] = Field((0.0,), min_length=1)
     attack_steps: int = Recipe.model_fields["attack_steps"].default
@@ -58,7 +61,8 @@ class ModelGrid(_Strict):
     def options(self) -> dict[str, Any]:
         """What `models.build` gets beside the name; only what differs from its defaults."""
         chosen = {"width": self.width, "dropout": self.dropout, "head": self.head}
-        return {name: value for name, value in chosen.items() if value is not None and value != 1.0}
+        usual = signature(MODELS[self.name]).parameters
+        return {name: value for name, value in chosen.items() if value is not None and value != usual[name].default}
 
 
 class Profiling(_Strict):
@@ -112,25 +116,27 @@ class Experiment(_Strict):
     """A grid of cells on one data set."""
 
     dataset: str = Field(description="mnist-mini, mnist or npz:PATH, as in `invrob data`")
-    models: tuple[ModelGrid, ...] = Field(min_length=1)
+    models: tuple[ModelGrid, ...] = Field(min_length=1, description='such as models = ["stdcnn", "gcnn"]')
     seeds: tuple[Annotated[int, Field(ge=0, lt=2**31)], ...] = Field((0,), min_length=1)
     profiling: Profiling = Profiling()
 
     @field_validator("models", mode="before")
     @classmethod
     def _named(cls, models: Any) -> Any:
-        """A model may be written as its name alone: models = ["stdcnn"]; a table [models.stdcnn] names it by its
-        key."""
-        if isinstance(models, Mapping):
-            models = [{"name": name, **settings} for name, settings in models.items() if isinstance(settings, Mapping)]
-        if isinstance(models, str):
+        """A model may be written as its name alone: models = ["stdcnn"]; a table [models.stdcnn] names it by its key; a
+        single one needs no list."""
+        if isinstance(models, str) or (isinstance(models, Mapping) and isinstance(models.get("name"), str)):
             models = [models]
+        if isinstance(models, Mapping):
+            return [{"name": name, **own} if isinstance(own, Mapping) else own for name, own in models.items()]
         if not isinstance(models, (list, tuple)):
             return models
         return [{"name": entry} if isinstance(entry, str) else entry for entry in models]
 
     def cells(self, fingerprint: str) -> tuple[Cell, ...]:
-        """Every cell of the grid once, in the order of the tables and figures; `fingerprint`: of the data set."""
+        """Every cell of the grid once, in the order of the tables and figures; `fingerprint`: of the data set.
+
+        Raises InputError when two entries of `models` are one training that is to be profiled in two ways."""
         cells = (
             Cell(
                 dataset=self.dataset,
@@ -146,13 +152,20 @@ class Experiment(_Strict):
             for epsilon in grid.training_epsilon
             for seed in self.seeds
         )
-        return tuple({(cell.key, cell.profile_key): cell for cell in cells}.values())
+        distinct: dict[str, Cell] = {}
+        for cell in cells:
+            counts = distinct.setdefault(cell.key, cell).profiling.images, cell.profiling.images
+            if counts[0] != counts[1]:
+                raise InputError(
+                    f"models lists {cell} twice, for profiles on {counts[0]} and on {counts[1]} images: leave one out"
+                )
+        return tuple(distinct.values())
 
 
 def read_experiment(path: Path) -> Experiment:
     """The experiment in a TOML file. Raises InputError with the key, what is wrong and the nearest known key."""
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not valid TOML: {error}") from None
     except OSError as error:
@@ -172,17 +185,15 @@ def _follows(fault: ErrorDetails, faults: list[ErrorDetails]) -> bool:
 
 def _explained(error: ErrorDetails) -> str:
     """One fault in words: where, what, and for an unknown key the nearest one of its table."""
-    where = ".".join(str(part) for part in error["loc"])
+    where, key = ".".join(map(str, error["loc"])), str(error["loc"][-1])
+    inside: dict[int | str, type[_Strict]] = {"models": ModelGrid, "profiling": Profiling}
+    fields = (inside.get(error["loc"][0], Experiment) if len(error["loc"]) > 1 else Experiment).model_fields
     if error["type"] == "extra_forbidden":
-        table = (
-            ModelGrid if error["loc"][0] == "models" else Profiling if error["loc"][0] == "profiling" else Experiment
-        )
-        table = table if len(error["loc"]) > 1 else Experiment
-        known = list(table.model_fields)
-        return f"{where} is unknown{did_you_mean(str(error['loc'][-1]), known)} (known here: {', '.join(known)})"
+        return f"{where} is unknown{did_you_mean(key, fields)} (known here: {', '.join(fields)})"
     if error["type"] == "missing":
-        return f"{where} is missing: {Experiment.model_fields[where].description or 'see the README'}"
-    return f"{where} = {error['input']!r}: {error['msg'].removeprefix('Value error, ')}"
+        return f"{where} is missing: {fields[key].description}"
+    message = error["msg"].removeprefix("Value error, ").replace("tuple", "list").replace("Tuple", "List")
+    return f"{where} = {error['input']!r}: {re.sub('valid dictionary or instance of .*', 'table', message)}"
 
 
 def _paper() -> tuple[ModelGrid, ...]:
