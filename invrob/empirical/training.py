@@ -5,7 +5,8 @@ Madry et al. 2018 on adversarial examples only; its single-step form with a rand
 2001.03994)."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -83,9 +84,7 @@ def train(
     generator = torch.Generator(device).manual_seed(seed)
     epochs: list[Epoch] = []
     best, weights = -1, {}
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        torch.manual_seed(seed)  # dropout has no generator of its own
+    with _seeded(device, seed):
         for number in range(recipe.epochs):
             loss = 0.0
             for part in torch.split(torch.randperm(len(images), generator=generator, device=device), recipe.batch_size):
@@ -101,6 +100,20 @@ def train(
     model.load_state_dict(weights)
     model.eval()
     return Training(tuple(epochs), best)
+
+
+@contextmanager
+def _seeded(device: torch.device, seed: int) -> Iterator[None]:
+    """Dropout has no generator of its own, so the global one of `device` starts from `seed` inside the block.
+
+    No other is touched: torch.manual_seed would also seed the GPUs of a caller who trains on the CPU."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        if device.type == "cuda":
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(seed)
+        else:
+            torch.default_generator.manual_seed(seed)
+        yield
 
 
 def _step(model: nn.Module, x: Tensor, labels: Tensor, optimizer: torch.optim.Optimizer, epoch: int) -> float:
