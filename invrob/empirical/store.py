@@ -54,7 +54,11 @@ class Store:
             lock.release()
 
     def write_training(self, key: str, state: dict[str, Tensor], body: dict[str, Any]) -> None:
-        """Keep trained weights and what is known of them. The weights go first: cell.json says that they are whole."""
+        """Keep trained weights and what is known of them. The weights go first: cell.json says that they are whole.
+
+        Profiles of earlier weights of this cell are removed before: a GPU may not train to the same bits twice."""
+        for stale in self._cell(key).glob("profiles-*.json"):
+            stale.unlink()
         tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
         weights = write_atomically(
             self._weights(key), lambda path: safetensors.torch.save_file(tensors, path, {"format": "pt"})
