@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import lru_cache, partial
@@ -142,13 +143,15 @@ def run(cells: Sequence[Cell], path: Path, *, device: torch.device, jobs: int, o
     context = multiprocessing.get_context("spawn")
     events: SimpleQueue[tuple[str, float]] = context.SimpleQueue()
     by_key = {cell.key: cell for cell in cells}
+    others = set(multiprocessing.active_children())
     with ProcessPoolExecutor(min(jobs, len(cells)), context, initializer=_begin_worker, initargs=(events,)) as pool:
         waiting, running = list(cells), dict[Future[None], Cell]()
         try:
             while waiting or running:
                 while waiting and len(running) < jobs:
                     cell = waiting.pop(0)
-                    running[pool.submit(_run_in_worker, cell, path, device)] = cell
+                    with _interrupts_held():
+                        running[pool.submit(_run_in_worker, cell, path, device)] = cell
                     observer.started(cell)
                 done = wait(running, timeout=0.5, return_when=FIRST_COMPLETED).done
                 while not events.empty():
@@ -158,10 +161,27 @@ def run(cells: Sequence[Cell], path: Path, *, device: torch.device, jobs: int, o
                     cell = running.pop(future)
                     future.result()
                     observer.finished(cell)
-        except BaseException:
-            for worker in multiprocessing.active_children():
+        except BaseException as error:
+            for worker in set(multiprocessing.active_children()) - others:
                 worker.terminate()
+            if isinstance(error, BrokenProcessPool):
+                raise ChildProcessError(
+                    "a worker process was killed, perhaps for lack of memory: the same command with fewer --jobs goes "
+                    "on, and nothing that was finished is lost"
+                ) from None
             raise
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Ctrl-C, which reaches the whole process group, waits for the end of the block and passes by what starts in it.
+
+    The parent answers for its workers; one that is still being imported could not ignore the signal by itself."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
@@ -188,7 +208,6 @@ def _begin_worker(events: "SimpleQueue[tuple[str, float]]") -> None:
     global _events
     _events = events
     torch.set_num_threads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent answers for all
     parent = multiprocessing.parent_process()
     assert parent is not None
 
