@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import t
 
-from invrob.empirical.results import Result
+from invrob.empirical.results import Result, varied
+from invrob.empirical.training import Recipe
 
 LEVEL = 0.05  # of the two-sided test
 # Standard deviation of a network's mean rate from one training seed to another, for runs that have one seed only:
@@ -28,6 +29,10 @@ class Statement:
     parameter: str  # a field of the recipe
     profile: str  # "invariance" or "robustness"
     sign: int
+
+    def value(self, result: Result) -> float:
+        """The value of the parameter that a result was trained with."""
+        return float(getattr(result.cell.recipe, self.parameter))
 
 
 STATEMENTS = (
@@ -61,12 +66,8 @@ def check_claims(results: Sequence[Result]) -> tuple[Claim, ...]:
     """Every statement for every network that was trained with at least two values of its parameter."""
     claims: list[Claim] = []
     for statement in STATEMENTS:
-        groups = [
-            group
-            for group in _groups(results, statement)
-            if len({getattr(r.cell.recipe, statement.parameter) for r in group}) > 1
-        ]
-        claims.extend(_claim(statement, group) for group in groups)
+        groups = _groups(results, statement)
+        claims.extend(_claim(statement, network, group) for network, group in groups)
         if not groups:
             note = f"this run has no network that was trained with two values of {statement.parameter}"
             none = (None, None, None, None)
@@ -94,28 +95,33 @@ def over_seeds(
     return mean, mean - half, mean + half, float(2 * t.sf(abs(mean) / variance**0.5, freedom))
 
 
-def _groups(results: Iterable[Result], statement: Statement) -> list[list[Result]]:
-    """The results that differ in nothing but the statement's parameter and the seed."""
-    groups: dict[str, list[Result]] = {}
+def _groups(results: Iterable[Result], statement: Statement) -> list[tuple[str, list[Result]]]:
+    """The results that differ in the statement's parameter, and but for the seed in nothing else; named apart."""
+    groups: dict[tuple[str, Recipe, str], list[Result]] = {}
     for result in results:
         recipe = result.cell.recipe.model_copy(update={statement.parameter: 0.0})
-        groups.setdefault(f"{result.network} {recipe} {result.cell.profile_key}", []).append(result)
-    return list(groups.values())
+        groups.setdefault((result.network, recipe, result.cell.profile_key), []).append(result)
+    compared = {key: group for key, group in groups.items() if len({statement.value(r) for r in group}) > 1}
+    named = []
+    for (network, recipe, _), group in compared.items():
+        apart = varied(rival for other, rival, _ in compared if other == network)
+        named.append((", ".join([network, *(f"{name} {getattr(recipe, name):g}" for name in apart)]), group))
+    return named
 
 
-def _claim(statement: Statement, group: Sequence[Result]) -> Claim:
-    values = sorted({float(getattr(r.cell.recipe, statement.parameter)) for r in group})
+def _claim(statement: Statement, network: str, group: Sequence[Result]) -> Claim:
+    values = sorted({statement.value(r) for r in group})
     centred = np.array(values) - np.mean(values)
     contrast = centred / (centred**2).sum() * (values[-1] - values[0])
     slopes = []  # one row per seed, one slope per image
     for seed in sorted({r.cell.seed for r in group}):
-        of_seed = {float(getattr(r.cell.recipe, statement.parameter)): r for r in group if r.cell.seed == seed}
+        of_seed = {statement.value(r): r for r in group if r.cell.seed == seed}
         if len(of_seed) == len(values):
             rates = np.array([getattr(of_seed[v], statement.profile)["per_image"] for v in values])
             slopes.append(contrast @ rates)
-    network = group[0].network
-    if not slopes:
-        note = "no seed has all values of the parameter: let the run finish"
+    if not slopes or len(slopes[0]) < 2:
+        unfinished = "no seed has all values of the parameter: let the run finish"
+        note = "a single test image shows no spread" if slopes else unfinished
         none = (None, None, None, None)
         return Claim(statement.name, statement.text, network, "undecided", *none, tuple(values), 0, note)
     each = np.array(slopes)
@@ -133,19 +139,8 @@ def _claim(statement: Statement, group: Sequence[Result]) -> Claim:
     suspect = _suspects(statement, group)
     if suspect:
         verdict, note = "undecided", suspect
-    return Claim(
-        statement.name,
-        statement.text,
-        network,
-        verdict,
-        effect,
-        low,
-        high,
-        p_value,
-        tuple(values),
-        len(each),
-        note,
-    )
+    found = (effect, low, high, p_value)
+    return Claim(statement.name, statement.text, network, verdict, *found, tuple(values), len(each), note)
 
 
 def _suspects(statement: Statement, group: Sequence[Result]) -> str:

@@ -16,7 +16,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from invrob.empirical.claims import over_seeds
-from invrob.empirical.results import Result
+from invrob.empirical.results import Result, varied
+from invrob.empirical.training import Recipe
 from invrob.files import write_atomically
 
 if TYPE_CHECKING:
@@ -54,18 +55,19 @@ def write_figures(folder: Path, results: Sequence[Result]) -> list[Path]:
 
 
 def network_figure(group: Sequence[Result]) -> Figure:
-    """Both profiles of one network, one line for each pair of a training rotation and a training epsilon."""
-    by_recipe: dict[tuple[float, float], list[Result]] = {}
+    """Both profiles of one network, one line for each recipe; its seeds are averaged."""
+    by_recipe: dict[Recipe, list[Result]] = {}
     for result in group:
-        by_recipe.setdefault((result.cell.recipe.rotation, result.cell.recipe.epsilon), []).append(result)
-    thetas, epsilons = ({recipe[i] for recipe in by_recipe} for i in (0, 1))
+        by_recipe.setdefault(result.cell.recipe, []).append(result)
+    apart = varied(by_recipe)
     robustness, invariance = [], []
-    for (theta, epsilon), seeds in by_recipe.items():
+    for recipe, seeds in by_recipe.items():
         masked = any(result.verdict == "masked" for result in seeds)
         accuracy = np.mean([result.accuracy.estimate for result in seeds])
-        against = f"$\\epsilon$ = {epsilon:g}" if len(epsilons) > 1 or epsilon else ""
-        angle = len(thetas) > 1 or not against
-        names = [", ".join(filter(None, (f"{theta:g}/{tested}" if angle else "", against))) for tested in ("0", "B")]
+        against = f"$\\epsilon$ = {recipe.epsilon:g}" if "epsilon" in apart or recipe.epsilon else ""
+        angle = f"{recipe.rotation:g}/" if "rotation" in apart or not against else ""
+        others = [f"{name} {getattr(recipe, name):g}" for name in apart if name not in ("rotation", "epsilon")]
+        names = [", ".join(filter(None, (angle + tested if angle else "", against, *others))) for tested in ("0", "B")]
         robustness.append(_curve(f"{names[0]}  ({accuracy:.1%})", "epsilons", [r.robustness for r in seeds], masked))
         invariance.append(_curve(f"{names[1]}  ({accuracy:.1%})", "thetas", [r.invariance for r in seeds], False))
     cell, seeds_used = group[0].cell, len({result.cell.seed for result in group})
@@ -73,7 +75,8 @@ def network_figure(group: Sequence[Result]) -> Figure:
     title = f"{group[0].network} on {cell.dataset}" + (f" (the paper's {number})" if number else "")
     images = group[0].robustness["images"]
     what = f"{images} test images, {seeds_used} seed{'s' * (seeds_used > 1)}"
-    legend = "trained A / tested B" if len(thetas) > 1 or epsilons == {0.0} else "trained against"
+    natural = all(recipe.epsilon == 0 for recipe in by_recipe)
+    legend = "trained A / tested B" if "rotation" in apart or natural else "trained against"
     return _figure(title, what, robustness, invariance, legend)
 
 

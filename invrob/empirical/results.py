@@ -2,14 +2,17 @@
 
 import csv
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from invrob.empirical.experiment import Cell, Experiment
 from invrob.empirical.store import Store, read_json, write_json
+from invrob.empirical.training import Recipe
 from invrob.errors import InputError
 from invrob.files import write_atomically
 from invrob.intervals import Estimate, clopper_pearson
@@ -70,7 +73,10 @@ def read_run(path: Path) -> tuple[Experiment, list[Result], int]:
         raise InputError(
             f"{path} holds no run: its experiment.json is missing or damaged; `invrob empirical run` makes one"
         )
-    experiment = Experiment.model_validate(body["experiment"])
+    try:
+        experiment = Experiment.model_validate(body["experiment"])
+    except ValidationError:
+        raise InputError(f"{path} was written by another version of invrob: run the experiment again") from None
     cells = experiment.cells(body["fingerprint"])
     results = [result for cell in cells if (result := read_result(Store(path), cell)) is not None]
     return experiment, results, len(cells) - len(results)
@@ -82,6 +88,12 @@ def read_result(store: Store, cell: Cell) -> Result | None:
         return None
     body = store.read_profiles(cell.key, cell.profile_key)
     return None if body is None else Result(cell, body["invariance"], body["robustness"])
+
+
+def varied(recipes: Iterable[Recipe]) -> tuple[str, ...]:
+    """The fields in which `recipes` differ from one another."""
+    listed = list(recipes)
+    return tuple(name for name in Recipe.model_fields if len({getattr(recipe, name) for recipe in listed}) > 1)
 
 
 def write_csv(path: Path, results: Sequence[Result]) -> Path:
