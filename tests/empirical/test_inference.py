@@ -24,8 +24,10 @@ def refusal(call, *arguments, **options):
 
 def mixed_modules():
     """Some in train mode, some in eval mode, one parameter frozen by its owner, one shared."""
-    shared = nn.Linear(36, 36)
-    net = nn.Sequential(nn.Flatten(), shared, nn.BatchNorm1d(36), nn.Dropout(0.5), shared, nn.Linear(36, 3))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        shared = nn.Linear(36, 36)
+        net = nn.Sequential(nn.Flatten(), shared, nn.BatchNorm1d(36), nn.Dropout(0.5), shared, nn.Linear(36, 3))
     net[2].eval()
     shared.bias.requires_grad_(False)
     return net
