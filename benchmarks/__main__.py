@@ -110,9 +110,8 @@ def main() -> None:
                 lambda loop=loop, model=model: loop(model, images),
                 asked.pairs,
             )
-            print(
-                f"  {peer:13s} {rates.round(3)}  {STEPS * (len(EPSILONS) - 1)} gradients per image; takes {ratio} our time"
-            )
+            price = f"{STEPS * (len(EPSILONS) - 1)} gradients per image; takes {ratio} our time"
+            print(f"  {peer:13s} {rates.round(3)}  {price}")
     model = networks["stdcnn, natural"][0]
     print(f"\nstdcnn: rate of invariance over {len(THETAS)} thetas")
     turned = invariance_profile(model, images, THETAS)
