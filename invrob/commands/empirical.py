@@ -4,7 +4,8 @@ import json
 import os
 import sys
 import time
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -35,7 +36,7 @@ def run(
     config: Annotated[Path | None, typer.Option(help="A TOML file with any other grid, instead of a preset.")] = None,
     out: Annotated[Path | None, typer.Option(help="The run directory; runs/PRESET when left out.")] = None,
     device: Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, cuda or cuda:1.")] = "auto",
-    seed: Annotated[int | None, typer.Option(min=0, max=2**31 - 1, help="The first seed; several count up.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, max=10**9, help="The first seed; several count up.")] = None,
     jobs: Annotated[
         int | None, typer.Option(min=1, max=1024, help="Cells at a time; one per core, or one on a GPU.")
     ] = None,
@@ -56,11 +57,12 @@ def run(
     chosen = execute.chosen_device(device)
     dataset = execute.dataset_of(experiment.dataset)
     cells = experiment.cells(dataset.fingerprint)
-    execute.model_of(cells[0], dataset)  # images that no network takes are refused before anything is written
+    for cell in {(cell.model, str(cell.options)): cell for cell in cells}.values():
+        execute.model_of(cell, dataset)  # images that a network does not take are refused before anything is written
     path = out or Path("runs") / name
     store = Store(path)
     begin = time.monotonic()
-    with store.locked():
+    with store.locked(), _farewell():
         write_experiment(store, experiment, dataset.fingerprint)
         todo = [cell for cell in cells if read_result(store, cell) is None]
         effort = {cell.key: execute.work(cell, dataset) for cell in todo}
@@ -68,11 +70,7 @@ def run(
         workers = jobs or (1 if chosen.type == "cuda" else _cores())
         hidden = quiet or as_json
         with _Live(len(cells), len(cells) - len(todo), effort) if not hidden else nullcontext(_Silent()) as live:
-            try:
-                execute.run(todo, path, device=chosen, jobs=workers, observer=live)
-            except KeyboardInterrupt:
-                typer.echo("stopped: nothing that was finished is lost; the same command goes on", err=True)
-                raise
+            execute.run(todo, path, device=chosen, jobs=workers, observer=live)
         extra = {"computed": len(todo), "seconds": round(time.monotonic() - begin, 1)}
         claims = _conclude(path, as_json, quiet, extra)
     if strict and any(claim.verdict == "fails" for claim in claims):
@@ -83,6 +81,16 @@ def run(
 def figures(run: Annotated[Path, typer.Argument(help="A run directory.")], as_json: Json = False) -> None:
     """Draw the figures and write profiles.csv of a run again, from what its directory holds."""
     _conclude(run, as_json, quiet=False, extra={})
+
+
+@contextmanager
+def _farewell() -> Iterator[None]:
+    """Ctrl-C inside the block says what it left behind; Typer ends the process with 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo("stopped: nothing that was finished is lost; the same command goes on", err=True)
+        raise
 
 
 def _cores() -> int:
