@@ -1,5 +1,6 @@
 """The command line: one Typer app that mounts the commands of both halves. Each command parses, calls and prints."""
 
+import signal
 import sys
 from typing import Annotated
 
@@ -38,7 +39,9 @@ def _root(
 
 
 def main() -> None:
-    """The entry point: exit codes 0 (ok), 1 (a claim failed or the run did), 2 (bad usage), 130 (Ctrl-C, by Typer)."""
+    """The entry point: exit codes 0 (ok), 1 (a claim failed or the run did), 2 (bad usage), 130 (Ctrl-C, by Typer),
+    143 (SIGTERM)."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # by way of every `finally`: workers, the terminal's cursor
     try:
         app()
     except (invrob.InputError, OSError) as error:
