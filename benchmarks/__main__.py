@@ -100,9 +100,8 @@ def main() -> None:
         profile = robustness_profile(model, images, EPSILONS, steps=STEPS)
         print(f"\n{name}: robustness over {len(EPSILONS)} epsilons, {STEPS} steps")
         print(f"  epsilon       {np.array(EPSILONS)}")
-        print(
-            f"  invrob        {profile.rate.round(3)}  {profile.gradient_evaluations:.0f} gradients per image, probes included"
-        )
+        price = f"{profile.gradient_evaluations:.0f} gradients per image, probes included"
+        print(f"  invrob        {profile.rate.round(3)}  {price}")
         for peer, loop in (("torchattacks", torchattacks_loop), ("foolbox", foolbox_loop)):
             rates = loop(model, images)
             ratio = compare(
