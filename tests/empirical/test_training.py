@@ -1,0 +1,246 @@
+"""Training: what the network is shown, which weights stay, and that nobody else notices it.
+
+tests/experiment has what training is for: that rotations raise invariance, and attacks robustness."""
+
+import hashlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+from torch import nn
+
+from invrob.empirical import training
+from invrob.empirical.data import Split
+from invrob.empirical.models import build
+from invrob.empirical.training import Recipe, train
+from invrob.errors import InputError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+RECIPES = {
+    "gcnn": Recipe(rotation=60, epochs=1),
+    "madry_lenet": Recipe(epsilon=0.2, attack_steps=2, epochs=1),
+    "stdcnn": Recipe(rotation=20, epsilon=0.1, epochs=2, batch_size=50),  # dropout and a single step
+}
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def part(split, n):
+    return Split(split.images[:n], split.labels[:n])
+
+
+@pytest.fixture(scope="module")
+def few(digits):
+    return part(digits.train, 120), part(digits.validation, 40)
+
+
+def weights_of(name, splits, seed=5):
+    model = build(name, seed=1, width=0.2)
+    train(model, *splits, RECIPES[name], seed=seed)
+    return hashlib.sha256(b"".join(value.numpy().tobytes() for value in model.state_dict().values())).hexdigest()
+
+
+def test_another_process_trains_to_the_same_bits(few):
+    script = (  # with another global random state
+        "import sys, torch; sys.path.insert(0, 'tests/empirical'); import test_training as t\n"
+        "from invrob.empirical.data import load\n"
+        "torch.manual_seed(7); torch.set_num_threads(1); d = load('mnist-mini')\n"
+        "for name in t.RECIPES: print(t.weights_of(name, (t.part(d.train, 120), t.part(d.validation, 40))))"
+    )
+    other = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert other.stdout.split() == [weights_of(name, few) for name in RECIPES]
+
+
+class Watched(nn.Module):
+    """A network that notes the images it is trained on."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+        self.seen = []
+
+    def forward(self, x):
+        if self.training:
+            self.seen.append(x.detach().clone())
+        return self.network(x)
+
+
+def test_every_image_is_seen_once_in_every_epoch_in_a_new_order(few):
+    model = Watched(build("stdcnn", width=0.2))
+    train(model, *few, Recipe(epochs=3, batch_size=50), seed=0)
+    assert [len(x) for x in model.seen] == 3 * [50, 50, 20]
+    epochs = [torch.cat(model.seen[i : i + 3]) for i in (0, 3, 6)]
+    sums = few[0].images.double().flatten(1) @ torch.arange(784).double()
+    orders = [epoch.double().flatten(1) @ torch.arange(784).double() for epoch in epochs]
+    assert all(torch.equal(order.sort().values, sums.sort().values) for order in orders)
+    assert not torch.equal(orders[0], orders[1])
+    assert not torch.equal(orders[1], orders[2])
+
+
+@settings(deadline=None, max_examples=8)
+@given(epsilon=st.floats(0.01, 1), steps=st.integers(1, 3), seed=st.integers(0, 2**31 - 1))
+def test_whatever_is_trained_on_lies_in_the_ball_around_an_image_and_in_the_box(few, epsilon, steps, seed):
+    model = Watched(build("madry_lenet", width=0.1))
+    images = few[0].images[:30]
+    train(model, part(few[0], 30), part(few[1], 10), Recipe(epsilon=epsilon, attack_steps=steps, epochs=1), seed=seed)
+    shown = torch.cat(model.seen)
+    assert len(shown) == 30  # the attack itself runs in eval mode
+    assert shown.min() >= 0
+    assert shown.max() <= 1
+    distance = (shown.double()[:, None] - images.double()).abs().amax((2, 3, 4)).min(1).values
+    assert (distance <= epsilon).all()
+    if steps == 1:
+        assert (distance > 0.9 * epsilon).all()
+
+
+@settings(deadline=None, max_examples=8)
+@given(limit=st.floats(0.1, 180), seed=st.integers(0, 2**31 - 1))
+def test_every_image_is_turned_by_a_fresh_angle_inside_the_range(few, limit, seed):
+    angles, real = [], training.rotate
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "rotate", lambda x, degrees: angles.append(degrees) or real(x, degrees))
+        train(build("stdcnn", width=0.1), *few, Recipe(rotation=limit, epochs=2, batch_size=120), seed=seed)
+    first, first_check, second, second_check = angles
+    assert len(torch.cat([first, second]).unique()) == 240
+    assert torch.equal(first_check, second_check)  # the epochs are compared on the same validation images
+    for drawn in angles:
+        assert drawn.abs().max() <= limit
+    share = (torch.cat([first, second]) / limit / 2 + 0.5).histc(4, 0, 1) / 240
+    assert (share - 0.25).abs().max() < 0.13  # five standard deviations of a uniform draw
+
+
+def test_a_plain_recipe_neither_turns_nor_attacks(few, monkeypatch):
+    def never(*_, **__):
+        raise AssertionError
+
+    monkeypatch.setattr(training, "rotate", never)
+    monkeypatch.setattr(training, "attack_batch", never)
+    monkeypatch.setattr(training, "loss_and_gradient", never)
+    course = train(build("stdcnn", width=0.2), *few, Recipe(epochs=2), seed=0)
+    assert all(epoch.clean_accuracy == epoch.validation_accuracy for epoch in course.epochs)
+
+
+def accuracy(model, split):
+    with torch.no_grad():
+        return float((model(split.images).argmax(1) == split.labels).double().mean())
+
+
+def test_the_best_weights_are_kept_where_the_last_are_worse(digits):
+    # Against wrong labels, a network that knows nothing does best: the better it gets, the lower its accuracy.
+    wrong = Split(digits.validation.images[:200], (digits.validation.labels[:200] + 1) % 10)
+    recipe = Recipe(epochs=4, learning_rate=4e-3)
+    model = build("stdcnn", seed=0)
+    course = train(model, part(digits.train, 1500), wrong, recipe, seed=0)
+    scores = [epoch.validation_accuracy for epoch in course.epochs]
+    assert course.best == scores.index(max(scores)) < 3
+    assert scores[-1] < max(scores)
+    assert accuracy(model, wrong) == max(scores)
+
+
+def test_the_course_is_told_epoch_by_epoch_and_does_not_depend_on_the_validation(few, digits):
+    def course(validation):
+        told = []
+        found = train(
+            build("stdcnn", width=0.2),
+            few[0],
+            validation,
+            Recipe(rotation=30, epochs=3),
+            seed=2,
+            on_epoch=lambda number, epoch: told.append((number, epoch)),
+        )
+        assert told == list(enumerate(found.epochs))
+        return [epoch.loss for epoch in found.epochs]
+
+    assert course(few[1]) == course(part(digits.test, 70))
+
+
+def test_the_caller_gets_everything_back_as_it_was(few, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", lambda seed: pytest.fail("the GPUs of the caller were seeded"))
+    before = [tensor.clone() for split in few for tensor in (split.images, split.labels)]
+    state, grad = torch.get_rng_state(), torch.is_grad_enabled()
+    model = build("stdcnn", width=0.2)
+    train(model, *few, Recipe(rotation=10, epsilon=0.1, epochs=1), seed=0)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.is_grad_enabled() == grad
+    after = [tensor for split in few for tensor in (split.images, split.labels)]
+    assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+    assert not any(tensor.requires_grad for tensor in after)
+    assert all(parameter.requires_grad for parameter in model.parameters())
+    assert not any(module.training for module in model.modules())
+
+
+def test_a_network_lent_in_eval_mode_is_trained_all_the_same(few):
+    lent = [build("stdcnn", width=0.2), build("stdcnn", width=0.2).eval()]
+    for model in lent:
+        train(model, *few, Recipe(epochs=1), seed=0)
+    first, second = (model.state_dict() for model in lent)
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_the_random_state_comes_back_after_an_error_too(few):
+    state = torch.get_rng_state()
+    with pytest.raises(ZeroDivisionError):
+        train(build("stdcnn", width=0.2), *few, Recipe(epochs=1), seed=0, on_epoch=lambda *_: 1 // 0)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+class Broken(nn.Module):
+    """Logits that are `value` in one mode, and right in the other."""
+
+    def __init__(self, value, in_training):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(784, 10))
+        self.value, self.in_training = value, in_training
+
+    def forward(self, x):
+        return x.flatten(1) @ self.weight * (self.value if self.training == self.in_training else 1.0)
+
+
+@pytest.mark.parametrize(
+    ("value", "in_training", "said"),
+    [
+        (torch.nan, True, "the training loss became nan in epoch 1: take a smaller learning_rate"),
+        (torch.inf, True, "the training loss became nan in epoch 1: take a smaller learning_rate"),
+        (torch.nan, False, "the model returned NaN logits for 40 of 40 images"),
+    ],
+)
+def test_a_network_that_breaks_down_is_an_error_in_words(few, value, in_training, said):
+    with pytest.raises(InputError, match=said):
+        train(Broken(value, in_training), *few, Recipe(epochs=1), seed=0)
+
+
+@pytest.mark.parametrize(("images", "batch_size"), [(1, 1), (33, 32), (5, 1000)])
+def test_batches_need_not_divide_the_images(few, images, batch_size):
+    course = train(
+        build("stdcnn", width=0.1), part(few[0], images), few[1], Recipe(epochs=1, batch_size=batch_size), seed=0
+    )
+    assert len(course.epochs) == 1
+
+
+OUTSIDE = {
+    "rotation": [-1, 180.5, float("nan"), float("inf"), "north"],
+    "epsilon": [-0.1, 1.01, float("nan")],
+    "attack_steps": [0, 1001, 1.5],
+    "epochs": [0, -3, 10_001, 2.5],
+    "batch_size": [0, 1_000_001],
+    "learning_rate": [0, -1, 1.1, float("nan")],
+    "learning_rat": [0.1],
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name in OUTSIDE for value in OUTSIDE[name]])
+def test_a_recipe_refuses_what_is_outside_its_ranges(name, value):
+    with pytest.raises(ValidationError, match=name):
+        Recipe(**{name: value})
