@@ -1,0 +1,264 @@
+"""Experiments: every typo is caught with its remedy, every setting has its limits, and a key says what was computed.
+
+tests/experiment has the presets' grids, the forms a model may be written in, and the most common mistakes."""
+
+import string
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from planted import cell
+
+from invrob.empirical.claims import STATEMENTS
+from invrob.empirical.experiment import (
+    EPSILONS,
+    PRESETS,
+    THETAS,
+    Cell,
+    Experiment,
+    ModelGrid,
+    Profiling,
+    read_experiment,
+)
+from invrob.empirical.models import build
+from invrob.empirical.training import Recipe
+from invrob.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def read(tmp_path_factory):
+    path = tmp_path_factory.mktemp("toml") / "my.toml"
+
+    def call(text):
+        path.write_text(text, encoding="utf-8")
+        return read_experiment(path)
+
+    return call
+
+
+PLAIN = 'dataset = "d"\n'
+ONE = '[[models]]\nname = "gcnn"\n'
+
+
+def written(table, line):
+    return {
+        "": PLAIN + line + "\n" + ONE,
+        "models": PLAIN + ONE + line,
+        "profiling": PLAIN + ONE + "[profiling]\n" + line,
+    }[table]
+
+
+KEYS = [
+    *(("", key) for key in ("seeds", "profiling")),
+    *(("models", key) for key in ModelGrid.model_fields if key != "name"),
+    *(("profiling", key) for key in Profiling.model_fields),
+]
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.sampled_from(KEYS), st.data())
+def test_a_slip_of_the_finger_in_any_key_is_told_the_right_one(read, where, data):
+    table, key = where
+    known = {"": Experiment, "models": ModelGrid, "profiling": Profiling}[table].model_fields
+    place = data.draw(st.integers(1, len(key) - 1))
+    letter = data.draw(st.sampled_from(string.ascii_lowercase))
+    slips = [
+        key[:place] + key[place + 1 :],
+        key[:place] + letter + key[place:],
+        key[:place] + letter + key[place + 1 :],
+    ]
+    slip = data.draw(st.sampled_from(slips))
+    assume(slip not in known)
+    with pytest.raises(InputError) as caught:
+        read(written(table, f"{slip} = 1"))
+    prefix = {"": "", "models": "models.0.", "profiling": "profiling."}[table]
+    assert f"{prefix}{slip} is unknown; did you mean '{key}'? (known here: " in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("table", "line", "said"),
+    [
+        ("", "seeds = []", "seeds = []: List should have at least 1 item"),
+        ("", "seeds = 3", "seeds = 3: Input should be a valid list"),
+        ("", "seeds = [2147483648]", "seeds.0 = 2147483648: Input should be less than 2147483648"),
+        ("", 'seeds = ["x"]', "seeds.0 = 'x': Input should be a valid integer"),
+        ("", "profiling = 3", "profiling = 3: Input should be a table"),
+        ("models", "training_theta = []", "models.0.training_theta = []: List should have at least 1 item"),
+        ("models", "training_theta = [-1]", "models.0.training_theta.0 = -1: Input should be greater than or equal"),
+        ("models", "training_theta = [0, nan]", "models.0.training_theta.1 = nan"),
+        ("models", "training_epsilon = [1.1]", "models.0.training_epsilon.0 = 1.1: Input should be less than or"),
+        ("models", "attack_steps = 0", "attack_steps = 0: Input should be greater than or equal to 1"),
+        ("models", "epochs = 1.5", "epochs = 1.5: Input should be a valid integer"),
+        ("models", "batch_size = 0", "batch_size = 0: Input should be greater than or equal to 1"),
+        ("models", "learning_rate = 1.5", "learning_rate = 1.5: Input should be less than or equal to 1"),
+        ("models", "learning_rate = nan", "learning_rate = nan"),
+        ("models", "width = 0", "models.0.width = 0: Input should be greater than 0"),
+        ("models", "width = inf", "models.0.width = inf: Input should be less than or equal to 16"),
+        ("models", "dropout = 1", "models.0.dropout = 1: Input should be less than 1"),
+        ("models", 'head = "round"', "models.0.head = 'round': Input should be 'flatten' or 'invariant'"),
+        ("models", "images = 0", "models.0.images = 0: Input should be greater than or equal to 1"),
+        ("profiling", "steps = 0", "profiling.steps = 0: Input should be greater than or equal to 1"),
+        ("profiling", "restarts = 0", "profiling.restarts = 0: Input should be greater than or equal to 1"),
+        ("profiling", "angle_step = 0", "profiling.angle_step = 0: Input should be greater than 0"),
+        ("profiling", "angle_step = nan", "profiling.angle_step = nan"),
+        ("profiling", "images = 1", "profiling.images = 1: Input should be greater than or equal to 2"),
+        ("profiling", "thetas = [0, 181]", "profiling.thetas.1 = 181: Input should be less than or equal to 180"),
+        ("profiling", "epsilons = [0.1, 0.1]", "profiling.epsilons = [0.1, 0.1]: must be at least one number, each"),
+        ("profiling", "epsilons = []", "profiling.epsilons = []: must be at least one number"),
+    ],
+)  # fmt: skip
+def test_a_value_outside_its_range_is_named_with_its_place_and_the_range(read, table, line, said):
+    with pytest.raises(InputError) as caught:
+        read(written(table, line))
+    assert said in str(caught.value)
+    assert str(caught.value).count("\n") == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "dataset is missing: mnist-mini, mnist or npz:PATH, as in `invrob data`; models is missing: such as"),
+        (PLAIN + "[[models]]\nepochs = 3", "models.0.name is missing: stdcnn, gcnn or madry_lenet"),
+        (PLAIN + "models = [3]", "models.0 = 3: Input should be a table"),
+        (PLAIN + "models = 3", "models = 3: Input should be a valid list"),
+        (PLAIN + "[models]\nstdcnn = {}\ngcnn = 3", "models.1 = 3: Input should be a table"),
+        (PLAIN + "[models.vgg]", "models.0.name = 'vgg': Input should be 'stdcnn', 'gcnn' or 'madry_lenet'"),
+        ('dataset = 3\nmodels = ["gcnn"]', "dataset = 3: Input should be a valid string"),
+        ('dataset = "d"\ndataset = "d"', "is not valid TOML: Cannot overwrite a value"),
+    ],
+)  # fmt: skip
+def test_a_table_of_another_shape_is_told_what_is_wanted(read, text, said):
+    with pytest.raises(InputError) as caught:
+        read(text)
+    assert said in str(caught.value)
+
+
+def test_what_is_no_text_or_no_file_is_said_to_be_so(tmp_path):
+    (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(InputError, match=r"bytes\.toml is not valid TOML"):
+        read_experiment(tmp_path / "bytes.toml")
+    with pytest.raises(InputError, match="cannot be read: Is a directory"):
+        read_experiment(tmp_path)
+
+
+def test_a_byte_order_mark_is_no_obstacle(read):
+    assert read("\ufeff" + PLAIN + ONE).dataset == "d"
+
+
+@pytest.mark.parametrize(
+    "models", ['[models]\nname = "gcnn"\nepochs = 3', "[models.gcnn]\nepochs = 3", ONE + "epochs = 3"]
+)
+def test_a_single_model_may_be_a_table_or_a_list_of_one(read, models):
+    assert read(PLAIN + models) == read(PLAIN + 'models = [{name = "gcnn", epochs = 3}]')
+
+
+def test_tables_and_names_may_be_mixed_and_keep_their_order(read):
+    experiment = read(PLAIN + 'models = ["gcnn", {name = "stdcnn", epochs = 2}, "madry_lenet"]')
+    assert [(m.name, m.epochs) for m in experiment.models] == [("gcnn", 8), ("stdcnn", 2), ("madry_lenet", 8)]
+
+
+def test_what_is_left_out_is_what_the_documentation_says(read):
+    experiment = read(PLAIN + ONE)
+    assert experiment.seeds == (0,)
+    assert (experiment.profiling.thetas, experiment.profiling.epsilons) == (THETAS, EPSILONS)
+    assert experiment.models[0].recipe(0, 0) == Recipe()
+    assert experiment.models[0].options() == {}
+
+
+@pytest.mark.parametrize("option", ["width = 1", "width = 1.0", "dropout = 0.5", 'head = "flatten"'])
+def test_an_option_that_says_the_default_is_the_same_training_as_none(read, option):
+    assert read(PLAIN + ONE + option).cells("f") == read(PLAIN + ONE).cells("f")
+
+
+def test_one_training_with_two_counts_of_test_images_is_refused(read):
+    experiment = read(PLAIN + ONE + "images = 5\n" + ONE + "training_theta = [60]\nimages = 7")
+    with pytest.raises(InputError, match="models lists gcnn A = 60, seed 0 twice, for profiles on 5 and on 7 images"):
+        experiment.cells("f")
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_puts_every_claim_to_the_test_and_can_be_built(name):
+    cells = PRESETS[name].cells("f")
+    for statement in STATEMENTS:
+        values = {}
+        for one in cells:
+            values.setdefault((one.model, one.seed), set()).add(getattr(one.recipe, statement.parameter))
+        assert max(map(len, values.values())) > 1
+    for one in {(c.model, str(c.options)): c for c in cells}.values():
+        build(one.model, seed=one.seed, in_channels=1, size=28, classes=10, **one.options)
+
+
+grids = st.builds(
+    ModelGrid,
+    name=st.sampled_from(["stdcnn", "gcnn", "madry_lenet"]),
+    training_theta=st.lists(st.floats(0, 180), min_size=1, max_size=3),
+    training_epsilon=st.lists(st.floats(0, 1), min_size=1, max_size=3),
+    epochs=st.integers(1, 50),
+    learning_rate=st.floats(1e-6, 1),
+    width=st.floats(0.01, 16),
+    dropout=st.none() | st.floats(0, 0.99),
+)
+experiments = st.builds(
+    Experiment,
+    dataset=st.text(min_size=1),
+    models=st.lists(grids, min_size=1, max_size=3),
+    seeds=st.lists(st.integers(0, 2**31 - 1), min_size=1, max_size=3),
+)
+
+
+@settings(deadline=None, max_examples=40)
+@given(experiments)
+def test_an_experiment_read_back_from_json_has_the_same_cells(experiment):
+    again = Experiment.model_validate_json(experiment.model_dump_json())
+    assert again == experiment
+    cells = again.cells("f")
+    assert cells == experiment.cells("f")
+    assert len({c.key for c in cells}) == len(cells)
+    for one in cells:
+        assert Cell.model_validate_json(one.model_dump_json()).key == one.key
+
+
+OTHER = {
+    "fingerprint": st.text(min_size=1).filter(lambda v: v != "f"),
+    "model": st.just("gcnn"),
+    "options": st.dictionaries(st.sampled_from(["width", "dropout"]), st.floats(0.01, 0.99), min_size=1),
+    "seed": st.integers(1, 2**31 - 1),
+    "rotation": st.floats(0, 180, exclude_min=True),
+    "epsilon": st.floats(0, 1, exclude_min=True),
+    "attack_steps": st.integers(2, 1000),
+    "epochs": st.integers(9, 10_000),
+    "batch_size": st.integers(65, 1_000_000),
+    "learning_rate": st.floats(0.003, 1),
+}
+
+
+def test_every_field_of_a_training_is_among_those_that_change_its_key():
+    assert set(OTHER) == {*Recipe.model_fields, *Cell.model_fields} - {"recipe", "dataset", "profiling"}
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.sampled_from(sorted(OTHER)), st.data())
+def test_a_training_that_differs_in_anything_has_another_key(name, data):
+    assert cell(**{name: data.draw(OTHER[name])}).key != cell().key
+
+
+MEASURED = {
+    "thetas": (0.0,),
+    "epsilons": (0.5,),
+    "steps": 21,
+    "restarts": 2,
+    "angle_step": 7.0,
+    "images": 999,
+}
+
+
+@pytest.mark.parametrize("name", Profiling.model_fields)
+def test_a_profile_measured_otherwise_has_another_key_in_the_same_training(name):
+    other = cell(profiling=cell().profiling.model_copy(update={name: MEASURED[name]}))
+    assert other.key == cell().key
+    assert other.profile_key != cell().profile_key
+
+
+@given(st.text())
+def test_the_name_of_the_data_is_no_part_of_any_key(name):
+    assert (cell(dataset=name).key, cell(dataset=name).profile_key) == (cell().key, cell().profile_key)
