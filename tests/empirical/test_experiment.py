@@ -176,6 +176,15 @@ def test_one_training_with_two_counts_of_test_images_is_refused(read):
         experiment.cells("f")
 
 
+def test_the_cells_are_every_combination_in_the_order_of_the_grid(read):
+    text = (
+        PLAIN + "seeds = [3, 1]\n[models.gcnn]\ntraining_theta = [90, 0]\ntraining_epsilon = [0, 0.1]\n[models.stdcnn]"
+    )
+    found = [(c.model, c.recipe.rotation, c.recipe.epsilon, c.seed) for c in read(text).cells("f")]
+    ours = [("gcnn", theta, epsilon, seed) for theta in (90, 0) for epsilon in (0, 0.1) for seed in (3, 1)]
+    assert found == ours + [("stdcnn", theta, 0, seed) for theta in (0, 60, 180) for seed in (3, 1)]
+
+
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_preset_puts_every_claim_to_the_test_and_can_be_built(name):
     cells = PRESETS[name].cells("f")
