@@ -33,7 +33,7 @@ def epsilons_of(seed, name, n=6):
 
 
 @both
-@given(seed=seeds, dtype=st.sampled_from(DTYPES), far=st.sampled_from([1e-9, 1e-3, 1.0, 1e3, 1e9]))
+@given(seed=seeds, dtype=st.sampled_from(DTYPES), far=st.sampled_from([1e-30, 1e-9, 1e-3, 1.0, 1e3, 1e9]))
 @settings(deadline=None, max_examples=80)
 def test_a_projection_lies_in_ball_and_box_to_the_last_bit(name, seed, dtype, far):
     images, epsilons = images_of(seed, dtype=dtype), epsilons_of(seed, name)
@@ -67,6 +67,8 @@ def test_a_projection_is_the_nearest_point_of_ball_and_box(name, seed, epsilon):
     x = images + torch.randn(images.shape, generator=generator, dtype=torch.float64)
     radius = torch.full((4,), epsilon, dtype=torch.float64)
     p = NORMS[name].project(images, x, radius)
+    reached = size_of(p - images, name) >= epsilon - 1e-6
+    assert (reached | ((p - x.clamp(0, 1)).abs().flatten(1).amax(1) < 1e-6)).all()
     for _ in range(40):
         z = images + torch.randn(images.shape, generator=generator, dtype=torch.float64)
         z = NORMS[name].project(images, z, radius)

@@ -122,10 +122,11 @@ HARMLESS = {
 def test_what_leaves_the_decisions_alone_does_not_fool_the_attack(measured, norm):
     # The decisions are the same, and so is the truth; the attack takes another path to it through the same images.
     plain = measured(norm=norm)
-    for name, behind in list(HARMLESS.items())[:: 1 if norm == "linf" else 2]:
+    for name, behind in list(HARMLESS.items())[:: 1 if norm == "linf" else -2]:
         other = measured(behind=behind, norm=norm)
         assert other.verdict == "sound", name
-        assert np.abs(other.rate - plain.rate).max() <= 0.05, name
+        assert np.abs(other.rate - plain.rate).max() <= 0.03, name
+        assert np.abs(other.rate.mean() - plain.rate.mean()) <= 0.01, name
 
 
 def test_what_the_probes_find_is_in_the_rates(net, digits):
