@@ -1,0 +1,246 @@
+"""Running cells: the same bits however many processes work, nothing done twice, nothing kept of what failed."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from invrob.empirical import execute
+from invrob.empirical.data import Split
+from invrob.empirical.experiment import Cell, Profiling
+from invrob.empirical.models import build
+from invrob.empirical.store import Store
+from invrob.empirical.training import Recipe, train
+from invrob.errors import InputError
+
+CPU = torch.device("cpu")
+HOW = Profiling(thetas=[0, 180], epsilons=[0, 0.1], steps=2, angle_step=90, images=16)
+CELLS = {  # (model, options) -> recipe
+    ("gcnn", 0.2): Recipe(rotation=90, epochs=1),
+    ("stdcnn", 0.3): Recipe(rotation=30, epsilon=0.1, epochs=2),
+    ("madry_lenet", 0.1): Recipe(epsilon=0.2, attack_steps=2, epochs=1),
+}
+
+
+@pytest.fixture(scope="module")
+def spec(digits, tmp_path_factory):
+    path = tmp_path_factory.mktemp("data") / "few.npz"
+    splits = {"train": (digits.train, 120), "test": (digits.test, 40)}
+    arrays = {f"{name}_images": s.images[:n, 0].numpy() for name, (s, n) in splits.items()}
+    arrays |= {f"{name}_labels": s.labels[:n].numpy() for name, (s, n) in splits.items()}
+    np.savez(path, **arrays)
+    return f"npz:{path}"
+
+
+@pytest.fixture(scope="module")
+def cells(spec):
+    shared = {"dataset": spec, "fingerprint": execute.dataset_of(spec).fingerprint, "seed": 3, "profiling": HOW}
+    return [Cell(model=m, options={"width": w}, recipe=recipe, **shared) for (m, w), recipe in CELLS.items()]
+
+
+class Told:
+    """An observer that keeps what it was told."""
+
+    def __init__(self):
+        self.events = []
+
+    def started(self, cell):
+        self.events.append((cell.key, "started"))
+
+    def advanced(self, cell, fraction):
+        self.events.append((cell.key, fraction))
+
+    def finished(self, cell):
+        self.events.append((cell.key, "finished"))
+
+    def of(self, cell):
+        return [event for key, event in self.events if key == cell.key]
+
+
+def run(cells, path, jobs=1):
+    told = Told()
+    execute.run(cells, path, device=CPU, jobs=jobs, observer=told)
+    return told
+
+
+def files(path):
+    return {str(file.relative_to(path)): file.read_bytes() for file in path.rglob("*") if file.is_file()}
+
+
+@pytest.fixture(scope="module")
+def alone(cells, tmp_path_factory):
+    """(path, what the observer was told) of all cells in this process."""
+    path = tmp_path_factory.mktemp("alone")
+    return path, run(cells, path)
+
+
+@pytest.fixture
+def copied(alone, tmp_path):
+    return shutil.copytree(alone[0], tmp_path / "run")
+
+
+def check_told(told, cells):
+    assert {key for key, _ in told.events} == {cell.key for cell in cells}
+    for cell in cells:
+        first, *fractions, last = told.of(cell)
+        assert (first, last) == ("started", "finished")
+        assert fractions == sorted(fractions)
+        assert 0 < fractions[0] <= fractions[-1] < 1
+        assert len(fractions) == cell.recipe.epochs + 1
+
+
+def test_two_processes_write_the_same_bytes_as_this_one(alone, cells, tmp_path):
+    told = run(cells, tmp_path, jobs=2)
+    assert files(tmp_path) == files(alone[0])
+    assert len(files(tmp_path)) == 3 * len(cells)
+    check_told(told, cells)
+    check_told(alone[1], cells)
+
+
+def test_the_weights_are_those_that_train_gives(alone, cells):
+    for cell in cells:
+        data = execute.dataset_of(cell.dataset)
+        model = build(cell.model, seed=cell.seed, classes=len(data.classes), **cell.options)
+        with execute.single_thread():
+            course = train(model, data.train, data.validation, cell.recipe, seed=cell.seed)
+        state, body = Store(alone[0]).read_training(cell.key)
+        assert all(torch.equal(state[name], value) for name, value in model.state_dict().items())
+        assert [epoch["validation_accuracy"] for epoch in body["epochs"]] == [
+            epoch.validation_accuracy for epoch in course.epochs
+        ]
+        assert body["best"] == course.best
+        assert Cell.model_validate(body["cell"]) == cell
+
+
+def test_the_threads_of_the_caller_change_nothing_and_are_given_back(alone, cells, tmp_path):
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        run(cells[:1], tmp_path)
+        assert torch.get_num_threads() == 2
+        with pytest.raises(InputError):
+            run([cells[0].model_copy(update={"fingerprint": "other"})], tmp_path)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
+    assert files(tmp_path).items() <= files(alone[0]).items()
+
+
+def forbidden(*_, **__):
+    raise AssertionError
+
+
+def test_what_is_there_is_not_done_again(copied, alone, cells, monkeypatch):
+    for name in ("train", "invariance_profile", "robustness_profile"):
+        monkeypatch.setattr(execute, name, forbidden)
+    before = {path: path.stat().st_mtime_ns for path in copied.rglob("*")}
+    run(cells, copied)
+    assert {path: path.stat().st_mtime_ns for path in copied.rglob("*")} == before
+
+
+def test_a_cell_that_was_trained_is_only_profiled(copied, alone, cells, monkeypatch):
+    for path in copied.glob("cells/*/profiles-*.json"):
+        path.unlink()
+    monkeypatch.setattr(execute, "train", forbidden)
+    run(cells, copied)
+    assert files(copied) == files(alone[0])
+
+
+def test_other_profiles_of_the_same_training_stand_beside_the_first(copied, alone, cells, monkeypatch):
+    monkeypatch.setattr(execute, "train", forbidden)
+    finer = cells[0].model_copy(update={"profiling": HOW.model_copy(update={"images": 8})})
+    run([finer], copied)
+    assert files(alone[0]).items() < files(copied).items()
+    body = Store(copied).read_profiles(finer.key, finer.profile_key)
+    assert body["invariance"]["images"] == body["robustness"]["images"] == 8
+
+
+@pytest.mark.parametrize("name", ["cell.json", "weights.safetensors", "profiles-*.json"])
+def test_a_damaged_cell_is_done_again_to_the_same_bytes(copied, alone, cells, name):
+    path = next(copied.glob(f"cells/{cells[0].key}/{name}"))
+    path.write_bytes(path.read_bytes()[:-9])
+    run(cells, copied)
+    assert files(copied) == files(alone[0])
+
+
+class Diverging(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor(torch.nan))
+
+    def forward(self, x):
+        return x.flatten(1)[:, :10] * self.weight
+
+
+def test_of_a_training_that_diverges_nothing_is_kept(cells, tmp_path, monkeypatch):
+    monkeypatch.setattr(execute, "build", lambda *_, **__: Diverging())
+    with pytest.raises(InputError, match="the training loss became nan in epoch 1: take a smaller learning_rate"):
+        run(cells, tmp_path)
+    assert files(tmp_path) == {}
+
+
+def test_an_error_in_a_worker_comes_out_and_what_others_finished_stays(cells, tmp_path):
+    changed = [cell.model_copy(update={"fingerprint": "other"}) for cell in cells[1:]]
+    with pytest.raises(InputError, match="changed while the run was on: start it again"):
+        run([changed[0], cells[2]], tmp_path, jobs=2)
+    assert execute.multiprocessing.active_children() == []
+    assert all(json.loads(content) for name, content in files(tmp_path).items() if name.endswith("json"))
+
+
+def test_the_profiled_images_are_the_same_choice_each_time_and_a_mixture_of_sorted_classes():
+    test = Split(torch.arange(1000.0).reshape(1000, 1, 1, 1), torch.arange(1000) // 100)
+    images, labels = execute.profiled(test, 100)
+    assert torch.equal(images, execute.profiled(test, 100)[0])
+    assert torch.equal(images.flatten(), images.flatten().unique())  # in their order, none twice
+    assert torch.equal(labels, images.flatten().long() // 100)
+    assert len(labels.unique()) == 10
+
+
+def test_more_images_than_there_are_means_all_of_them(digits):
+    images, labels = execute.profiled(digits.test, 10**6)
+    assert torch.equal(images, digits.test.images)
+    assert torch.equal(labels, digits.test.labels)
+
+
+def test_the_work_of_a_cell_grows_with_what_it_asks_for(cells):
+    data = execute.dataset_of(cells[0].dataset)
+    plain = cells[0].model_copy(update={"recipe": Recipe(epochs=2)})
+    more = [
+        {"recipe": Recipe(epochs=3)},
+        {"recipe": Recipe(epochs=2, epsilon=0.1)},
+        {"options": {"width": 0.5}},
+        {"profiling": HOW.model_copy(update={"images": 30})},
+    ]
+    for changes in more:
+        assert execute.work(plain.model_copy(update=changes), data) > execute.work(plain, data) > 0
+
+
+def test_devices_are_found_by_name_or_refused_with_the_names_there_are(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    assert execute.chosen_device("auto") == execute.chosen_device("cpu") == CPU
+    for name in ("banana", "", "gpu", "cuda:x", "cuda:-1"):
+        with pytest.raises(InputError, match="is unknown: use auto, cpu, cuda or cuda:1"):
+            execute.chosen_device(name)
+    for name in ("meta", "mps"):
+        with pytest.raises(InputError, match="is not supported: use auto, cpu, cuda or cuda:1"):
+            execute.chosen_device(name)
+    with pytest.raises(InputError, match="'cuda' is not there: this machine has 0 CUDA devices"):
+        execute.chosen_device("cuda")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert execute.chosen_device("auto") == torch.device("cuda")
+    assert execute.chosen_device("cuda:1") == torch.device("cuda:1")
+    with pytest.raises(InputError, match="'cuda:2' is not there: this machine has 2 CUDA devices"):
+        execute.chosen_device("cuda:2")
+
+
+def test_images_that_are_not_square_are_refused(cells):
+    data = execute.dataset_of(cells[0].dataset)
+    wide = data.train.images[..., :20, :]
+    stretched = type(data)(**{**vars(data), "train": type(data.train)(wide, data.train.labels)})
+    with pytest.raises(InputError, match="has images of 20 x 28: rotations and models need square ones"):
+        execute.model_of(cells[0], stretched)
