@@ -6,7 +6,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from invrob.empirical.profiles import InvarianceProfile, RobustnessProfile, invariance_profile, robustness_profile
+    from invrob.empirical.invariance import InvarianceProfile, invariance_profile
+    from invrob.empirical.profiles import RobustnessProfile, robustness_profile
     from invrob.empirical.tradeoff import Card, tradeoff
     from invrob.errors import InputError
 
@@ -15,9 +16,9 @@ __version__ = "0.1.0"
 _HOMES = {
     "Card": "invrob.empirical.tradeoff",
     "InputError": "invrob.errors",
-    "InvarianceProfile": "invrob.empirical.profiles",
+    "InvarianceProfile": "invrob.empirical.invariance",
     "RobustnessProfile": "invrob.empirical.profiles",
-    "invariance_profile": "invrob.empirical.profiles",
+    "invariance_profile": "invrob.empirical.invariance",
     "robustness_profile": "invrob.empirical.profiles",
     "tradeoff": "invrob.empirical.tradeoff",
 }

@@ -21,8 +21,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from invrob.empirical import data
 from invrob.empirical.experiment import Cell
+from invrob.empirical.invariance import invariance_profile
 from invrob.empirical.models import build
-from invrob.empirical.profiles import invariance_profile, robustness_profile
+from invrob.empirical.profiles import robustness_profile
 from invrob.empirical.store import Store
 from invrob.empirical.training import train
 from invrob.errors import InputError

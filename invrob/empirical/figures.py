@@ -21,7 +21,8 @@ from invrob.empirical.training import Recipe
 from invrob.files import write_atomically
 
 if TYPE_CHECKING:
-    from invrob.empirical.profiles import InvarianceProfile, RobustnessProfile
+    from invrob.empirical.invariance import InvarianceProfile
+    from invrob.empirical.profiles import RobustnessProfile
 
 MARKERS = "osD^vPX*<>"
 DASHES = ("-", (0, (5, 1.5)), (0, (3, 1, 1, 1)), (0, (1, 1)))

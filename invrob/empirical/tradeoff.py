@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from invrob.empirical.inference import Model
-from invrob.empirical.profiles import InvarianceProfile, RobustnessProfile, invariance_profile, robustness_profile
+from invrob.empirical.invariance import InvarianceProfile, invariance_profile
+from invrob.empirical.profiles import RobustnessProfile, robustness_profile
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -12,7 +12,7 @@ from torch import nn
 
 from invrob import InputError, invariance_profile
 from invrob.empirical.models import build
-from invrob.empirical.profiles import GROUPS, _angles, _strata
+from invrob.empirical.invariance import GROUPS, _angles, _strata
 from invrob.empirical.transforms import rotate
 
 seeds = st.integers(0, 2**32 - 1)
