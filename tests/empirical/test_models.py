@@ -214,7 +214,7 @@ def test_lenet_starts_with_weights_normal_within_two_deviations_and_biases_one_t
             "stdcnn",
             {"widht": 2},
             "option 'widht' of model 'stdcnn' is unknown; did you mean 'width'?; "
-            "its options are in_channels, classes, size, width, dropout",
+            "its options are in_channels, classes, size, width, dropout, normalization",
         ),
         (
             "gcnn",

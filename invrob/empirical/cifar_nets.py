@@ -1,0 +1,168 @@
+"""The networks for CIFAR-10. Sources: `vgg16`, Simonyan & Zisserman 2015 (arXiv 1409.1556) as the paper's authors have
+it in the code of their later work: batch norm, and one fully connected layer; `gcnn_vgg16`, the same over p4, at half
+the width and so of the same size (the paper does not give its widths); `madry_resnet`, Madry et al. 2018 (arXiv
+1706.06083) and their cifar10_challenge repository.
+
+All take normalization = "none", "image", "mnist" or "cifar10": a layer in front, see `layers`."""
+
+import math
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from invrob.empirical.groups import GroupPool, P4ConvP4, P4ConvZ2, PlaneMaxPool2d
+from invrob.empirical.layers import check_head, door, scaled
+from invrob.errors import InputError
+
+_STAGES = (2, 2, 3, 3, 3)  # convolutions before each pool of VGG16
+_UNITS = 5  # residual units per stage of the ResNet: 1 + 3 * 5 * 2 + 1 = 32 layers
+_SLOPE = 0.1
+
+
+def vgg16(
+    *,
+    in_channels: int = 3,
+    classes: int = 10,
+    size: int = 32,
+    width: float = 1.0,
+    dropout: float = 0.0,
+    normalization: str = "cifar10",
+) -> nn.Sequential:
+    """The paper's plain network for CIFAR-10: 14,728,266 parameters at the defaults.
+
+    in_channels >= 1, classes >= 2, size a multiple of 32 (side of the image; the last map is averaged), width > 0
+    (multiplies 64, 128, 256, 512 and 512 channels), dropout in [0, 1), before the last layer (the original has none).
+    `build` checks them; InputError for another size or normalization."""
+    _check_size(size, 32, "five 2x2 pools halve the map, down to one pixel at 32")
+    layers: list[nn.Module] = [door(in_channels, size, normalization)]
+    before = in_channels
+    for convolutions, channels in zip(_STAGES, scaled(width, 64, 128, 256, 512, 512), strict=True):
+        for _ in range(convolutions):
+            layers += [nn.Conv2d(before, channels, 3, padding=1), nn.BatchNorm2d(channels), nn.ReLU()]
+            before = channels
+        layers.append(nn.MaxPool2d(2))
+    head = (nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(dropout), nn.Linear(before, classes))
+    return nn.Sequential(*layers, *head)
+
+
+def gcnn_vgg16(
+    *,
+    in_channels: int = 3,
+    classes: int = 10,
+    size: int = 32,
+    width: float = 1.0,
+    dropout: float = 0.0,
+    normalization: str = "cifar10",
+    head: str = "flatten",
+) -> nn.Sequential:
+    """The p4 network for CIFAR-10: `vgg16` at half the channels, each replaced by four, one per 90-degree turn.
+
+    The trunk is exactly equivariant to 90-degree turns; batch norm has one mean and one scale per group channel, shared
+    by its four planes. head = "flatten" hands the planes on as channels: 14,726,186 parameters at the defaults, logits
+    not invariant. head = "invariant" takes the maximum over turns first: 14,718,506 parameters, and logits that
+    90-degree turns leave as they are. The other options as in `vgg16`; width multiplies 32, 64, 128, 256 and 256.
+    `build` checks them; InputError for another size, normalization or head."""
+    check_head(head)
+    _check_size(size, 32, "on other sizes a 2x2 pool meets an odd map and breaks the 90-degree symmetry")
+    layers: list[nn.Module] = [door(in_channels, size, normalization)]
+    before = 0
+    for convolutions, channels in zip(_STAGES, scaled(width, 32, 64, 128, 256, 256), strict=True):
+        for _ in range(convolutions):
+            convolution = (
+                P4ConvP4(before, channels, 3, padding=1) if before else P4ConvZ2(in_channels, channels, 3, 1, 1)
+            )
+            layers += [convolution, nn.BatchNorm3d(channels), nn.ReLU()]
+            before = channels
+        layers.append(PlaneMaxPool2d(2))
+    invariant = head == "invariant"
+    layers += [GroupPool("max") if invariant else nn.Flatten(1, 2), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+    return nn.Sequential(*layers, nn.Dropout(dropout), nn.Linear(before if invariant else 4 * before, classes))
+
+
+def madry_resnet(
+    *,
+    in_channels: int = 3,
+    classes: int = 10,
+    size: int = 32,
+    width: float = 1.0,
+    dropout: float = 0.0,
+    normalization: str = "image",
+) -> nn.Sequential:
+    """Madry's ResNet for CIFAR-10, 32 layers: width = 1 is their narrow one, 464,154 parameters at the other defaults;
+    width = 10 is that of the cifar10_challenge, 45,901,914.
+
+    in_channels >= 1, classes >= 2, size a multiple of 4, width > 0 (multiplies 16, 32 and 64 channels; below 1 also the
+    16 of the first convolution), dropout in [0, 1), before the last layer (the original has none). normalization =
+    "image" is theirs. Convolutions start normal with std sqrt(2 / (k k out)), the last layer uniform within
+    sqrt(3 / in), its bias 0; batch norm has momentum 0.1 and epsilon 0.001. Their weight decay is on the weights of
+    convolutions and the last layer only. `build` checks the options; InputError for another size or normalization."""
+    _check_size(size, 4, "two strides of 2 halve the map")
+    widths = scaled(width, 16, 32, 64)
+    before = min(16, widths[0])
+    layers: list[nn.Module] = [door(in_channels, size, normalization), SameConv2d(in_channels, before)]
+    for stage, channels in enumerate(widths):
+        for unit in range(_UNITS):
+            stride = 2 if stage and not unit else 1
+            layers.append(ResidualUnit(before, channels, stride, activate_first=not (stage or unit)))
+            before = channels
+    last = nn.Linear(before, classes)
+    nn.init.uniform_(last.weight, -math.sqrt(3 / before), math.sqrt(3 / before))
+    nn.init.zeros_(last.bias)
+    return nn.Sequential(
+        *layers, *_activation(before), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(dropout), last
+    )
+
+
+class SameConv2d(nn.Conv2d):
+    """A 3x3 convolution without bias and with TensorFlow's SAME padding: [N, in, H, W] -> [N, out, H / s, W / s].
+
+    At stride s = 2 and even H, W that is no row before the first and one after the last; padding=1 would sample the
+    other pixels. Starts normal, std sqrt(2 / (9 out))."""
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int = 1) -> None:
+        super().__init__(in_channels, out_channels, 3, stride, padding=1 if stride == 1 else 0, bias=False)
+        nn.init.normal_(self.weight, std=math.sqrt(2 / (9 * out_channels)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x if self.stride == (1, 1) else F.pad(x, (0, 1, 0, 1)))
+
+
+class ResidualUnit(nn.Module):
+    """[N, in, H, W] -> [N, out, H / s, W / s]: two convolutions, each after batch norm and leaky ReLU, plus a shortcut.
+
+    The shortcut has no weights: the mean of s x s pixels, and as many channels of zeros before the old ones as after
+    them. activate_first: it starts after the first batch norm and ReLU, as in the first unit of the network."""
+
+    def __init__(self, in_channels: int, out_channels: int, stride: int, *, activate_first: bool) -> None:
+        super().__init__()
+        self.activate = nn.Sequential(*_activation(in_channels))
+        self.residual = nn.Sequential(
+            SameConv2d(in_channels, out_channels, stride),
+            *_activation(out_channels),
+            SameConv2d(out_channels, out_channels),
+        )
+        self.stride, self.activate_first = stride, activate_first
+        new = out_channels - in_channels
+        self.padding = (0, 0, 0, 0, new // 2, new - new // 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        activated = self.activate(x)
+        shortcut = activated if self.activate_first else x
+        if self.stride > 1:
+            shortcut = F.avg_pool2d(shortcut, self.stride)
+        if any(self.padding):
+            shortcut = F.pad(shortcut, self.padding)
+        added: Tensor = self.residual(activated) + shortcut
+        return added
+
+
+def _activation(channels: int) -> tuple[nn.Module, nn.Module]:
+    return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.1), nn.LeakyReLU(_SLOPE)
+
+
+def _check_size(size: int, factor: int, why: str) -> None:
+    if size % factor:  # `build` has seen to it that it is at least 1
+        raise InputError(
+            f"size = {size} must be a multiple of {factor}: {why}; pad or resize the images to "
+            f"{math.ceil(size / factor) * factor}, or choose stdcnn, which takes any size from 16 on"
+        )

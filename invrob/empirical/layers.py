@@ -1,0 +1,130 @@
+"""What the networks share: the door that images come in by, normalisation as a layer, names of heads, and widths."""
+
+import math
+from collections.abc import Sequence
+from numbers import Integral, Real
+from typing import TypeGuard
+
+import torch
+from torch import Tensor, nn
+
+from invrob.errors import InputError, did_you_mean
+
+HEADS = ("flatten", "invariant")
+
+MEAN_STD = {  # of the training sets, per channel, in pixels of [0, 1], as the papers' code has them
+    "mnist": ((0.1307,), (0.3081,)),
+    "cifar10": ((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)),
+}
+NORMALIZATIONS = ("none", "image", *MEAN_STD)
+
+
+class Normalize(nn.Module):
+    """(x - mean) / std per channel, as the first layer of a model, so that attacks and profiles stay in [0, 1] pixels.
+
+    mean, std: one number, or one per channel; std > 0. Images [N, C, H, W] float -> the same shape.
+    `nn.Sequential(Normalize(0.1307, 0.3081), network)`. Raises InputError for other values, and in forward for images
+    with another number of channels."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, mean: float | Sequence[float], std: float | Sequence[float]) -> None:
+        super().__init__()
+        means, stds = ([v] if is_number(v) or not isinstance(v, Sequence) else list(v) for v in (mean, std))
+        numbers = all(map(is_number, means + stds)) and all(map(math.isfinite, means + stds))
+        if not (numbers and len(means) == len(stds) > 0 and min(stds) > 0):
+            raise InputError(
+                f"mean = {mean!r} and std = {std!r} must be finite numbers, one each or one per channel each, with std "
+                f"above 0: take those of the training set, in pixels of [0, 1]"
+            )
+        self.register_buffer("mean", torch.tensor([*map(float, means)]).view(-1, 1, 1))
+        self.register_buffer("std", torch.tensor([*map(float, stds)]).view(-1, 1, 1))
+
+    def forward(self, images: Tensor) -> Tensor:
+        channels = len(self.mean)
+        if images.ndim != 4 or channels not in (1, images.shape[1]):  # broadcasting would invent channels
+            raise InputError(f"images {[*images.shape]} must be [N, C, H, W] with C = {channels}, one per mean")
+        return (images - self.mean) / self.std
+
+    def extra_repr(self) -> str:
+        return f"mean={self.mean.flatten().tolist()}, std={self.std.flatten().tolist()}"
+
+
+class Images(nn.Module):
+    """The door of a network: hands images on as they are, or says what it expects of them."""
+
+    def __init__(self, channels: int, size: int) -> None:
+        super().__init__()
+        self.channels, self.size = channels, size
+
+    def forward(self, images: Tensor) -> Tensor:
+        if images.ndim != 4 or images.shape[1:] != (self.channels, self.size, self.size):
+            raise InputError(
+                f"images {[*images.shape]} must be [N, {self.channels}, {self.size}, {self.size}]: "
+                f"reshape them, or build the model with other in_channels and size"
+            )
+        if not images.is_floating_point():
+            raise InputError(f"images are {images.dtype}: this model takes floats in [0, 1], so pass x / 255")
+        return images
+
+    def extra_repr(self) -> str:
+        return f"[N, {self.channels}, {self.size}, {self.size}]"
+
+
+class Standardize(nn.Module):
+    """Per-image standardisation, as in Madry's cifar10_challenge: (x - mean) / max(std, 1 / sqrt(n)) with x in 0..255
+    and mean and std (divided by n) over all n = C H W values of the image. An attack differentiates through it.
+
+    Images [N, C, H, W] float in [0, 1] -> the same shape; a constant image becomes 0, up to rounding."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        pixels = 255 * images  # the floor on std is meant for these, and is no subnormal number in float16 then
+        variance, mean = torch.var_mean(pixels, dim=(1, 2, 3), correction=0, keepdim=True)
+        floor = 1 / math.prod(images.shape[1:])  # of the variance
+        return (pixels - mean) / variance.clamp(min=floor).sqrt()  # sqrt first would have gradient 0 * inf = NaN at 0
+
+
+def door(channels: int, size: int, normalization: str) -> nn.Module:
+    """The first layer of a network, by the name of its normalisation: one of NORMALIZATIONS.
+
+    Raises InputError for another name, and for a mean and std of another number of channels."""
+    if normalization not in NORMALIZATIONS:
+        raise InputError(
+            f"normalization = {normalization!r} is unknown{did_you_mean(str(normalization), NORMALIZATIONS)}; "
+            f"choose one of {', '.join(NORMALIZATIONS)}"
+        )
+    images = Images(channels, size)
+    if normalization == "none":
+        return images
+    if normalization == "image":
+        return nn.Sequential(images, Standardize())
+    mean, std = MEAN_STD[normalization]
+    if len(mean) != channels:
+        fitting = ["image", "none", *(name for name, (means, _) in MEAN_STD.items() if len(means) == channels)]
+        raise InputError(
+            f"normalization = {normalization!r} is for images with {len(mean)} channel{'s' * (len(mean) > 1)}, not "
+            f"in_channels = {channels}: choose one of {', '.join(fitting)}"
+        )
+    return nn.Sequential(images, Normalize(mean, std))
+
+
+def check_head(head: str) -> None:
+    """Raises InputError where `head` is none of HEADS."""
+    if head not in HEADS:
+        raise InputError(
+            f"head = {head!r} is unknown{did_you_mean(str(head), HEADS)}; choose one of {', '.join(HEADS)}"
+        )
+
+
+def scaled(width: float, *channels: int) -> tuple[int, ...]:
+    """The channels of a network `width` times as wide, rounded, at least 1 each."""
+    return tuple(max(1, round(width * c)) for c in channels)
+
+
+def is_integer(value: object) -> TypeGuard[int]:
+    return not isinstance(value, bool) and isinstance(value, Integral)
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    return not isinstance(value, bool) and isinstance(value, Real)

@@ -1,0 +1,134 @@
+"""The networks for MNIST. Sources: `stdcnn` and `gcnn`, Table 1 of the paper, with valid padding; `madry_lenet`, Madry
+et al. 2018 (arXiv 1706.06083) and their mnist_challenge repository.
+
+All take normalization = "none", as in these sources, "image", "mnist" or "cifar10": a layer in front, see `layers`."""
+
+import math
+
+from torch import nn
+
+from invrob.empirical.groups import GroupPool, P4ConvP4, P4ConvZ2, PlaneMaxPool2d
+from invrob.empirical.layers import check_head, door, scaled
+from invrob.errors import InputError
+
+
+def stdcnn(
+    *,
+    in_channels: int = 1,
+    classes: int = 10,
+    size: int = 28,
+    width: float = 1.0,
+    dropout: float = 0.5,
+    normalization: str = "none",
+) -> nn.Sequential:
+    """The paper's plain network for MNIST (Table 1): 23,010 parameters at the defaults.
+
+    in_channels >= 1, classes >= 2, size >= 16 (side of the image), width > 0 (multiplies 10, 20 and 50 channels),
+    dropout in [0, 1). `build` checks them all; InputError for a smaller size."""
+    narrow, wide, hidden = scaled(width, 10, 20, 50)
+    if size < 16:
+        raise InputError(f"size = {size} must be at least 16: four valid 3x3 convolutions and two pools leave no pixel")
+    side = ((size - 4) // 2 - 4) // 2
+    return nn.Sequential(
+        door(in_channels, size, normalization),
+        nn.Conv2d(in_channels, narrow, 3),
+        nn.ReLU(),
+        nn.Conv2d(narrow, narrow, 3),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(narrow, wide, 3),
+        nn.ReLU(),
+        nn.Conv2d(wide, wide, 3),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(wide * side * side, hidden),
+        nn.ReLU(),
+        nn.Dropout(dropout),
+        nn.Linear(hidden, classes),
+    )
+
+
+def gcnn(
+    *,
+    in_channels: int = 1,
+    classes: int = 10,
+    size: int = 28,
+    width: float = 1.0,
+    dropout: float = 0.5,
+    normalization: str = "none",
+    head: str = "flatten",
+) -> nn.Sequential:
+    """The paper's p4 network for MNIST (Table 1): `stdcnn` with each channel replaced by four, one per 90-degree turn.
+
+    The trunk is exactly equivariant to 90-degree turns. head = "flatten" is the paper's, 89,910 parameters at the
+    defaults; its logits are not invariant, for the fully connected layer sees where in the map and under which turn a
+    feature was found. head = "invariant" takes the maximum over turns and places first: 26,910 parameters, and logits
+    that 90-degree turns leave as they are.
+    The other options as in `stdcnn`, but size must be a multiple of 4: the pools are equivariant on even maps only.
+    `build` checks them; InputError for another size or head."""
+    check_head(head)
+    if size < 16 or size % 4:
+        raise InputError(
+            f"size = {size} must be a multiple of 4 of at least 16: on other sizes a 2x2 pool meets an odd map and "
+            f"breaks the 90-degree symmetry; pad or resize the images to {max(16, math.ceil(size / 4) * 4)}"
+        )
+    narrow, wide, hidden = scaled(width, 10, 20, 50)
+    side = (size // 2 - 6) // 2
+    invariant = head == "invariant"
+    return nn.Sequential(
+        door(in_channels, size, normalization),
+        P4ConvZ2(in_channels, narrow, 3),
+        nn.ReLU(),
+        P4ConvP4(narrow, narrow, 3),
+        nn.ReLU(),
+        PlaneMaxPool2d(2),
+        P4ConvP4(narrow, wide, 3),
+        nn.ReLU(),
+        P4ConvP4(wide, wide, 3),
+        nn.ReLU(),
+        PlaneMaxPool2d(2),
+        *((GroupPool("max"), nn.AdaptiveMaxPool2d(1)) if invariant else ()),
+        nn.Flatten(),
+        nn.Linear(wide if invariant else wide * 4 * side * side, hidden),
+        nn.ReLU(),
+        nn.Dropout(dropout),
+        nn.Linear(hidden, classes),
+    )
+
+
+def madry_lenet(
+    *,
+    in_channels: int = 1,
+    classes: int = 10,
+    size: int = 28,
+    width: float = 1.0,
+    dropout: float = 0.0,
+    normalization: str = "none",
+) -> nn.Sequential:
+    """Madry's network for MNIST: 3,274,634 parameters at the defaults; weights truncated normal, std 0.1, biases 0.1.
+
+    in_channels >= 1, classes >= 2, size >= 1, width > 0 (multiplies 32, 64 and 1024 channels), dropout in [0, 1)
+    (the original has none). `build` checks them."""
+    narrow, wide, hidden = scaled(width, 32, 64, 1024)
+    side = math.ceil(math.ceil(size / 2) / 2)
+    network = nn.Sequential(
+        door(in_channels, size, normalization),
+        nn.Conv2d(in_channels, narrow, 5, padding=2),
+        nn.ReLU(),
+        nn.MaxPool2d(2, ceil_mode=True),  # TensorFlow's SAME
+        nn.Conv2d(narrow, wide, 5, padding=2),
+        nn.ReLU(),
+        nn.MaxPool2d(2, ceil_mode=True),
+        nn.Flatten(),
+        nn.Linear(wide * side * side, hidden),
+        nn.ReLU(),
+        nn.Dropout(dropout),
+        nn.Linear(hidden, classes),
+    )
+    for name, parameter in network.named_parameters():
+        if name.endswith("weight"):
+            nn.init.trunc_normal_(parameter, std=0.1, a=-0.2, b=0.2)  # TensorFlow cuts at two standard deviations
+        else:
+            nn.init.constant_(parameter, 0.1)
+    return network
