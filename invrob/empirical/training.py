@@ -1,45 +1,29 @@
 """Training with rotations in [-A, A] and against perturbations of size epsilon: a model and data in, a history out.
 
 Sources: rotation augmentation as in the paper, a fresh uniform angle per image and epoch; adversarial training of
-Madry et al. 2018 on adversarial examples only; its single-step form with a random start, Wong et al. 2020 (arXiv
-2001.03994)."""
+Madry et al. 2018 on adversarial examples only, or with TRADES' loss (Zhang et al. 2019). recipes.py has what can be
+chosen, adversary.py the attack inside."""
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from invrob.empirical.attacks import attack_batch, loss_and_gradient
+from invrob.empirical import adversary
+from invrob.empirical.augment import crop_and_flip, turned
 from invrob.empirical.data import Split
 from invrob.empirical.inference import batches, evaluating, logits
-from invrob.empirical.norms import NORMS, Norm
-from invrob.empirical.transforms import rotate
+from invrob.empirical.recipes import RECIPE_VERSION, Recipe
 from invrob.errors import InputError
 
-RECIPE_VERSION = 1  # raise it when the same recipe would give other weights: finished cells are then computed again
+__all__ = ["RECIPE_VERSION", "Epoch", "Recipe", "Training", "train"]
 
-LINF = NORMS["linf"]
 VALIDATION_STEPS = 3
-
-
-class Recipe(BaseModel):
-    """How a model is trained; part of the identity of what comes out."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    rotation: float = Field(
-        0.0, ge=0, le=180, description="A: training images are rotated by angles in [-A, A] degrees"
-    )
-    epsilon: float = Field(0.0, ge=0, le=1, description="of the attack trained against, L-inf, pixel units; 0 is none")
-    attack_steps: int = Field(1, ge=1, le=1000, description="of that attack; 1 is a single step from a random start")
-    epochs: int = Field(8, ge=1, le=10_000)
-    batch_size: int = Field(64, ge=1, le=1_000_000)
-    learning_rate: float = Field(2e-3, gt=0, le=1, description="the peak of a one-cycle schedule, for Adam")
+CHECK_EVERY = 50  # steps between looks at the loss: each one waits for the GPU
 
 
 @dataclass(frozen=True)
@@ -59,6 +43,18 @@ class Training:
     best: int  # index into `epochs`, the first one of the highest validation accuracy
 
 
+class Draws:
+    """The random numbers of one training, all from its seed: on the device, and on the CPU for angles."""
+
+    def __init__(self, device: torch.device, seed: int) -> None:
+        self.device = torch.Generator(device).manual_seed(seed)
+        self.host = self.device if device.type == "cpu" else torch.Generator().manual_seed(seed)
+
+    def order(self, n: int, size: int) -> Sequence[Tensor]:
+        """Batches of at most `size` that hold each of n images once."""
+        return torch.split(torch.randperm(n, generator=self.device, device=self.device.device), size)
+
+
 def train(
     model: nn.Module,
     training: Split,
@@ -76,34 +72,101 @@ def train(
     device = next(model.parameters()).device
     images, labels = training.images.to(device), training.labels.to(device)
     held_out = Split(validation.images.to(device), validation.labels.to(device))
-    optimizer = torch.optim.Adam(model.parameters(), lr=recipe.learning_rate)
+    optimizer = make_optimizer(dict(model.named_parameters()), recipe)
     per_epoch = math.ceil(len(images) / recipe.batch_size)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, recipe.learning_rate, total_steps=per_epoch * recipe.epochs, cycle_momentum=False
-    )
-    generator = torch.Generator(device).manual_seed(seed)
-    epochs: list[Epoch] = []
-    best, weights = -1, {}
-    with _seeded(device, seed):
+    schedule = make_schedule(optimizer, recipe, per_epoch * recipe.epochs)
+    draws = Draws(device, seed)
+    course = Course(recipe.epochs)
+    with seeded(device, seed), channels_last(model, images):
         for number in range(recipe.epochs):
-            loss = 0.0
-            for part in torch.split(torch.randperm(len(images), generator=generator, device=device), recipe.batch_size):
-                x = _prepared(model, images[part], labels[part], recipe, generator)
-                loss += _step(model, x, labels[part], optimizer, number) * len(part)
+            rotation, epsilon = recipe.at(number / recipe.epochs)
+            losses = Losses(number, len(images))
+            for part in draws.order(len(images), recipe.batch_size):
+                x = turned(crop_and_flip(images[part], recipe.crop, recipe.flip, draws.device), rotation, draws.host)
+                attacked = attack(model, x, labels[part], recipe, epsilon, draws.device)
+                losses.add(_step(model, x, attacked, labels[part], optimizer, recipe), len(part))
                 schedule.step()
-            epoch = Epoch(loss / len(images), *_validate(model, held_out, recipe, seed))
-            epochs.append(epoch)
-            if best < 0 or epoch.validation_accuracy > epochs[best].validation_accuracy:
-                best, weights = number, {k: v.detach().clone() for k, v in model.state_dict().items()}
+            epoch = Epoch(losses.mean(), *validate(model, held_out, recipe, seed))
+            course.add(epoch, model)
             if on_epoch is not None:
                 on_epoch(number, epoch)
-    model.load_state_dict(weights)
-    model.eval()
-    return Training(tuple(epochs), best)
+    return course.finish(model)
+
+
+class Losses:
+    """The mean loss of an epoch, looked at now and then."""
+
+    def __init__(self, epoch: int, images: int) -> None:
+        self.epoch, self.images = epoch, images
+        self.sum: Tensor | float = 0.0
+        self.count = 0
+
+    def add(self, loss: Tensor, images: int) -> None:
+        self.sum = self.sum + loss.detach().double() * images
+        self.count += 1
+        if self.count % CHECK_EVERY == 0:
+            self.mean()
+
+    def mean(self) -> float:
+        """Raises InputError where the sum is not finite."""
+        value = float(self.sum)
+        if not math.isfinite(value):
+            raise InputError(
+                f"the training loss became {value} in epoch {self.epoch + 1}: take a smaller learning_rate"
+            )
+        return value / self.images
+
+
+class Course:
+    """The epochs so far and the weights of the best one."""
+
+    def __init__(self, epochs: int) -> None:
+        self.epochs: list[Epoch] = []
+        self.best, self.weights = -1, dict[str, Tensor]()
+
+    def add(self, epoch: Epoch, model: nn.Module) -> None:
+        self.epochs.append(epoch)
+        if self.best < 0 or epoch.validation_accuracy > self.epochs[self.best].validation_accuracy:
+            self.best = len(self.epochs) - 1
+            self.weights = {k: v.detach().clone() for k, v in model.state_dict().items()}
+
+    def finish(self, model: nn.Module) -> Training:
+        """Leave the best weights in the model, which is in eval mode then."""
+        model.load_state_dict(self.weights)
+        model.eval()
+        return Training(tuple(self.epochs), self.best)
+
+
+def make_optimizer(parameters: dict[str, Tensor], recipe: Recipe, stacked: bool = False) -> torch.optim.Optimizer:
+    """The optimizer of the recipe; stacked: every parameter has one more axis in front, for the models of a stack."""
+    weights = [p for p in parameters.values() if p.ndim - stacked > 1]
+    others = [p for p in parameters.values() if p.ndim - stacked <= 1]
+    decay = recipe.weight_decay
+    groups = [
+        {"params": weights, "weight_decay": decay},
+        {"params": others, "weight_decay": decay if recipe.decayed == "all" else 0.0},
+    ]
+    if recipe.optimizer == "adam":
+        return torch.optim.Adam(groups, lr=recipe.learning_rate)
+    return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum)
+
+
+def make_schedule(optimizer: torch.optim.Optimizer, recipe: Recipe, steps: int) -> torch.optim.lr_scheduler.LRScheduler:
+    """The learning rate over `steps` optimizer steps."""
+    if recipe.schedule == "one-cycle":
+        return torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, recipe.learning_rate, total_steps=steps, cycle_momentum=False
+        )
+    factors: dict[str, Callable[[int], float]] = {
+        "constant": lambda step: 1.0,
+        "cosine": lambda step: (1 + math.cos(math.pi * min(step / steps, 1))) / 2,
+        "step": lambda step: 0.1 ** sum(step >= milestone * steps for milestone in recipe.milestones),
+    }
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, factors[recipe.schedule])
 
 
 @contextmanager
-def _seeded(device: torch.device, seed: int) -> Iterator[None]:
+def seeded(device: torch.device, seed: int) -> Iterator[None]:
     """Dropout has no generator of its own, so the global one of `device` starts from `seed` inside the block.
 
     No other is touched: torch.manual_seed would also seed the GPUs of a caller who trains on the CPU."""
@@ -116,62 +179,78 @@ def _seeded(device: torch.device, seed: int) -> Iterator[None]:
         yield
 
 
-def _step(model: nn.Module, x: Tensor, labels: Tensor, optimizer: torch.optim.Optimizer, epoch: int) -> float:
+@contextmanager
+def channels_last(model: nn.Module, images: Tensor) -> Iterator[None]:
+    """Colour networks compute with the channels last inside the block, which is faster on GPUs and CPUs alike."""
+    if images.shape[1] > 1:
+        model.to(memory_format=torch.channels_last)
+    yield
+    model.to(memory_format=torch.contiguous_format)
+
+
+def precision(device: torch.device, recipe: Recipe) -> torch.autocast:
+    """The arithmetic of the recipe inside the block."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16")
+
+
+def _step(
+    model: nn.Module, x: Tensor, attacked: Tensor, labels: Tensor, optimizer: torch.optim.Optimizer, recipe: Recipe
+) -> Tensor:
     model.train()
-    loss = F.cross_entropy(model(x), labels)
-    value = loss.item()
-    if not math.isfinite(value):
-        raise InputError(f"the training loss became {value} in epoch {epoch + 1}: take a smaller learning_rate")
+    with precision(x.device, recipe):
+        outputs = model(x if recipe.trades_beta else attacked).float()
+        loss = F.cross_entropy(outputs, labels)
+        if recipe.trades_beta:
+            moved = model(attacked).float().log_softmax(1)
+            loss = loss + recipe.trades_beta * F.kl_div(moved, outputs.softmax(1), reduction="batchmean")
     optimizer.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
     optimizer.step()
-    return value
+    return loss
 
 
-def _prepared(
+def attack(
     model: nn.Module,
     images: Tensor,
     labels: Tensor,
     recipe: Recipe,
+    epsilon: float,
     generator: torch.Generator,
     steps: int | None = None,
 ) -> Tensor:
-    """The images as the recipe shows them to the network: rotated by fresh angles, then attacked around that."""
-    if recipe.rotation > 0:
-        uniform = torch.rand(len(images), generator=generator, device=images.device, dtype=torch.float64)
-        images = rotate(images, (2 * uniform - 1) * recipe.rotation)
-    if recipe.epsilon == 0:
+    """The images as the recipe's adversary hands them to the network; themselves where epsilon is 0."""
+    if epsilon == 0:
         return images
-    with evaluating(model):
-        if steps is None and recipe.attack_steps == 1:
-            return _single_step(model, images, labels, recipe.epsilon, LINF, generator)
-        radius = torch.full((len(images),), recipe.epsilon, device=images.device, dtype=torch.float64)
-        chosen = recipe.attack_steps if steps is None else steps
-        return attack_batch(model, images, labels, radius, LINF, steps=chosen, generator=generator).images
 
+    def forward(x: Tensor) -> Tensor:
+        with precision(x.device, recipe):
+            return model(x)  # type: ignore[no-any-return]
 
-def _single_step(
-    model: nn.Module, images: Tensor, labels: Tensor, epsilon: float, norm: Norm, generator: torch.Generator
-) -> Tensor:
-    """One step of 1.25 epsilon from a random start (Wong et al. 2020); nothing is looked at afterwards."""
     radius = torch.full((len(images),), epsilon, device=images.device, dtype=torch.float64)
-    x = norm.project(images, images + epsilon * norm.draw(images, generator), radius)
-    _, gradient = loss_and_gradient(model, x, labels, None)
-    return norm.project(images, x + 1.25 * epsilon * norm.ascent(gradient), radius)
+    stride = radius * (recipe.step_size / recipe.epsilon if steps is None else 2.5 / steps)
+    as_trained = steps is None and recipe.batch_norm_in_attack == "train"
+    with nullcontext(model.train()) if as_trained else evaluating(model):
+        if recipe.trades_beta:
+            loss, start = adversary.against_itself(forward, images), adversary.trades_start(images, generator)
+        else:
+            loss = adversary.against_labels(forward, labels)
+            start = adversary.uniform_start(images, radius, generator)
+        return adversary.ascended(loss, images, start, radius, stride, steps or recipe.attack_steps)
 
 
-def _validate(model: nn.Module, data: Split, recipe: Recipe, seed: int) -> tuple[float, float]:
+def validate(model: nn.Module, data: Split, recipe: Recipe, seed: int) -> tuple[float, float]:
     """Accuracy on the images as they are, and under the recipe's rotations and a short attack; same draws each
     time.
 
     Several steps because single-step training can overfit to its own attack, and then only other attacks show it."""
-    generator = torch.Generator(data.images.device).manual_seed(seed)
+    draws = Draws(data.images.device, seed)
     clean = hard = 0
     with evaluating(model):
         for part in batches(len(data.images), data.images.device):
             images, labels = data.images[part], data.labels[part]
-            prepared = _prepared(model, images, labels, recipe, generator, steps=VALIDATION_STEPS)
+            x = turned(images, recipe.rotation, draws.host)
+            x = attack(model, x, labels, recipe, recipe.epsilon, draws.device, steps=VALIDATION_STEPS)
             with torch.no_grad():
                 clean += int((logits(model, images).argmax(1) == labels).sum())
-                hard += int((logits(model, prepared).argmax(1) == labels).sum())
+                hard += int((logits(model, x).argmax(1) == labels).sum())
     return clean / len(data.images), hard / len(data.images)

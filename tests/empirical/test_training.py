@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from torch import nn
 
-from invrob.empirical import training
+from invrob.empirical import augment, training
 from invrob.empirical.data import Split
 from invrob.empirical.models import build
 from invrob.empirical.training import Recipe, train
@@ -108,9 +108,9 @@ def test_whatever_is_trained_on_lies_in_the_ball_around_an_image_and_in_the_box(
 @settings(deadline=None, max_examples=8)
 @given(limit=st.floats(0.1, 180), seed=st.integers(0, 2**31 - 1))
 def test_every_image_is_turned_by_a_fresh_angle_inside_the_range(few, limit, seed):
-    angles, real = [], training.rotate
+    angles, real = [], augment.rotate
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "rotate", lambda x, degrees: angles.append(degrees) or real(x, degrees))
+        patch.setattr(augment, "rotate", lambda x, degrees: angles.append(degrees) or real(x, degrees))
         train(build("stdcnn", width=0.1), *few, Recipe(rotation=limit, epochs=2, batch_size=120), seed=seed)
     first, first_check, second, second_check = angles
     assert len(torch.cat([first, second]).unique()) == 240
@@ -125,9 +125,8 @@ def test_a_plain_recipe_neither_turns_nor_attacks(few, monkeypatch):
     def never(*_, **__):
         raise AssertionError
 
-    monkeypatch.setattr(training, "rotate", never)
-    monkeypatch.setattr(training, "attack_batch", never)
-    monkeypatch.setattr(training, "loss_and_gradient", never)
+    monkeypatch.setattr(augment, "rotate", never)
+    monkeypatch.setattr(training.adversary, "ascended", never)
     course = train(build("stdcnn", width=0.2), *few, Recipe(epochs=2), seed=0)
     assert all(epoch.clean_accuracy == epoch.validation_accuracy for epoch in course.epochs)
 

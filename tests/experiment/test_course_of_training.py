@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from invrob.empirical import data, training
+from invrob.empirical import augment, data, training
 from invrob.empirical.data import Split
 from invrob.empirical.models import build
 from invrob.empirical.profiles import invariance_profile, robustness_profile
@@ -60,7 +60,7 @@ def test_the_weights_of_the_best_validation_epoch_are_kept(digits, monkeypatch):
         seen.append({key: value.clone() for key, value in model.state_dict().items()})
         return 0.0, next(planned)
 
-    monkeypatch.setattr(training, "_validate", validate)
+    monkeypatch.setattr(training, "validate", validate)
     small = Split(digits[0].images[:200], digits[0].labels[:200]), digits[1]
     model, course = trained(small, Recipe(epochs=3))
     assert course.best == 1
@@ -71,13 +71,14 @@ def test_the_weights_of_the_best_validation_epoch_are_kept(digits, monkeypatch):
 
 def test_angles_stay_inside_the_range_and_attacks_inside_ball_and_box(digits, monkeypatch):
     angles, shown = [], []
-    real = training.rotate
-    monkeypatch.setattr(training, "rotate", lambda x, degrees: angles.append(degrees) or real(x, degrees))
+    real = augment.rotate
+    monkeypatch.setattr(augment, "rotate", lambda x, degrees: angles.append(degrees) or real(x, degrees))
     images, labels = digits[0].images[:100], digits[0].labels[:100]
     generator = torch.Generator().manual_seed(0)
     for steps in (1, 4):
         recipe = Recipe(rotation=40, epsilon=0.2, attack_steps=steps)
-        x = training._prepared(build("stdcnn"), images, labels, recipe, generator)
+        turned = augment.turned(images, recipe.rotation, generator)
+        x = training.attack(build("stdcnn"), turned, labels, recipe, recipe.epsilon, generator)
         shown.append(x - real(images, angles[-1]))
         assert x.min() >= 0
         assert x.max() <= 1
