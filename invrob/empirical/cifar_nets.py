@@ -65,13 +65,11 @@ def gcnn_vgg16(
     check_head(head)
     _check_size(size, 32, "on other sizes a 2x2 pool meets an odd map and breaks the 90-degree symmetry")
     layers: list[nn.Module] = [door(in_channels, size, normalization)]
-    before = 0
+    before = in_channels
     for convolutions, channels in zip(_STAGES, scaled(width, 32, 64, 128, 256, 256), strict=True):
         for _ in range(convolutions):
-            convolution = (
-                P4ConvP4(before, channels, 3, padding=1) if before else P4ConvZ2(in_channels, channels, 3, 1, 1)
-            )
-            layers += [convolution, nn.BatchNorm3d(channels), nn.ReLU()]
+            convolution = P4ConvZ2 if len(layers) == 1 else P4ConvP4
+            layers += [convolution(before, channels, 3, padding=1), nn.BatchNorm3d(channels), nn.ReLU()]
             before = channels
         layers.append(PlaneMaxPool2d(2))
     invariant = head == "invariant"

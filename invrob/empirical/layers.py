@@ -79,10 +79,11 @@ class Standardize(nn.Module):
     Images [N, C, H, W] float in [0, 1] -> the same shape; a constant image becomes 0, up to rounding."""
 
     def forward(self, images: Tensor) -> Tensor:
-        pixels = 255 * images  # the floor on std is meant for these, and is no subnormal number in float16 then
-        variance, mean = torch.var_mean(pixels, dim=(1, 2, 3), correction=0, keepdim=True)
-        floor = 1 / math.prod(images.shape[1:])  # of the variance
-        return (pixels - mean) / variance.clamp(min=floor).sqrt()  # sqrt first would have gradient 0 * inf = NaN at 0
+        pixels = 255 * images  # the floor is meant for these, and their variance is in the range of float16
+        centred = pixels - pixels.mean((1, 2, 3), keepdim=True)
+        variance = centred.square().mean((1, 2, 3), keepdim=True)
+        floor = 1 / math.prod(images.shape[1:])
+        return centred / variance.clamp(min=floor).sqrt()  # sqrt first would have gradient 0 * inf = NaN at 0
 
 
 def door(channels: int, size: int, normalization: str) -> nn.Module:
