@@ -10,7 +10,7 @@ import typer
 app = typer.Typer(
     no_args_is_help=True,
     help="List the data sets, fetch one, or look into one.",
-    epilog="Examples:  invrob data list   |   invrob data info mnist-mini   |   invrob data fetch mnist",
+    epilog="Examples:  invrob data list   |   invrob data info mnist-mini   |   invrob data fetch cifar10",
 )
 
 Root = Annotated[
@@ -53,9 +53,9 @@ def list_(as_json: AsJson = False, root: Root = None) -> None:
     typer.echo(f"Fetched data go to {folder}. Your own images: npz:PATH, wherever a data set is named.")
 
 
-@app.command(epilog="Examples:  invrob data fetch mnist   |   invrob data fetch mnist --root /data --offline")
+@app.command(epilog="Examples:  invrob data fetch mnist   |   invrob data fetch cifar10 --root /data --offline")
 def fetch(
-    name: Annotated[str, typer.Argument(help="A name from `invrob data list`, e.g. mnist.", show_default=False)],
+    name: Annotated[str, typer.Argument(help="A name from `invrob data list`, e.g. cifar10.", show_default=False)],
     root: Root = None,
     offline: Annotated[bool, typer.Option("--offline", help="Only check what is here; never use the network.")] = False,
 ) -> None:
@@ -66,7 +66,7 @@ def fetch(
     typer.echo(f"{name} is ready: {where}")
 
 
-@app.command(epilog="Examples:  invrob data info mnist-mini   |   invrob data info npz:images.npz --json")
+@app.command(epilog="Examples:  invrob data info cifar10   |   invrob data info npz:images.npz --json")
 def info(
     spec: Annotated[str, typer.Argument(help="A name from `invrob data list`, or npz:PATH.", show_default=False)],
     as_json: AsJson = False,

@@ -1,4 +1,4 @@
-"""Data sets by name: `load("mnist-mini")`, `load("mnist")`, `load("npz:PATH")`. Only `fetch` ever downloads."""
+"""Data sets by name: `load("mnist-mini")`, "mnist", "cifar10", or "npz:PATH". Only `fetch` ever downloads."""
 
 import hashlib
 import io
@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from invrob.empirical.mnist import faults, fetch_mnist, raw_folder, read_mnist
+from invrob.empirical import cifar10, fetching, mnist
 from invrob.empirical.npz import Array, read_npz
 from invrob.errors import InputError, did_you_mean
 
@@ -72,13 +73,14 @@ class Source:
 
 
 def load(spec: str, root: str | os.PathLike[str] | None = None) -> Dataset:
-    """The data set called `spec`: "mnist-mini" (in the package), "mnist", or "npz:PATH" (layout: npz.read_npz).
+    """The data set called `spec`: "mnist-mini" (in the package), "mnist", "cifar10", or "npz:PATH" (npz.read_npz).
 
-    root: the folder of fetched data; see `data_root`. "mnist" has the paper's 55,000 / 5,000 / 10,000 images. Where a
-    file brings no validation set, a fixed pseudo-random part of its training set becomes one: 5,000 of 60,000 images of
-    28 x 28, 10,000 of 50,000, otherwise a tenth (at least one image). The rest stays in that pseudo-random order, so
-    neither is sorted by class. Same file, same bits. Raises InputError for an unknown name, for data that are not on
-    this disk, and for files that are damaged or hold something else."""
+    root: the folder of fetched data; see `data_root`. "mnist" and "cifar10" have the paper's splits: 55,000 / 5,000 /
+    10,000 images [1, 28, 28], and 40,000 / 10,000 / 10,000 images [3, 32, 32]. Where the files bring no validation set,
+    a fixed pseudo-random part of their training set becomes one: 5,000 of 60,000 images of 28 x 28, 10,000 of 50,000,
+    otherwise a tenth (at least one image). The rest stays in that pseudo-random order, so neither is sorted by class.
+    Same file, same bits. Raises InputError for an unknown name, for data that are not on this disk, and for files that
+    are damaged or hold something else."""
     kind, _, path = spec.partition(":")
     if kind == "npz" and path:
         file = Path(path).expanduser()
@@ -194,6 +196,18 @@ def _load_mini(root: Path) -> Dataset:
     return _dataset("mnist-mini", read_npz(io.BytesIO(content), "mnist-mini"))
 
 
+def _published(
+    files: fetching.Files, read: Callable[[Path], dict[str, Array]], sizes: tuple[int, int, int], licence: str
+) -> Source:
+    return Source(
+        sizes=sizes,
+        licence=licence,
+        load=lambda root: _dataset(files.name, read(root / files.folder)),
+        is_present=lambda root: not fetching.faults(files, root / files.folder),
+        fetch=partial(fetching.fetch, files),
+    )
+
+
 _MNIST_LICENCE = "CC BY-SA 3.0 as commonly given (LeCun, Cortes, Burges)"
 
 SOURCES = {
@@ -204,11 +218,11 @@ SOURCES = {
         is_present=lambda root: _MINI.exists(),
         fetch=lambda root, offline: _MINI,
     ),
-    "mnist": Source(
-        sizes=(55_000, 5_000, 10_000),
-        licence=_MNIST_LICENCE,
-        load=lambda root: _dataset("mnist", read_mnist(raw_folder(root))),
-        is_present=lambda root: not faults(raw_folder(root)),
-        fetch=fetch_mnist,
+    "mnist": _published(mnist.FILES, mnist.read_mnist, (55_000, 5_000, 10_000), _MNIST_LICENCE),
+    "cifar10": _published(
+        cifar10.FILES,
+        cifar10.read_cifar10,
+        (40_000, 10_000, 10_000),
+        "none given by its makers, terms unspecified (Krizhevsky 2009)",
     ),
 }

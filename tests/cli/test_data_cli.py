@@ -42,7 +42,17 @@ def cats(tmp_path):
 def test_list_shows_names_sizes_presence_and_licence(run, tmp_path):
     code, out, err = run("list")
     assert (code, err) == (0, "")
-    for text in ("mnist-mini", "10,000", "55,000", "yes", "no: invrob data fetch mnist", "CC BY-SA 3.0", "npz:PATH"):
+    for text in (
+        "mnist-mini",
+        "10,000",
+        "55,000",
+        "yes",
+        "no: invrob data fetch mnist",
+        "cifar10",
+        "40,000",
+        "CC BY-SA 3.0",
+        "npz:PATH",
+    ):
         assert text in out
     assert f"Fetched data go to {tmp_path / 'data'}" in out
 
@@ -53,7 +63,9 @@ def test_list_as_json(run):
     assert code == 0
     assert [rows["mnist-mini"][key] for key in ("train", "validation", "test", "present")] == [10000, 1000, 2000, True]
     assert [rows["mnist"][key] for key in ("train", "validation", "test", "present")] == [55000, 5000, 10000, False]
-    assert all("CC BY-SA 3.0" in row["licence"] for row in rows.values())
+    assert [rows["cifar10"][key] for key in ("train", "validation", "test", "present")] == [40000, 10000, 10000, False]
+    assert all("CC BY-SA 3.0" in rows[name]["licence"] for name in ("mnist-mini", "mnist"))
+    assert rows["cifar10"]["licence"] == "none given by its makers, terms unspecified (Krizhevsky 2009)"
 
 
 def test_info_of_a_file_shows_shapes_classes_and_fingerprint(run, cats):
@@ -103,8 +115,11 @@ def test_fetch_of_what_is_here_says_where(run):
         (["info", "npz:no.npz"], "no.npz cannot be read (No such file or directory)"),
         (["info", "mnist"], "run `invrob data fetch mnist`"),
         (["info", "mnist", "--root", "/no/such"], "mnist is not in /no/such/MNIST/raw"),
-        (["fetch", "mnist", "--offline"], "mnist cannot be fetched offline (all four files are missing)"),
-        (["fetch", "cifar"], "dataset 'cifar' is not one to fetch"),
+        (["fetch", "mnist", "--offline"], "mnist cannot be fetched offline (all 4 files are missing)"),
+        (["info", "cifar10"], "cifar-10-batches-py (all 7 files are missing): run `invrob data fetch cifar10`"),
+        (["fetch", "cifar10", "--offline"], "cifar10 cannot be fetched offline (all 7 files are missing)"),
+        (["fetch", "cifar"], "dataset 'cifar' is not one to fetch: use mnist-mini, mnist, cifar10; npz:PATH is a file"),
+        (["fetch", "cifar"], "did you mean 'cifar10'?"),
     ],
 )
 def test_bad_usage_is_one_line_on_stderr_and_exit_code_2(run, arguments, text):

@@ -110,14 +110,14 @@ def test_the_result_cannot_be_changed_by_accident(mini):
     [
         (
             "mnist-mimi",
-            "dataset 'mnist-mimi' is unknown: use mnist-mini, mnist, or npz:PATH for your own; "
+            "dataset 'mnist-mimi' is unknown: use mnist-mini, mnist, cifar10, or npz:PATH for your own; "
             "did you mean 'mnist-mini'?",
         ),
-        ("x", "dataset 'x' is unknown: use mnist-mini, mnist, or npz:PATH for your own"),
-        ("npz:", "dataset 'npz:' is unknown: use mnist-mini, mnist, or npz:PATH for your own"),
+        ("x", "dataset 'x' is unknown: use mnist-mini, mnist, cifar10, or npz:PATH for your own"),
+        ("npz:", "dataset 'npz:' is unknown: use mnist-mini, mnist, cifar10, or npz:PATH for your own"),
         (
             "my/cats.npz",
-            "dataset 'my/cats.npz' is unknown: use mnist-mini, mnist, or npz:PATH for your own; "
+            "dataset 'my/cats.npz' is unknown: use mnist-mini, mnist, cifar10, or npz:PATH for your own; "
             "did you mean 'npz:my/cats.npz'?",
         ),
     ],
@@ -146,7 +146,7 @@ def test_fetch_of_the_embedded_set_has_nothing_to_do_and_of_an_unknown_one_says_
     with pytest.raises(InputError) as error:
         data.fetch("minst")
     assert str(error.value) == (
-        "dataset 'minst' is not one to fetch: use mnist-mini, mnist; npz:PATH is a file of your own; "
+        "dataset 'minst' is not one to fetch: use mnist-mini, mnist, cifar10; npz:PATH is a file of your own; "
         "did you mean 'mnist'?"
     )
 

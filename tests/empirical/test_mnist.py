@@ -6,17 +6,15 @@ import re
 import socket
 import subprocess
 import sys
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import numpy as np
 import pytest
 import torch
 import torchvision
+from mirror import serving
 
-from invrob.empirical import data, mnist
+from invrob.empirical import data, fetching, mnist
 from invrob.errors import InputError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -38,7 +36,8 @@ def small_mnist(monkeypatch):
         files[f"{prefix}-images-idx3-ubyte"] = idx(random.integers(0, 256, (n, 28, 28), dtype=np.uint8))
         files[f"{prefix}-labels-idx1-ubyte"] = idx((np.arange(n) % 10).astype(np.uint8))
     monkeypatch.setenv("no_proxy", "*")
-    monkeypatch.setattr(mnist, "SHA256", {name: hashlib.sha256(file).hexdigest() for name, file in files.items()})
+    for name, file in files.items():
+        monkeypatch.setitem(mnist.FILES.sums, name, hashlib.sha256(file).hexdigest())
     return files
 
 
@@ -52,24 +51,10 @@ def mirror(small_mnist, tmp_path, monkeypatch):
         archive = gzip.compress(content, mtime=0)
         (folder / f"{name}.gz").write_bytes(archive)
         resources.append((f"{name}.gz", hashlib.md5(archive).hexdigest()))
-    asked = []
-
-    class Handler(SimpleHTTPRequestHandler):
-        def do_GET(self):
-            asked.append(self.path)
-            super().do_GET()
-
-        def log_message(self, *_):
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=folder)) as server:
-        thread = Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        monkeypatch.setattr(torchvision.datasets.MNIST, "mirrors", [f"http://127.0.0.1:{server.server_port}/"])
+    with serving(folder) as (url, asked):
+        monkeypatch.setattr(torchvision.datasets.MNIST, "mirrors", [url])
         monkeypatch.setattr(torchvision.datasets.MNIST, "resources", resources)
         yield folder, asked
-        server.shutdown()
-        thread.join()
 
 
 def test_fetch_then_load(mirror, small_mnist, tmp_path):
@@ -101,7 +86,7 @@ def test_an_interrupted_fetch_is_not_whole_and_the_next_one_goes_on(mirror, smal
     last.write_bytes(archive[:-9])
     with pytest.raises(InputError, match="mnist could not be fetched"):
         data.fetch("mnist", tmp_path)
-    with pytest.raises(InputError, match="all four files are missing"):
+    with pytest.raises(InputError, match="all 4 files are missing"):
         data.load("mnist", tmp_path)
     raw = tmp_path / ".mnist-part/MNIST/raw"
     (raw / "train-images-idx3-ubyte").write_bytes(b"half unpacked")
@@ -114,8 +99,7 @@ def test_an_interrupted_fetch_is_not_whole_and_the_next_one_goes_on(mirror, smal
 
 
 def test_a_mirror_that_sends_something_else_is_found_out(mirror, tmp_path, monkeypatch):
-    digests = mnist.SHA256 | {"t10k-labels-idx1-ubyte": "0" * 64}
-    monkeypatch.setattr(mnist, "SHA256", digests)
+    monkeypatch.setitem(mnist.FILES.sums, "t10k-labels-idx1-ubyte", "0" * 64)
     with pytest.raises(InputError, match="what the mirrors of mnist sent is not MNIST: t10k-labels-idx1-ubyte damaged"):
         data.fetch("mnist", tmp_path)
     assert not (tmp_path / "MNIST").exists()
@@ -128,14 +112,14 @@ def test_an_unreachable_mirror_is_an_error_that_says_how_to_do_it_by_hand(small_
     text = re.sub(r"\[Errno \d+\] ", "", str(error.value))
     assert text == (
         "mnist could not be fetched (Error downloading train-images-idx3-ubyte.gz: Tried http://127.0.0.1:9/, got: "
-        "<urlopen error Connection refused>). Try again, or put the four files of MNIST, unpacked, into "
+        "<urlopen error Connection refused>). Try again, or put the 4 files of MNIST, unpacked, into "
         f"{tmp_path / 'MNIST/raw'} by hand: train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte, "
         "t10k-labels-idx1-ubyte"
     )
 
 
 def test_a_mirror_that_never_answers_is_given_up_and_the_callers_timeout_is_kept(small_mnist, tmp_path, monkeypatch):
-    monkeypatch.setattr(mnist, "_PATIENCE", 0.2)
+    monkeypatch.setattr(fetching, "_PATIENCE", 0.2)
     before = socket.getdefaulttimeout()
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setattr(torchvision.datasets.MNIST, "mirrors", [f"http://127.0.0.1:{silent.getsockname()[1]}/"])
@@ -153,7 +137,7 @@ def test_offline_refuses_to_fetch_what_is_not_there(mirror, tmp_path):
     with pytest.raises(InputError) as error:
         data.fetch("mnist", tmp_path, offline=True)
     assert str(error.value).startswith(
-        "mnist cannot be fetched offline (all four files are missing): leave out --offline, or put the four files"
+        "mnist cannot be fetched offline (all 4 files are missing): leave out --offline, or put the 4 files"
     )
     assert not asked
 
@@ -163,7 +147,7 @@ def test_loading_never_fetches(mirror, tmp_path):
     with pytest.raises(InputError) as error:
         data.load("mnist", tmp_path)
     assert str(error.value) == (
-        f"mnist is not in {tmp_path / 'MNIST/raw'} (all four files are missing): run `invrob data fetch mnist`, "
+        f"mnist is not in {tmp_path / 'MNIST/raw'} (all 4 files are missing): run `invrob data fetch mnist`, "
         "or name another --root"
     )
     assert not asked
