@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import t
 
+from invrob.empirical.recipes import Recipe
 from invrob.empirical.results import Result, varied
-from invrob.empirical.training import Recipe
 
 LEVEL = 0.05  # of the two-sided test
 # Standard deviation of a network's mean rate from one training seed to another, for runs that have one seed only:
@@ -105,7 +105,7 @@ def _groups(results: Iterable[Result], statement: Statement) -> list[tuple[str, 
     named = []
     for (network, recipe, _), group in compared.items():
         apart = varied(rival for other, rival, _ in compared if other == network)
-        named.append((", ".join([network, *(f"{name} {getattr(recipe, name):g}" for name in apart)]), group))
+        named.append((", ".join([network, *(f"{name} {recipe.shown(name)}" for name in apart)]), group))
     return named
 
 

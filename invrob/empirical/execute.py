@@ -1,10 +1,12 @@
 """Runs cells: in this process or in one process per core, always on one CPU thread each, so that the number of cores
-never changes a result."""
+never changes a result. On a GPU, small networks of one kind are trained together as one stack."""
 
+import logging
 import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -17,20 +19,18 @@ from typing import Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from invrob.empirical import data
 from invrob.empirical.experiment import Cell
-from invrob.empirical.invariance import invariance_profile
+from invrob.empirical.measure import measured
 from invrob.empirical.models import build
-from invrob.empirical.profiles import robustness_profile
+from invrob.empirical.stacked import alike, stackable, train_stack
 from invrob.empirical.store import Store
-from invrob.empirical.training import train
+from invrob.empirical.training import Epoch, Training, train
 from invrob.errors import InputError
 
-PROFILE_SEED = 0  # the same angles and random starts for every cell, so that the curves are paired
-
 TRAINING = 0.7  # about the share of a cell's time that training takes; only the ETA depends on it
+STACK = 32  # networks trained as one on a GPU
 
 
 class Observer(Protocol):
@@ -71,34 +71,83 @@ def run_cell(
     """Train and profile one cell, or as much of it as the run directory `path` does not hold yet.
 
     advanced: told about the fraction of the cell that is done, as it grows."""
-    store, dataset = Store(path), dataset_of(cell.dataset)
-    if dataset.fingerprint != cell.fingerprint:
-        raise InputError(f"{cell.dataset} changed while the run was on: start it again")
+    store, dataset = Store(path), _checked_dataset(cell)
     model = model_of(cell, dataset).to(device)
     trained = store.read_training(cell.key)
     if trained is None:
-        training = train(
-            model,
-            dataset.train,
-            dataset.validation,
-            cell.recipe,
-            seed=cell.seed,
-            on_epoch=lambda number, epoch: advanced(TRAINING * (number + 1) / cell.recipe.epochs),
-        )
-        store.write_training(cell.key, model.state_dict(), {"cell": cell.model_dump(mode="json"), **asdict(training)})
+        with stage(store, cell, "training", device):
+            training = train(
+                model,
+                dataset.train,
+                dataset.validation,
+                cell.recipe,
+                seed=cell.seed,
+                on_epoch=lambda number, epoch: advanced(TRAINING * (number + 1) / cell.recipe.epochs),
+            )
+            keep(store, cell, model, training)
     else:
         model.load_state_dict(trained[0])
-    if store.read_profiles(cell.key, cell.profile_key) is not None:
-        return
     images, labels = (tensor.to(device) for tensor in profiled(dataset.test, cell.profiling.images))
-    how = cell.profiling
-    invariance = invariance_profile(model, images, how.thetas, labels, seed=PROFILE_SEED, step=how.angle_step)
-    advanced((1 + TRAINING) / 2)
-    robustness = robustness_profile(
-        model, images, how.epsilons, labels, steps=how.steps, restarts=how.restarts, seed=PROFILE_SEED
-    )
-    body = {"invariance": invariance.to_dict(), "robustness": robustness.to_dict()}
-    store.write_profiles(cell.key, cell.profile_key, body)
+    todo = [name for name, key in cell.measurements.items() if store.read_profiles(cell.key, key) is None]
+    for number, name in enumerate(todo):
+        with stage(store, cell, name, device):
+            body = measured(name, model, images, labels, cell)
+        store.write_profiles(cell.key, cell.measurements[name], body)
+        advanced(TRAINING + (1 - TRAINING) * (number + 1) / (len(todo) + 1))
+
+
+def train_together(
+    cells: Sequence[Cell], path: Path, device: torch.device, advanced: Callable[[Cell, float], object]
+) -> None:
+    """Train cells of one kind as one stack, in half as many at a time where the memory does not hold them."""
+    store, dataset = Store(path), _checked_dataset(cells[0])
+    models = [model_of(cell, dataset).to(device) for cell in cells]
+
+    def on_epoch(number: int, epochs: tuple[Epoch, ...]) -> None:
+        for cell in cells:
+            advanced(cell, TRAINING * (number + 1) / cell.recipe.epochs)
+
+    recipes, seeds = [cell.recipe for cell in cells], [cell.seed for cell in cells]
+    begin = time.perf_counter()
+    try:
+        trainings = train_stack(models, dataset.train, dataset.validation, recipes, seeds=seeds, on_epoch=on_epoch)
+    except torch.OutOfMemoryError:
+        if len(cells) == 1:
+            raise
+        half = len(cells) // 2
+        logging.getLogger("invrob").warning("out of memory: %d networks at a time instead of %d", half, len(cells))
+        del models
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+        for part in (cells[:half], cells[half:]):
+            train_together(part, path, device, advanced)
+        return
+    seconds = (time.perf_counter() - begin) / len(cells)
+    for cell, model, training in zip(cells, models, trainings, strict=True):
+        keep(store, cell, model, training)
+        store.write_cost(cell.key, "training", seconds, str(device))
+
+
+def keep(store: Store, cell: Cell, model: nn.Module, training: Training) -> None:
+    """Write what the training of a cell came to."""
+    store.write_training(cell.key, model.state_dict(), {"cell": cell.model_dump(mode="json"), **asdict(training)})
+
+
+@contextmanager
+def stage(store: Store, cell: Cell, name: str, device: torch.device) -> Iterator[None]:
+    """Notes in the run directory how long the block took."""
+    begin = time.perf_counter()
+    yield
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    store.write_cost(cell.key, name, time.perf_counter() - begin, str(device))
+
+
+def _checked_dataset(cell: Cell) -> data.Dataset:
+    dataset = dataset_of(cell.dataset)
+    if dataset.fingerprint != cell.fingerprint:
+        raise InputError(f"{cell.dataset} changed while the run was on: start it again")
+    return dataset
 
 
 def model_of(cell: Cell, dataset: data.Dataset) -> nn.Module:
@@ -118,29 +167,38 @@ def profiled(test: data.Split, images: int) -> tuple[Tensor, Tensor]:
     return test.images[order], test.labels[order]
 
 
-def work(cell: Cell, dataset: data.Dataset) -> float:
-    """About how many floating-point operations a cell takes, training and profiles; for the ETA only."""
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        model_of(cell, dataset).eval()(dataset.test.images[:1])
-    attack = 1 + cell.recipe.attack_steps if cell.recipe.epsilon else 1
-    passes = 3 * cell.recipe.epochs * len(dataset.train.images) * attack
-    angles = 2 * max(cell.profiling.thetas) / cell.profiling.angle_step
-    return float(
-        counter.get_total_flops() * (passes + min(cell.profiling.images, len(dataset.test.images)) * (80 + angles))
-    )
+def stacks(cells: Sequence[Cell], size: int) -> list[list[Cell]]:
+    """The cells in groups of at most `size` whose networks can be trained as one, in their order."""
+    groups: dict[object, list[Cell]] = {}
+    for cell in cells:
+        stacked = size > 1 and stackable(model_of(cell, dataset_of(cell.dataset)), cell.recipe)
+        groups.setdefault((cell.model, str(cell.options), alike(cell.recipe)) if stacked else cell.key, []).append(cell)
+    return [group[i : i + size] for group in groups.values() for i in range(0, len(group), size)]
 
 
-def run(cells: Sequence[Cell], path: Path, *, device: torch.device, jobs: int, observer: Observer) -> None:
+def run(
+    cells: Sequence[Cell], path: Path, *, device: torch.device, jobs: int, observer: Observer, stack: int = 1
+) -> None:
     """Run all `cells` into the run directory `path`, at most `jobs` at a time; what it holds already is not done again.
 
-    An exception or Ctrl-C stops the workers and passes on; what was finished stays in the directory."""
-    if jobs == 1 or len(cells) <= 1:
-        with single_thread():
-            for cell in cells:
+    stack: how many small networks are trained as one where jobs = 1. An exception or Ctrl-C stops the workers and
+    passes on; what was finished stays in the directory."""
+    if jobs > 1 and len(cells) > 1:
+        _run_in_workers(cells, path, device, jobs, observer)
+        return
+    with single_thread():
+        for group in stacks(cells, stack):
+            for cell in group:
                 observer.started(cell)
+            untrained = [cell for cell in group if Store(path).read_training(cell.key) is None]
+            if len(untrained) > 1:
+                train_together(untrained, path, device, observer.advanced)
+            for cell in group:
                 run_cell(cell, path, device, partial(observer.advanced, cell))
                 observer.finished(cell)
-        return
+
+
+def _run_in_workers(cells: Sequence[Cell], path: Path, device: torch.device, jobs: int, observer: Observer) -> None:
     context = multiprocessing.get_context("spawn")
     events: SimpleQueue[tuple[str, float]] = context.SimpleQueue()
     by_key = {cell.key: cell for cell in cells}

@@ -1,10 +1,11 @@
 """What an experiment is: a validated grid of cells (model, training rotation, training epsilon, seed) on one data set.
 
-The presets are the paper's Figures 1, 3 and 5 at three sizes; a TOML file holds any other grid."""
+presets.py has the paper's figures at several sizes; a TOML file holds any other grid."""
 
 import re
 import tomllib
 from collections.abc import Mapping
+from functools import cached_property
 from inspect import signature
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,13 +14,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic_core import ErrorDetails
 
 from invrob.empirical.models import MODELS
+from invrob.empirical.recipes import RECIPE_VERSION, RECIPES, Recipe
 from invrob.empirical.store import key_of
-from invrob.empirical.training import RECIPE_VERSION, Recipe
 from invrob.errors import InputError, did_you_mean
 
-PROFILE_VERSION = (
-    1  # raise it when the same profile would give other numbers: finished profiles are then measured again
-)
+PROFILE_VERSION = 2  # raise it when the same profile would give other numbers: finished ones are then measured again
 
 Degrees = Annotated[float, Field(ge=0, le=180)]
 Epsilon = Annotated[float, Field(ge=0, le=1)]
@@ -31,38 +30,66 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class ModelGrid(_Strict):
-    """One network, trained with every pair of a rotation range and an epsilon."""
+OWN_OF_A_CELL = ("rotation", "epsilon")  # fields of a recipe that a grid spans
 
-    name: Literal["stdcnn", "gcnn", "madry_lenet"] = Field(description="stdcnn, gcnn or madry_lenet")
+
+class ModelGrid(_Strict):
+    """One network, trained with every pair of a rotation range and an epsilon.
+
+    In a table, the fields of a recipe stand beside the others: `recipe = "cusp"` names where they start from."""
+
+    name: Literal["stdcnn", "gcnn", "vgg16", "gcnn_vgg16", "madry_lenet", "madry_resnet"] = Field(
+        description=f"one of {', '.join(MODELS)}"
+    )
     training_theta: tuple[Degrees, ...] = Field((0.0, 60.0, 180.0), min_length=1)
     training_epsilon: tuple[Epsilon, ...] = Field((0.0,), min_length=1)
-    attack_steps: int = Recipe.model_fields["attack_steps"].default
-    epochs: int = Recipe.model_fields["epochs"].default
-    batch_size: int = Recipe.model_fields["batch_size"].default
-    learning_rate: float = Recipe.model_fields["learning_rate"].default
+    training: Recipe = RECIPES["fast"]  # all of it but rotation and epsilon
     width: float = Field(1.0, gt=0, le=16, description="multiplies the channels; 1 is the paper's network")
     dropout: float | None = Field(None, ge=0, lt=1, description="the paper's when left out")
-    head: Literal["flatten", "invariant"] | None = Field(None, description="of gcnn; flatten when left out")
+    head: Literal["flatten", "invariant"] | None = Field(None, description="of the p4 networks; flatten when left out")
+    normalization: Literal["none", "image", "mnist", "cifar10"] | None = Field(
+        None, description="the first layer of the network; its usual one when left out"
+    )
     images: int | None = Field(None, ge=1, description="test images for its profiles; the experiment's when left out")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _recipe_beside(cls, table: Any) -> Any:
+        """Gathers the fields of the recipe, which a table holds side by side with the others."""
+        if not isinstance(table, Mapping):
+            return table
+        beside = {name: table[name] for name in table if name in RECIPE_KEYS}
+        name = beside.pop("recipe", "fast")
+        if "training" in table or (not beside and name == "fast"):
+            return table
+        if name not in RECIPES:
+            raise ValueError(f"recipe = {name!r}{did_you_mean(str(name), RECIPES)}: one of {', '.join(RECIPES)}")
+        rest = {key: value for key, value in table.items() if key not in RECIPE_KEYS}
+        start = {key: value for key, value in RECIPES[name].model_dump().items() if key not in OWN_OF_A_CELL}
+        return {**rest, "training": {**start, **beside}}
+
     @model_validator(mode="after")
-    def _recipes_are_valid(self) -> "ModelGrid":
-        self.recipe(self.training_theta[0], self.training_epsilon[0])
-        if self.head is not None and self.name != "gcnn":
-            raise ValueError(f"head = {self.head!r} is an option of gcnn, not of {self.name}")
+    def _options_fit(self) -> "ModelGrid":
+        usual = signature(MODELS[self.name]).parameters
+        for option in ("head", "dropout", "normalization"):
+            if getattr(self, option) is not None and option not in usual:
+                owners = ", ".join(name for name in MODELS if option in signature(MODELS[name]).parameters)
+                raise ValueError(f"{option} = {getattr(self, option)!r} is an option of {owners}, not of {self.name}")
         return self
 
     def recipe(self, theta: float, epsilon: float) -> Recipe:
         """The recipe of one pair."""
-        shared = {name: getattr(self, name) for name in ("attack_steps", "epochs", "batch_size", "learning_rate")}
-        return Recipe(rotation=theta, epsilon=epsilon, **shared)
+        return self.training.model_copy(update={"rotation": theta, "epsilon": epsilon})
 
     def options(self) -> dict[str, Any]:
         """What `models.build` gets beside the name; only what differs from its defaults."""
-        chosen = {"width": self.width, "dropout": self.dropout, "head": self.head}
+        chosen = {name: getattr(self, name) for name in ("width", "dropout", "head", "normalization")}
         usual = signature(MODELS[self.name]).parameters
         return {name: value for name, value in chosen.items() if value is not None and value != usual[name].default}
+
+
+RECIPE_KEYS = {"recipe", *Recipe.model_fields} - set(OWN_OF_A_CELL)
+GRID_KEYS = [name for name in ModelGrid.model_fields if name != "training"] + sorted(RECIPE_KEYS)  # of a table
 
 
 class Profiling(_Strict):
@@ -74,6 +101,12 @@ class Profiling(_Strict):
     restarts: int = Field(1, ge=1, le=1000)
     angle_step: float = Field(7.5, gt=0, le=180, description="the widest stratum of angles, in degrees")
     images: int = Field(1000, ge=2, description="test images, chosen once for all cells")
+    confounds: tuple[Literal["canvas", "disc", "there-and-back"], ...] = Field(
+        (), description="more invariance profiles, beside the one with zero fill: see docs/profiles.md"
+    )
+    weak_attacks: tuple[Literal["paper", "softmax", "fixed-step", "few-steps", "half"], ...] = Field(
+        (), description="attacks that flatter, beside the strong one: see docs/profiles.md"
+    )
 
     @field_validator("thetas", "epsilons")
     @classmethod
@@ -94,16 +127,32 @@ class Cell(_Strict):
     seed: int
     profiling: Profiling
 
-    @property
+    @cached_property
     def key(self) -> str:
         """The address of the training: the same wherever the data lie, and whatever is measured afterwards."""
         trained = self.model_dump(mode="json", exclude={"dataset", "profiling"})
         return key_of({**trained, "version": RECIPE_VERSION})
 
-    @property
+    @cached_property
     def profile_key(self) -> str:
-        """The address of the profiles within the cell."""
-        return key_of({**self.profiling.model_dump(mode="json"), "version": PROFILE_VERSION})
+        """The address of the two profiles within the cell."""
+        return self._measurement("")
+
+    @cached_property
+    def measurements(self) -> dict[str, str]:
+        """What is measured by name, and its address within the cell; the two profiles are "profiles"."""
+        names = [*self.profiling.confounds, *(f"weak:{name}" for name in self.profiling.weak_attacks)]
+        return {"profiles": self.profile_key, **{name: self._measurement(name) for name in names}}
+
+    def _measurement(self, name: str) -> str:
+        how = self.profiling.model_dump(mode="json", exclude={"confounds", "weak_attacks"})
+        return key_of({**how, "version": PROFILE_VERSION} | ({"beside": name} if name else {}))
+
+    @property
+    def network(self) -> str:
+        """The model and what is not the paper's about it, such as 'gcnn (width 0.6)'."""
+        options = ", ".join(f"{name} {value}" for name, value in self.options.items())
+        return f"{self.model} ({options})" if options else self.model
 
     def __str__(self) -> str:
         trained = f"A = {self.recipe.rotation:g}"
@@ -115,7 +164,7 @@ class Cell(_Strict):
 class Experiment(_Strict):
     """A grid of cells on one data set."""
 
-    dataset: str = Field(description="mnist-mini, mnist or npz:PATH, as in `invrob data`")
+    dataset: str = Field(description="mnist-mini, mnist, cifar10 or npz:PATH, as in `invrob data`")
     models: tuple[ModelGrid, ...] = Field(min_length=1, description='such as models = ["stdcnn", "gcnn"]')
     seeds: tuple[Annotated[int, Field(ge=0, lt=2**31)], ...] = Field((0,), min_length=1)
     profiling: Profiling = Profiling()
@@ -185,66 +234,16 @@ def _follows(fault: ErrorDetails, faults: list[ErrorDetails]) -> bool:
 
 def _explained(error: ErrorDetails) -> str:
     """One fault in words: where, what, and for an unknown key the nearest one of its table."""
-    where, key = ".".join(map(str, error["loc"])), str(error["loc"][-1])
-    inside: dict[int | str, type[_Strict]] = {"models": ModelGrid, "profiling": Profiling}
-    fields = (inside.get(error["loc"][0], Experiment) if len(error["loc"]) > 1 else Experiment).model_fields
+    location = [part for part in error["loc"] if part != "training"]  # a recipe's fields stand beside the others
+    where, key = ".".join(map(str, location)), str(location[-1])
+    inside = {"models": GRID_KEYS, "profiling": list(Profiling.model_fields)}
+    known = (
+        inside.get(str(location[0]), list(Experiment.model_fields)) if len(location) > 1 else Experiment.model_fields
+    )
     if error["type"] == "extra_forbidden":
-        return f"{where} is unknown{did_you_mean(key, fields)} (known here: {', '.join(fields)})"
+        return f"{where} is unknown{did_you_mean(key, known)} (known here: {', '.join(known)})"
     if error["type"] == "missing":
+        fields = ModelGrid.model_fields if len(location) > 1 else Experiment.model_fields
         return f"{where} is missing: {fields[key].description}"
     message = error["msg"].removeprefix("Value error, ").replace("tuple", "list").replace("Tuple", "List")
     return f"{where} = {error['input']!r}: {re.sub('valid dictionary or instance of .*', 'table', message)}"
-
-
-def _paper() -> tuple[ModelGrid, ...]:
-    angles = tuple(float(a) for a in range(0, 181, 30))
-    return (
-        ModelGrid(name="stdcnn", training_theta=angles, epochs=20),
-        ModelGrid(name="gcnn", training_theta=angles, epochs=15),
-        ModelGrid(
-            name="madry_lenet",
-            training_theta=(0.0,),
-            training_epsilon=(0.0, 0.1, 0.2, 0.3, 0.4),
-            attack_steps=10,
-            epochs=20,
-            learning_rate=1e-3,
-        ),
-    )
-
-
-PRESETS: dict[str, Experiment] = {
-    "smoke": Experiment(
-        dataset="mnist-mini",
-        models=(
-            ModelGrid(name="stdcnn", training_theta=(0, 60, 180), epochs=3, learning_rate=4e-3),
-            ModelGrid(
-                name="madry_lenet",
-                training_theta=(0,),
-                training_epsilon=(0, 0.1),
-                epochs=3,
-                learning_rate=4e-3,
-                width=0.25,
-            ),
-        ),
-        profiling=Profiling(images=200, angle_step=15),
-    ),
-    "mini": Experiment(
-        dataset="mnist-mini",
-        models=(
-            ModelGrid(name="stdcnn", training_theta=(0, 30, 60, 90, 180), epochs=8, learning_rate=6e-3),
-            ModelGrid(name="gcnn", training_theta=(0, 60, 180), epochs=5, learning_rate=4e-3, width=0.6, images=300),
-            ModelGrid(
-                name="madry_lenet",
-                training_theta=(0,),
-                training_epsilon=(0, 0.1, 0.2, 0.3),
-                epochs=10,
-                learning_rate=6e-3,
-                width=0.25,
-            ),
-        ),
-        profiling=Profiling(images=600, angle_step=15),
-    ),
-    "paper-mnist": Experiment(
-        dataset="mnist", models=_paper(), seeds=(0, 1, 2), profiling=Profiling(images=10_000, restarts=2)
-    ),
-}

@@ -2,8 +2,8 @@
 
 import csv
 import json
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -11,41 +11,52 @@ from typing import Any
 from pydantic import ValidationError
 
 from invrob.empirical.experiment import Cell, Experiment
+from invrob.empirical.recipes import Recipe
 from invrob.empirical.store import Store, read_json, write_json
-from invrob.empirical.training import Recipe
 from invrob.errors import InputError
 from invrob.files import write_atomically
 from invrob.intervals import Estimate, clopper_pearson
 
 COLUMNS = (
     *("dataset", "model", "training_theta", "training_epsilon", "seed", "axis", "value", "rate", "low", "high"),
-    *("accuracy", "images", "verdict", "accuracy_low", "accuracy_high", "options", "cell"),
+    *("accuracy", "images", "verdict", "accuracy_low", "accuracy_high", "options", "cell", "variant"),
 )
 
 
 @dataclass(frozen=True)
 class Result:
-    """A finished cell with its two profiles, as `to_dict` wrote them."""
+    """A finished cell with its profiles, as `to_dict` wrote them."""
 
     cell: Cell
     invariance: dict[str, Any]
     robustness: dict[str, Any]
+    beside: dict[str, dict[str, Any]] = field(default_factory=dict)  # the other measurements, by name
+    quarter_turns: dict[str, Any] | None = None  # of p4 networks
 
     @property
     def network(self) -> str:
-        """The model and what is not the paper's about it, such as 'gcnn (width 0.6)'."""
-        options = ", ".join(f"{name} {value}" for name, value in self.cell.options.items())
-        return f"{self.cell.model} ({options})" if options else self.cell.model
+        return self.cell.network
 
     @property
     def verdict(self) -> str:
         """'sound' or 'masked', of the attack."""
         return str(self.robustness["verdict"])
 
+    @property
+    def complete(self) -> bool:
+        """Whether everything that the cell asks for was measured."""
+        return {"profiles", *self.beside} == set(self.cell.measurements)
+
+    def profiles(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
+        """(axis, variant, profile) of everything measured: the axis is "theta" or "epsilon"."""
+        yield "theta", "zero fill", self.invariance
+        yield "epsilon", "search", self.robustness
+        for name, profile in self.beside.items():
+            yield ("epsilon" if "epsilons" in profile else "theta"), name, profile
+
     def rate_at(self, axis: str, value: float) -> Estimate | None:
         """The rate at a value of the axis 'theta' or 'epsilon'; None where that was not measured."""
-        profile, grid = _AXES[axis](self)
-        return Estimate(*(profile[k][grid.index(value)] for k in ("rate", "low", "high"))) if value in grid else None
+        return rate_at(self.invariance if axis == "theta" else self.robustness, value)
 
     @property
     def accuracy(self) -> Estimate:
@@ -54,10 +65,21 @@ class Result:
         return clopper_pearson(round(self.robustness["clean_accuracy"] * images), images)
 
 
-_AXES = {
-    "theta": lambda result: (result.invariance, result.invariance["thetas"]),
-    "epsilon": lambda result: (result.robustness, result.robustness["epsilons"]),
-}
+def grid_of(profile: dict[str, Any]) -> list[float]:
+    """The values of a profile's axis."""
+    return list(profile["epsilons" if "epsilons" in profile else "thetas"])
+
+
+def rate_at(profile: dict[str, Any], value: float) -> Estimate | None:
+    """The rate of a profile at a value of its axis; None where that was not measured."""
+    grid = grid_of(profile)
+    return Estimate(*(profile[k][grid.index(value)] for k in ("rate", "low", "high"))) if value in grid else None
+
+
+def shown_epsilon(epsilon: float) -> str:
+    """An epsilon as people read it: 0.3 as it is, 8/255 as such."""
+    steps = round(epsilon * 255, 6)
+    return f"{steps:g}/255" if 0 < epsilon < 0.1 and (2 * steps).is_integer() else f"{epsilon:g}"
 
 
 def write_experiment(store: Store, experiment: Experiment, fingerprint: str) -> None:
@@ -67,7 +89,8 @@ def write_experiment(store: Store, experiment: Experiment, fingerprint: str) -> 
 
 
 def read_run(path: Path) -> tuple[Experiment, list[Result], int]:
-    """The experiment of a run directory, its finished cells in order, and how many are missing. Raises InputError."""
+    """The experiment of a run directory, its cells that have both profiles in order, and how many cells are not wholly
+    measured. Raises InputError."""
     body = read_json(path / "experiment.json")
     if body is None:
         raise InputError(
@@ -79,15 +102,19 @@ def read_run(path: Path) -> tuple[Experiment, list[Result], int]:
         raise InputError(f"{path} was written by another version of invrob: run the experiment again") from None
     cells = experiment.cells(body["fingerprint"])
     results = [result for cell in cells if (result := read_result(Store(path), cell)) is not None]
-    return experiment, results, len(cells) - len(results)
+    return experiment, results, len(cells) - sum(result.complete for result in results)
 
 
 def read_result(store: Store, cell: Cell) -> Result | None:
-    """The result of a cell; None while it is not finished, or where a part of it is damaged."""
+    """The result of a cell, without what is not measured yet; None where the two profiles are missing or damaged."""
     if store.read_training(cell.key) is None:
         return None
     body = store.read_profiles(cell.key, cell.profile_key)
-    return None if body is None else Result(cell, body["invariance"], body["robustness"])
+    if body is None:
+        return None
+    read = {name: store.read_profiles(cell.key, key) for name, key in cell.measurements.items() if name != "profiles"}
+    beside = {name: profile for name, profile in read.items() if profile is not None}
+    return Result(cell, body["invariance"], body["robustness"], beside, body.get("quarter_turns"))
 
 
 def varied(recipes: Iterable[Recipe]) -> tuple[str, ...]:
@@ -102,14 +129,14 @@ def write_csv(path: Path, results: Sequence[Result]) -> Path:
     table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     table.writeheader()
     for result in results:
-        for axis in _AXES:
-            table.writerows(_rows(result, axis))
+        for axis, variant, profile in result.profiles():
+            table.writerows(_rows(result, axis, variant, profile))
     return write_atomically(path, lambda temporary: temporary.write_text(text.getvalue(), encoding="utf-8"))
 
 
-def _rows(result: Result, axis: str) -> list[dict[str, Any]]:
-    profile, grid = _AXES[axis](result)
+def _rows(result: Result, axis: str, variant: str, profile: dict[str, Any]) -> list[dict[str, Any]]:
     cell = result.cell
+    verdicts = {"search": result.verdict} | dict.fromkeys((name for name in result.beside if axis == "epsilon"), "weak")
     shared = {
         "dataset": cell.dataset,
         "model": cell.model,
@@ -118,9 +145,12 @@ def _rows(result: Result, axis: str) -> list[dict[str, Any]]:
         "seed": cell.seed,
         "axis": axis,
         "images": profile["images"],
-        "verdict": result.verdict if axis == "epsilon" else "sound",  # no attack, nothing to mask
+        "verdict": verdicts.get(variant, "sound"),  # rotation is no attack: nothing to mask
         "options": json.dumps(cell.options, sort_keys=True),
         "cell": cell.key,
+        "variant": variant,
     }
     columns = ("rate", "low", "high", "accuracy", "accuracy_low", "accuracy_high")
-    return [{**shared, "value": value, **{c: profile[c][i] for c in columns}} for i, value in enumerate(grid)]
+    return [
+        {**shared, "value": value, **{c: profile[c][i] for c in columns}} for i, value in enumerate(grid_of(profile))
+    ]

@@ -3,7 +3,9 @@
     RUN/experiment.json                    the configuration of the last run
     RUN/cells/KEY/cell.json                data set, model, recipe, seed and history; the SHA-256 of the weights
     RUN/cells/KEY/weights.safetensors      the trained weights
-    RUN/cells/KEY/profiles-KEY2.json       both profiles, measured with the settings that KEY2 is the hash of
+    RUN/cells/KEY/profiles-KEY2.json       both profiles, measured with the settings that KEY2 is the hash of, or one
+                                           of the measurements beside them
+    RUN/cells/KEY/costs.json               the seconds of each stage: the only file that differs from run to run
     RUN/profiles.csv, RUN/*.png, RUN/*.svg made from the cells at the end of a run
 
 Every JSON file carries the SHA-256 of its own body; a damaged or half-written file reads as absent, and is computed
@@ -78,6 +80,17 @@ class Store:
     def read_profiles(self, key: str, profile_key: str) -> dict[str, Any] | None:
         """The body given to `write_profiles`; None where it is missing or damaged."""
         return read_json(self._cell(key) / f"profiles-{profile_key}.json")
+
+    def write_cost(self, key: str, stage: str, seconds: float, device: str) -> None:
+        """Note how long a stage of a cell took; the others' notes stay."""
+        write_json(self._costs(key), {**self.read_costs(key), stage: {"seconds": seconds, "device": device}})
+
+    def read_costs(self, key: str) -> dict[str, dict[str, Any]]:
+        """Stage -> {"seconds", "device"}, of the last time that each was done."""
+        return read_json(self._costs(key)) or {}
+
+    def _costs(self, key: str) -> Path:
+        return self._cell(key) / "costs.json"
 
     def _cell(self, key: str) -> Path:
         return self.path / "cells" / key

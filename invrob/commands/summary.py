@@ -1,0 +1,238 @@
+"""What a run came to, or would take: for a person in 80 columns, or for a machine as JSON."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from invrob.errors import InputError
+
+if TYPE_CHECKING:
+    from invrob.empirical.claims import Claim
+    from invrob.empirical.plan import Planned, Spent
+    from invrob.empirical.results import Result
+
+SHOWN_THETAS = (90, 180)
+SHOWN_EPSILONS = (0.1, 0.3, 2 / 255, 8 / 255)  # the first two of these that the run has
+
+
+def conclude(path: Path, as_json: bool, quiet: bool, extra: dict[str, Any]) -> "tuple[Claim, ...]":
+    """CSV, figures, verdicts; then the tables, or one JSON object."""
+    from invrob.empirical.claims import check_claims
+    from invrob.empirical.figures import write_figures
+    from invrob.empirical.results import read_run, write_csv
+
+    _, results, missing = read_run(path)
+    if not results:
+        raise InputError(f"{path} holds no finished cell: start `invrob empirical run --out {path}` again")
+    table = write_csv(path / "profiles.csv", results)
+    drawn = write_figures(path, results)
+    claims = check_claims(results)
+    if as_json:
+        summary = {
+            "run": str(path),
+            "csv": str(table),
+            "figures": [str(figure) for figure in drawn],
+            "missing_cells": missing,
+            **extra,
+            "cells": [_row(result) for result in results],
+            "claims": [asdict(claim) for claim in claims],
+        }
+        typer.echo(json.dumps(summary, allow_nan=False))
+    elif not quiet:
+        _print(results, claims)
+        if missing:
+            typer.echo(f"{missing} cells are not finished: the same run command goes on with them")
+        typer.echo("figures and data:\n" + "\n".join(f"  {shown}" for shown in [*drawn, table]))
+    return claims
+
+
+def _epsilons(result: "Result") -> list[float]:
+    """Which epsilons stand in the tables."""
+    grid: list[float] = result.robustness["epsilons"]
+    return [epsilon for epsilon in SHOWN_EPSILONS if epsilon in grid][:2] or [grid[len(grid) // 2], grid[-1]]
+
+
+def _row(result: "Result") -> dict[str, Any]:
+    """A row of the summary; an estimate is None where the experiment did not measure it."""
+    from invrob.empirical.results import rate_at
+
+    recipe = result.cell.recipe
+    shares = {
+        "accuracy": result.accuracy,
+        **{f"invariance_{theta}": result.rate_at("theta", theta) for theta in SHOWN_THETAS},
+        **{f"robustness_{epsilon:.4g}": result.rate_at("epsilon", epsilon) for epsilon in _epsilons(result)},
+    }
+    beside = {
+        name: {f"{value:.4g}": rate_at(profile, value) for value in _values(result, profile)}
+        for name, profile in result.beside.items()
+    }
+    return {
+        "network": result.network,
+        "training_theta": recipe.rotation,
+        "training_epsilon": recipe.epsilon,
+        "seed": result.cell.seed,
+        **{name: None if share is None else asdict(share) for name, share in shares.items()},
+        "verdict": result.verdict,
+        "reasons": list(result.robustness["sanity"]["reasons"]),
+        "findings": [finding["name"] for finding in result.robustness["sanity"]["findings"]],
+        "beside": {n: {v: s and asdict(s) for v, s in shares.items()} for n, shares in beside.items()},
+        "quarter_turns": result.quarter_turns,
+    }
+
+
+def _values(result: "Result", profile: dict[str, Any]) -> Sequence[float]:
+    return _epsilons(result) if "epsilons" in profile else SHOWN_THETAS
+
+
+def _print(results: "list[Result]", claims: "tuple[Claim, ...]") -> None:
+    """The summaries for a person."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    reasons, widest = _print_networks(console, results)
+    console.print("In %; trained with rotations in [-A, A] and against perturbations of size eps.")
+    console.print(f"95 % intervals are at most +-{100 * widest:.1f} points wide; each stands in profiles.csv.")
+    console.print("inv90: rate of invariance for rotations in [-90, 90]; rob: 1 - fooling rate at that epsilon.")
+    for reason in reasons:
+        console.print(reason)
+    _print_beside(console, results)
+    console.print("\nThe paper's claims, by the trend of the mean rate, with 95 % intervals:")
+    for name, text in dict.fromkeys((claim.name, claim.text) for claim in claims):
+        console.print(f"  ({name}) {text}")
+        for claim in claims:
+            if claim.name == name:
+                console.print(f"        {claim.network}: [bold]{claim.verdict}[/bold]{_evidence(claim)}")
+    for note in dict.fromkeys(claim.note for claim in claims):
+        console.print(f"  {note}")
+
+
+def _table(*headings: str) -> Any:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in headings:
+        text = heading in ("network", "attack", "stage")
+        table.add_column(heading, justify="left" if text else "right", no_wrap=heading != "network")
+    return table
+
+
+def _print_networks(console: Any, results: "list[Result]") -> tuple[list[str], float]:
+    """One line per network; returns why attacks are masked, and half the width of the widest interval."""
+    from invrob.empirical.results import shown_epsilon
+
+    several = len({result.cell.seed for result in results}) > 1
+    epsilons = [f"rob{shown_epsilon(epsilon)}".replace("rob0.", "rob.") for epsilon in _epsilons(results[0])]
+    invariances = [f"inv{theta}" for theta in SHOWN_THETAS]
+    table = _table("network", "A", "eps", *["seed"] * several, "acc.", *invariances, *epsilons, "attack")
+    reasons, widest = [], 0.0
+    for result in results:
+        shares = [
+            result.accuracy,
+            *(result.rate_at("theta", theta) for theta in SHOWN_THETAS),
+            *(result.rate_at("epsilon", epsilon) for epsilon in _epsilons(results[0])),
+        ]
+        widest = max([widest, *((share.high - share.low) / 2 for share in shares if share is not None)])
+        recipe, seed = result.cell.recipe, result.cell.seed
+        of_cell = [f"{recipe.rotation:g}", shown_epsilon(recipe.epsilon), *[str(seed)] * several]
+        percentages = ["-" if share is None else f"{100 * share.estimate:.1f}" for share in shares]
+        table.add_row(result.network, *of_cell, *percentages, result.verdict)
+        sanity = result.robustness["sanity"]
+        reasons += [f"{result.cell} is masked: {reason}" for reason in sanity["reasons"]]
+        reasons += [f"{result.cell}: {finding['text']}" for finding in sanity["findings"]]
+    console.print(table)
+    return reasons, widest
+
+
+def _print_beside(console: Any, results: "list[Result]") -> None:
+    """What was measured beside the two profiles, if anything."""
+    from invrob.empirical.results import rate_at, shown_epsilon
+
+    names = list(dict.fromkeys(name for result in results for name in result.beside))
+    turns = any(result.quarter_turns for result in results)
+    if not names and not turns:
+        return
+    strongest = _epsilons(results[0])[-1]
+    short = {"there-and-back": "back", **{name: name.replace("weak:", "weak ") for name in names if ":" in name}}
+    table = _table("network", "A", "eps", *(short.get(name, name) for name in names), *["90s"] * turns)
+    for result in results:
+        shares = []
+        for name in names:
+            profile = result.beside.get(name)
+            value = strongest if profile and "epsilons" in profile else 180
+            share = None if profile is None else rate_at(profile, value)
+            shares.append("-" if share is None else f"{100 * share.estimate:.1f}")
+        quarter = result.quarter_turns
+        exact = [f"{100 * min(quarter['rate']):.1f}" if quarter else "-"] * turns
+        recipe = result.cell.recipe
+        table.add_row(result.network, f"{recipe.rotation:g}", shown_epsilon(recipe.epsilon), *shares, *exact)
+    console.print("\nBeside the profiles, in %:")
+    console.print(table)
+    if set(names) - {name for name in names if ":" in name}:
+        console.print("canvas, disc, back (turned there and back): rates of invariance for rotations in [-180, 180]")
+    if any(":" in name for name in names):
+        console.print(
+            f"weak: robustness at {shown_epsilon(strongest)} as an attack that flatters reports it; compare rob above"
+        )
+    if turns:
+        console.print("90s: predictions that stay under turns of exactly 90, 180 and 270 degrees, the least of them")
+
+
+def _evidence(claim: "Claim") -> str:
+    if claim.effect is None or claim.low is None or claim.high is None:
+        return ""
+    interval = f"[{100 * claim.low:+.1f}, {100 * claim.high:+.1f}]"
+    return f"  {100 * claim.effect:+.1f} points {interval}, p = {claim.p_value:.1g}".replace("[", "\\[")
+
+
+def print_plan(rows: "Sequence[Planned]", done: int, device: str, jobs: int, as_json: bool) -> None:
+    """What a run would take: rows of `plan.planned`; done: cells that are finished already."""
+    from rich.console import Console
+
+    seconds = sum(row.seconds for row in rows) / jobs
+    if as_json:
+        each = [{**asdict(row), "evaluations": row.work.evaluations} for row in rows]
+        plan = {"networks": each, "finished_cells": done, "device": device, "jobs": jobs, "seconds": round(seconds, 1)}
+        typer.echo(json.dumps(plan, allow_nan=False))
+        return
+    table = _table("network", "cells", "forward", "attack", "training", "PFLOP", "time")
+    for row in rows:
+        counts = (f"{count / 1e6:,.1f}" for count in (row.work.forward, row.work.attack, row.work.training))
+        table.add_row(row.network, str(row.cells), *counts, f"{row.flops / 1e15:,.2f}", duration(row.seconds))
+    console = Console(highlight=False)
+    console.print(table)
+    console.print("Model evaluations in millions: logits only, with the gradient of the image, of the weights.")
+    if done:
+        console.print(f"{done} cells are finished already and not in the table.")
+    console.print(
+        f"Time of one process on {device}, from a short trial; about {duration(seconds)} with {jobs} at a time."
+    )
+
+
+def print_costs(rows: "Sequence[Spent]", peak: float, device: str) -> None:
+    """Where the time went: rows of `plan.spent`; peak: floating-point operations per second of a matrix product."""
+    from rich.console import Console
+
+    if not rows:
+        return
+    table = _table("network", "stage", "cells", "time", "TFLOP", "GFLOP/s", "of peak")
+    for row in rows:
+        rate = row.flops / max(row.seconds, 1e-9)
+        shown = (duration(row.seconds), f"{row.flops / 1e12:,.2f}", f"{rate / 1e9:,.1f}", f"{rate / peak:.0%}")
+        table.add_row(row.network, row.stage, str(row.cells), *shown)
+    console = Console(highlight=False)
+    console.print("\nWhere the time went, and the arithmetic done in it:")
+    console.print(table)
+    console.print(
+        f"peak: {peak / 1e9:,.0f} GFLOP/s, a matrix product in float32 on {device}, one process, measured now"
+    )
+
+
+def duration(seconds: float) -> str:
+    """Seconds as 42 s, 12 min or 3.4 h."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 100 * 60 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,197 @@
+"""What the cells of an experiment cost: model evaluations and floating-point operations per stage, before they are run
+and afterwards. Counts are exact for training, and typical for the searches of the profiles."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
+
+from invrob.empirical.data import Dataset
+from invrob.empirical.execute import model_of
+from invrob.empirical.experiment import Cell
+from invrob.empirical.inference import evaluating
+from invrob.empirical.store import Store
+from invrob.empirical.training import VALIDATION_STEPS, precision
+
+SEARCH = 15  # gradient evaluations per image of a search and its probes, beside the steps of a full attack: measured
+WEAK_STEPS = 40  # of a weak attack, for each epsilon
+
+
+@dataclass(frozen=True)
+class Work:
+    """Images through the network, counted by what is asked of it."""
+
+    forward: float = 0.0  # logits only
+    attack: float = 0.0  # and the gradient for the image: twice the arithmetic
+    training: float = 0.0  # and the gradient for the weights: three times
+
+    def __add__(self, other: "Work") -> "Work":
+        return Work(self.forward + other.forward, self.attack + other.attack, self.training + other.training)
+
+    @property
+    def evaluations(self) -> float:
+        return self.forward + self.attack + self.training
+
+    def flops(self, per_image: float) -> float:
+        """per_image: floating-point operations of one forward pass."""
+        return per_image * (self.forward + 2 * self.attack + 3 * self.training)
+
+    def seconds(self, speed: "Speed") -> float:
+        """How long it takes one process at that speed."""
+        return self.forward * speed.forward + self.attack * speed.attack + self.training * speed.training
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Seconds per image on a device, as measured."""
+
+    forward: float
+    attack: float
+    training: float
+
+
+def work(cell: Cell, dataset: Dataset) -> dict[str, Work]:
+    """What each stage asks of the cell's network: "training", and each of `cell.measurements`."""
+    recipe, how = cell.recipe, cell.profiling
+    seen, held_out = recipe.epochs * len(dataset.train.images), recipe.epochs * len(dataset.validation.images)
+    attacked, images = recipe.epsilon > 0, min(how.images, len(dataset.test.images))
+    twice = attacked and recipe.trades_beta > 0  # TRADES looks at the clean images as well
+    training = Work(
+        forward=2 * held_out + twice * seen,
+        attack=attacked * (seen * recipe.attack_steps + held_out * VALIDATION_STEPS),
+        training=seen * (1 + twice),
+    )
+    turned = Work(forward=images * (1 + 2 * math.ceil(max(how.thetas) / how.angle_step)))
+    weak = Work(attack=images * WEAK_STEPS * len(how.epsilons))
+    each = {name: weak if name.startswith("weak:") else turned for name in cell.measurements}
+    searched = Work(attack=images * (SEARCH + how.steps * how.restarts))
+    return {"training": training, **each, "profiles": turned + searched}
+
+
+def forward_flops(cell: Cell, dataset: Dataset) -> float:
+    """Floating-point operations of one image through the cell's network."""
+    model = model_of(cell, dataset).eval()
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(dataset.test.images[:1])
+    return float(counter.get_total_flops())
+
+
+def effort(cells: Sequence[Cell], dataset: Dataset) -> dict[str, float]:
+    """Floating-point operations of all stages of each cell, by its key."""
+    per_image: dict[str, float] = {}
+    for cell in cells:
+        if cell.network not in per_image:
+            per_image[cell.network] = forward_flops(cell, dataset)
+    return {cell.key: sum(w.flops(per_image[cell.network]) for w in work(cell, dataset).values()) for cell in cells}
+
+
+@dataclass(frozen=True)
+class Planned:
+    """The cells of one network and recipe, and what they will take."""
+
+    network: str
+    cells: int
+    work: Work  # of all of them
+    flops: float
+    seconds: float  # of one process on the device, by what it does in a short trial
+
+
+def planned(cells: Sequence[Cell], dataset: Dataset, device: torch.device) -> list[Planned]:
+    """What `cells` will take on `device`: one row per network, natural and adversarial training apart.
+
+    A second or so of trial per network. Stacked training on a GPU takes less."""
+    groups: dict[tuple[str, bool], list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault((cell.network, cell.recipe.epsilon > 0), []).append(cell)
+    rows = []
+    for (network, attacked), group in groups.items():
+        total = sum((part for cell in group for part in work(cell, dataset).values()), Work())
+        speed = measured_speed(model_of(group[0], dataset).to(device), group[0], dataset, device)
+        per_image = forward_flops(group[0], dataset)
+        name = network + (", adversarial" if attacked else "")
+        rows.append(Planned(name, len(group), total, total.flops(per_image), total.seconds(speed)))
+    return rows
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What a stage of all cells of one network took."""
+
+    network: str
+    stage: str
+    cells: int
+    seconds: float
+    flops: float  # counted as in `work`: an estimate for the profiles
+
+
+def spent(cells: Sequence[Cell], dataset: Dataset, store: Store) -> list[Spent]:
+    """What the finished stages of `cells` took, by the notes in the run directory."""
+    per_image: dict[str, float] = {}
+    found: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    for cell in cells:
+        if cell.network not in per_image:
+            per_image[cell.network] = forward_flops(cell, dataset)
+        costs, parts = store.read_costs(cell.key), work(cell, dataset)
+        for stage in parts.keys() & costs.keys():
+            one = (float(costs[stage]["seconds"]), parts[stage].flops(per_image[cell.network]))
+            found.setdefault((cell.network, stage), []).append(one)
+    return [
+        Spent(network, stage, len(each), sum(seconds for seconds, _ in each), sum(flops for _, flops in each))
+        for (network, stage), each in sorted(found.items())
+    ]
+
+
+def measured_speed(model: nn.Module, cell: Cell, dataset: Dataset, device: torch.device) -> Speed:
+    """Time one batch of each kind on `device`, where `model` is; a second or so. The weights stay as they are."""
+    size = min(cell.recipe.batch_size if device.type == "cuda" else 32, len(dataset.train.images))
+    x, labels = dataset.train.images[:size].to(device), dataset.train.labels[:size].to(device)
+    weights = [p for p in model.parameters() if p.requires_grad]
+    state = {name: value.clone() for name, value in model.state_dict().items()}  # batch norm moves its statistics
+    mode = model.training
+
+    def train() -> None:
+        model.train()
+        with precision(device, cell.recipe):
+            loss = F.cross_entropy(model(x).float(), labels)
+        torch.autograd.grad(loss, weights)
+
+    def attack() -> None:
+        image = x.clone().requires_grad_()
+        torch.autograd.grad(model(image).logsumexp(1).sum(), image)
+
+    def forward() -> None:
+        with torch.no_grad():
+            model(x)
+
+    training = _seconds(train, device) / size
+    with evaluating(model):
+        speed = Speed(_seconds(forward, device) / size, _seconds(attack, device) / size, training)
+    model.load_state_dict(state)
+    model.train(mode)
+    return speed
+
+
+def peak_flops(device: torch.device, dtype: torch.dtype = torch.float32) -> float:
+    """Floating-point operations per second of a large matrix product on `device`: what it can do at best."""
+    n = 8192 if device.type == "cuda" else 1024
+    a = torch.ones((n, n), device=device, dtype=dtype)
+    return 2.0 * n**3 / _seconds(lambda: a @ a, device)
+
+
+def _seconds(call: Callable[[], object], device: torch.device) -> float:
+    """The fastest of three timed calls, after one that warms up: the least disturbed by what else runs."""
+    times = []
+    for _ in range(4):
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        begin = time.perf_counter()
+        call()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        times.append(time.perf_counter() - begin)
+    return min(times[1:])

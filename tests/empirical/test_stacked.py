@@ -1,0 +1,84 @@
+"""A stack of networks comes to what its networks come to when trained alone, and refuses what cannot be stacked."""
+
+import pytest
+import torch
+
+from invrob.empirical.data import Split
+from invrob.empirical.models import build
+from invrob.empirical.recipes import Recipe
+from invrob.empirical.stacked import alike, stackable, train_stack
+from invrob.empirical.training import train
+from invrob.errors import InputError
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def few(digits):
+    splits = (digits.train, 200), (digits.validation, 60)
+    return tuple(Split(split.images[:n], split.labels[:n]) for split, n in splits)
+
+
+KINDS = {
+    "stdcnn": [Recipe(rotation=a, epochs=2, batch_size=50) for a in (0, 60, 180)],
+    "gcnn": [Recipe(rotation=a, epochs=1, batch_size=64, optimizer="sgd", weight_decay=0.01) for a in (0, 90)],
+    "madry_lenet": [Recipe(epsilon=e, epochs=1, attack_steps=2) for e in (0.1, 0.3)],
+}
+
+
+def built(name, seed):
+    return build(name, seed=seed, width=0.2, dropout=0.0)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_stack_comes_to_what_its_networks_come_to_alone(few, name):
+    recipes, seeds = KINDS[name], range(3, 3 + len(KINDS[name]))
+    stacked = [built(name, seed) for seed in seeds]
+    told = []
+    courses = train_stack(stacked, *few, recipes, seeds=seeds, on_epoch=lambda n, epochs: told.append((n, epochs)))
+    assert [n for n, _ in told] == list(range(recipes[0].epochs))
+    for i, (recipe, seed) in enumerate(zip(recipes, seeds, strict=True)):
+        alone = built(name, seed)
+        course = train(alone, *few, recipe, seed=seed)
+        assert courses[i].best == course.best
+        assert tuple(epochs[i] for _, epochs in told) == courses[i].epochs
+        for ours, theirs in zip(courses[i].epochs, course.epochs, strict=True):
+            assert ours.loss == pytest.approx(theirs.loss, abs=1e-4)
+        for ours, theirs in zip(stacked[i].parameters(), alone.parameters(), strict=True):
+            assert torch.allclose(ours, theirs, atol=2e-4)
+        assert not stacked[i].training
+
+
+def test_the_networks_of_a_stack_drop_out_different_units(few):
+    twins = [build("stdcnn", seed=0, width=0.2, dropout=0.5) for _ in range(2)]
+    train_stack(twins, *few, [Recipe(epochs=1)] * 2, seeds=[0, 0])
+    assert not torch.equal(*(dict(twin.named_parameters())["12.weight"] for twin in twins))
+
+
+@pytest.mark.parametrize(
+    ("name", "recipes"),
+    [
+        ("stdcnn", [Recipe(epochs=1), Recipe(epochs=2)]),
+        ("stdcnn", [Recipe(epsilon=0.1), Recipe()]),
+        ("stdcnn", [Recipe(epsilon=0.1, trades_beta=1), Recipe(epsilon=0.1, trades_beta=1)]),
+        ("vgg16", [Recipe(), Recipe()]),
+    ],
+)
+def test_what_cannot_be_one_stack_is_refused(few, name, recipes):
+    models = [build(name, width=0.1) for _ in recipes]
+    with pytest.raises(InputError, match="cannot be trained as one stack"):
+        train_stack(models, *few, recipes, seeds=[0, 1])
+
+
+def test_recipes_are_alike_when_only_angle_and_size_of_the_attack_differ():
+    assert alike(Recipe(rotation=30, epsilon=0.1)) == alike(Recipe(epsilon=0.3))
+    assert alike(Recipe(epsilon=0.1)) != alike(Recipe())
+    assert alike(Recipe(epochs=3)) != alike(Recipe())
+    assert stackable(build("gcnn", width=0.1), Recipe())
+    assert not stackable(build("gcnn_vgg16", width=0.1), Recipe())
