@@ -12,7 +12,7 @@ from planted import cell
 from invrob.empirical.claims import STATEMENTS
 from invrob.empirical.experiment import (
     EPSILONS,
-    PRESETS,
+    GRID_KEYS,
     THETAS,
     Cell,
     Experiment,
@@ -20,8 +20,10 @@ from invrob.empirical.experiment import (
     Profiling,
     read_experiment,
 )
-from invrob.empirical.models import build
-from invrob.empirical.training import Recipe
+from invrob.empirical.models import MODELS, build
+from invrob.empirical.presets import PRESETS
+from invrob.empirical.recipes import RECIPES, Recipe, Stage
+from invrob.empirical.weak import WEAK
 from invrob.errors import InputError
 
 
@@ -50,7 +52,7 @@ def written(table, line):
 
 KEYS = [
     *(("", key) for key in ("seeds", "profiling")),
-    *(("models", key) for key in ModelGrid.model_fields if key != "name"),
+    *(("models", key) for key in GRID_KEYS if key != "name"),
     *(("profiling", key) for key in Profiling.model_fields),
 ]
 
@@ -59,7 +61,7 @@ KEYS = [
 @given(st.sampled_from(KEYS), st.data())
 def test_a_slip_of_the_finger_in_any_key_is_told_the_right_one(read, where, data):
     table, key = where
-    known = {"": Experiment, "models": ModelGrid, "profiling": Profiling}[table].model_fields
+    known = {"": Experiment.model_fields, "models": GRID_KEYS, "profiling": Profiling.model_fields}[table]
     place = data.draw(st.integers(1, len(key) - 1))
     letter = data.draw(st.sampled_from(string.ascii_lowercase))
     slips = [
@@ -68,7 +70,7 @@ def test_a_slip_of_the_finger_in_any_key_is_told_the_right_one(read, where, data
         key[:place] + letter + key[place + 1 :],
     ]
     slip = data.draw(st.sampled_from(slips))
-    assume(slip not in known)
+    assume(slip not in known and slip != "training")
     with pytest.raises(InputError) as caught:
         read(written(table, f"{slip} = 1"))
     prefix = {"": "", "models": "models.0.", "profiling": "profiling."}[table]
@@ -87,7 +89,11 @@ def test_a_slip_of_the_finger_in_any_key_is_told_the_right_one(read, where, data
         ("models", "training_theta = [-1]", "models.0.training_theta.0 = -1: Input should be greater than or equal"),
         ("models", "training_theta = [0, nan]", "models.0.training_theta.1 = nan"),
         ("models", "training_epsilon = [1.1]", "models.0.training_epsilon.0 = 1.1: Input should be less than or"),
-        ("models", "attack_steps = 0", "attack_steps = 0: Input should be greater than or equal to 1"),
+        ("models", "attack_steps = 0", "models.0.attack_steps = 0: Input should be greater than or equal to 1"),
+        ("models", 'recipe = "paper "', "recipe = 'paper '; did you mean 'paper'?: one of fast, fast-cifar"),
+        ("models", 'schedule = "slow"', "models.0.schedule = 'slow': Input should be 'one-cycle', 'cosine', 'step' or"),
+        ("models", "curriculum = [{until = 0.5}]", "curriculum ends its stages at [0.5]: they must increase, and the"),
+        ("models", 'normalization = "x"', "models.0.normalization = 'x': Input should be 'none', 'image', 'mnist' or"),
         ("models", "epochs = 1.5", "epochs = 1.5: Input should be a valid integer"),
         ("models", "batch_size = 0", "batch_size = 0: Input should be greater than or equal to 1"),
         ("models", "learning_rate = 1.5", "learning_rate = 1.5: Input should be less than or equal to 1"),
@@ -117,12 +123,12 @@ def test_a_value_outside_its_range_is_named_with_its_place_and_the_range(read, t
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "dataset is missing: mnist-mini, mnist or npz:PATH, as in `invrob data`; models is missing: such as"),
-        (PLAIN + "[[models]]\nepochs = 3", "models.0.name is missing: stdcnn, gcnn or madry_lenet"),
+        ("", "dataset is missing: mnist-mini, mnist, cifar10 or npz:PATH, as in `invrob data`; models is missing:"),
+        (PLAIN + "[[models]]\nepochs = 3", "models.0.name is missing: one of stdcnn, gcnn, vgg16"),
         (PLAIN + "models = [3]", "models.0 = 3: Input should be a table"),
         (PLAIN + "models = 3", "models = 3: Input should be a valid list"),
         (PLAIN + "[models]\nstdcnn = {}\ngcnn = 3", "models.1 = 3: Input should be a table"),
-        (PLAIN + "[models.vgg]", "models.0.name = 'vgg': Input should be 'stdcnn', 'gcnn' or 'madry_lenet'"),
+        (PLAIN + "[models.vgg]", "models.0.name = 'vgg': Input should be 'stdcnn', 'gcnn', 'vgg16'"),
         ('dataset = 3\nmodels = ["gcnn"]', "dataset = 3: Input should be a valid string"),
         ('dataset = "d"\ndataset = "d"', "is not valid TOML: Cannot overwrite a value"),
     ],
@@ -154,7 +160,7 @@ def test_a_single_model_may_be_a_table_or_a_list_of_one(read, models):
 
 def test_tables_and_names_may_be_mixed_and_keep_their_order(read):
     experiment = read(PLAIN + 'models = ["gcnn", {name = "stdcnn", epochs = 2}, "madry_lenet"]')
-    assert [(m.name, m.epochs) for m in experiment.models] == [("gcnn", 8), ("stdcnn", 2), ("madry_lenet", 8)]
+    assert [(m.name, m.training.epochs) for m in experiment.models] == [("gcnn", 8), ("stdcnn", 2), ("madry_lenet", 8)]
 
 
 def test_what_is_left_out_is_what_the_documentation_says(read):
@@ -194,7 +200,7 @@ def test_a_preset_puts_every_claim_to_the_test_and_can_be_built(name):
             values.setdefault((one.model, one.seed), set()).add(getattr(one.recipe, statement.parameter))
         assert max(map(len, values.values())) > 1
     for one in {(c.model, str(c.options)): c for c in cells}.values():
-        build(one.model, seed=one.seed, in_channels=1, size=28, classes=10, **one.options)
+        build(one.model, seed=one.seed, **one.options)
 
 
 grids = st.builds(
@@ -202,8 +208,7 @@ grids = st.builds(
     name=st.sampled_from(["stdcnn", "gcnn", "madry_lenet"]),
     training_theta=st.lists(st.floats(0, 180), min_size=1, max_size=3),
     training_epsilon=st.lists(st.floats(0, 1), min_size=1, max_size=3),
-    epochs=st.integers(1, 50),
-    learning_rate=st.floats(1e-6, 1),
+    training=st.builds(Recipe, epochs=st.integers(1, 50), learning_rate=st.floats(1e-6, 1)),
     width=st.floats(0.01, 16),
     dropout=st.none() | st.floats(0, 0.99),
 )
@@ -235,6 +240,19 @@ OTHER = {
     "rotation": st.floats(0, 180, exclude_min=True),
     "epsilon": st.floats(0, 1, exclude_min=True),
     "attack_steps": st.integers(2, 1000),
+    "attack_step_size": st.floats(0, 1, exclude_min=True),
+    "batch_norm_in_attack": st.just("train"),
+    "trades_beta": st.floats(0.1, 10),
+    "curriculum": st.just((Stage(until=0.5), Stage(until=1))),
+    "crop": st.integers(1, 64),
+    "flip": st.just(True),
+    "schedule": st.sampled_from(["cosine", "step", "constant"]),
+    "milestones": st.just((0.2,)),
+    "optimizer": st.just("sgd"),
+    "momentum": st.floats(0, 0.8),
+    "weight_decay": st.floats(0.001, 0.9),
+    "decayed": st.just("weights"),
+    "precision": st.just("bfloat16"),
     "epochs": st.integers(9, 10_000),
     "batch_size": st.integers(65, 1_000_000),
     "learning_rate": st.floats(0.003, 1),
@@ -259,13 +277,45 @@ MEASURED = {
     "angle_step": 7.0,
     "images": 999,
 }
+BESIDE = {"confounds": ("disc", "canvas"), "weak_attacks": ("paper", "half")}
 
 
-@pytest.mark.parametrize("name", Profiling.model_fields)
+def test_every_setting_of_the_profiles_is_either_part_of_their_key_or_measured_beside_them():
+    assert {*MEASURED, *BESIDE} == set(Profiling.model_fields)
+
+
+@pytest.mark.parametrize("name", MEASURED)
 def test_a_profile_measured_otherwise_has_another_key_in_the_same_training(name):
     other = cell(profiling=cell().profiling.model_copy(update={name: MEASURED[name]}))
     assert other.key == cell().key
     assert other.profile_key != cell().profile_key
+
+
+def test_what_is_measured_beside_the_profiles_has_a_key_of_its_own_and_leaves_theirs_alone():
+    other = cell(profiling=cell().profiling.model_copy(update=BESIDE))
+    assert list(other.measurements) == ["profiles", "disc", "canvas", "weak:paper", "weak:half"]
+    assert len(set(other.measurements.values())) == 5
+    assert other.measurements["profiles"] == other.profile_key == cell().profile_key
+    assert cell().measurements == {"profiles": cell().profile_key}
+
+
+def test_the_weak_attacks_of_a_table_are_those_that_there_are(read):
+    names = ", ".join(f'"{name}"' for name in WEAK)
+    assert read(written("profiling", f"weak_attacks = [{names}]")).profiling.weak_attacks == tuple(WEAK)
+
+
+def test_a_recipe_named_in_a_table_is_where_its_other_keys_start_from(read):
+    grid = read(written("models", 'recipe = "cusp"\nepochs = 3')).models[0]
+    assert grid.training == RECIPES["cusp"].model_copy(update={"rotation": 0.0, "epsilon": 0.0, "epochs": 3})
+    assert grid.recipe(180, 8 / 255) == RECIPES["cusp"].model_copy(update={"epochs": 3})
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_network_can_be_named_and_an_option_of_others_is_refused_by_name(read, name):
+    assert read(PLAIN + f'models = ["{name}"]').models[0].name == name
+    if "gcnn" not in name:
+        with pytest.raises(InputError, match=f"is an option of gcnn, gcnn_vgg16, not of {name}"):
+            read(PLAIN + f'[models.{name}]\nhead = "flatten"')
 
 
 @given(st.text())

@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from invrob.empirical.experiment import PRESETS, Cell, Profiling, read_experiment
+from invrob.empirical.experiment import Cell, Profiling, read_experiment
 from invrob.empirical.models import MODELS, build
-from invrob.empirical.training import Recipe
+from invrob.empirical.presets import PRESETS
+from invrob.empirical.recipes import Recipe
 from invrob.errors import InputError
 
 
@@ -27,11 +28,16 @@ def test_the_presets_have_the_grids_that_are_promised():
         "madry_lenet": ((0,), (0, 0.1, 0.2, 0.3, 0.4)),
     }
     assert PRESETS["paper-mnist"].seeds == (0, 1, 2)
-    assert all(m.width == 1 for m in PRESETS["paper-mnist"].models)
-    for preset in PRESETS.values():
-        assert {0.1, 0.3} <= set(preset.profiling.epsilons)
+    assert grid(PRESETS["paper-cifar"]) == {
+        "vgg16": (angles, (0,)),
+        "gcnn_vgg16": (angles, (0,)),
+        "madry_resnet": ((0,), (0, 2 / 255, 4 / 255, 8 / 255)),
+    }
+    for name, preset in PRESETS.items():
         assert {90, 180} <= set(preset.profiling.thetas)
+        assert ({2 / 255, 8 / 255} if name == "paper-cifar" else {0.1, 0.3}) <= set(preset.profiling.epsilons)
         for model in preset.models:
+            assert model.width == 1 or not name.startswith("paper")
             assert model.name in MODELS
             build(model.name, **model.options())
 
@@ -67,7 +73,10 @@ def test_a_model_may_be_a_name_or_a_table(tmp_path, models):
         ('dataset = "a"\n[[models]]\nname = "stdcnn"\nepoch = 3', "models.0.epoch is unknown; did you mean 'epochs'?"),
         ('dataset = "a"\n[[models]]\nname = "stdcnn"\nepochs = 0', "epochs = 0"),
         ('dataset = "a"\n[[models]]\nname = "stdcnn"\ntraining_theta = [190]', "models.0.training_theta.0 = 190"),
-        ('dataset = "a"\n[[models]]\nname = "stdcnn"\nhead = "invariant"', "is an option of gcnn, not of stdcnn"),
+        (
+            'dataset = "a"\n[[models]]\nname = "stdcnn"\nhead = "invariant"',
+            "is an option of gcnn, gcnn_vgg16, not of stdcnn",
+        ),
         ('dataset = "a"\nmodels = ["gcnn"]\n[profiling]\nthetas = [90, 0]', "profiling.thetas"),
         (
             'dataset = "a"\nmodels = ["gcnn"]\n[profiling]\nimage = 3',
