@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from invrob import InputError, invariance_profile
-from invrob.empirical.models import build
 from invrob.empirical.invariance import GROUPS, _angles, _strata
+from invrob.empirical.models import build
 from invrob.empirical.transforms import rotate
 
 seeds = st.integers(0, 2**32 - 1)
