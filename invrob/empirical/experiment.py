@@ -5,7 +5,6 @@ presets.py has the paper's figures at several sizes; a TOML file holds any other
 import re
 import tomllib
 from collections.abc import Mapping
-from functools import cached_property
 from inspect import signature
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -127,18 +126,18 @@ class Cell(_Strict):
     seed: int
     profiling: Profiling
 
-    @cached_property
+    @property
     def key(self) -> str:
         """The address of the training: the same wherever the data lie, and whatever is measured afterwards."""
         trained = self.model_dump(mode="json", exclude={"dataset", "profiling"})
         return key_of({**trained, "version": RECIPE_VERSION})
 
-    @cached_property
+    @property
     def profile_key(self) -> str:
         """The address of the two profiles within the cell."""
         return self._measurement("")
 
-    @cached_property
+    @property
     def measurements(self) -> dict[str, str]:
         """What is measured by name, and its address within the cell; the two profiles are "profiles"."""
         names = [*self.profiling.confounds, *(f"weak:{name}" for name in self.profiling.weak_attacks)]
