@@ -182,10 +182,12 @@ def seeded(device: torch.device, seed: int) -> Iterator[None]:
 @contextmanager
 def channels_last(model: nn.Module, images: Tensor) -> Iterator[None]:
     """Colour networks compute with the channels last inside the block, which is faster on GPUs and CPUs alike."""
-    if images.shape[1] > 1:
-        model.to(memory_format=torch.channels_last)
+    convolutions = [m for m in model.modules() if isinstance(m, nn.Conv2d)] if images.shape[1] > 1 else []
+    for module in convolutions:
+        module.to(memory_format=torch.channels_last)
     yield
-    model.to(memory_format=torch.contiguous_format)
+    for module in convolutions:
+        module.to(memory_format=torch.contiguous_format)
 
 
 def precision(device: torch.device, recipe: Recipe) -> torch.autocast:

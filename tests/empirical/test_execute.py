@@ -12,8 +12,10 @@ from invrob.empirical import execute
 from invrob.empirical.data import Split
 from invrob.empirical.experiment import Cell, Profiling
 from invrob.empirical.models import build
+from invrob.empirical.recipes import Recipe
+from invrob.empirical.results import read_result
 from invrob.empirical.store import Store
-from invrob.empirical.training import Recipe, train
+from invrob.empirical.training import train
 from invrob.errors import InputError
 
 CPU = torch.device("cpu")
@@ -67,7 +69,9 @@ def run(cells, path, jobs=1):
 
 
 def files(path):
-    return {str(file.relative_to(path)): file.read_bytes() for file in path.rglob("*") if file.is_file()}
+    """What must be the same in every run: all but the notes of how long it took."""
+    kept = (file for file in path.rglob("*") if file.is_file() and file.name != "costs.json")
+    return {str(file.relative_to(path)): file.read_bytes() for file in kept}
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +138,7 @@ def forbidden(*_, **__):
 
 
 def test_what_is_there_is_not_done_again(copied, alone, cells, monkeypatch):
-    for name in ("train", "invariance_profile", "robustness_profile"):
+    for name in ("train", "measured"):
         monkeypatch.setattr(execute, name, forbidden)
     before = {path: path.stat().st_mtime_ns for path in copied.rglob("*")}
     run(cells, copied)
@@ -205,19 +209,6 @@ def test_more_images_than_there_are_means_all_of_them(digits):
     assert torch.equal(labels, digits.test.labels)
 
 
-def test_the_work_of_a_cell_grows_with_what_it_asks_for(cells):
-    data = execute.dataset_of(cells[0].dataset)
-    plain = cells[0].model_copy(update={"recipe": Recipe(epochs=2)})
-    more = [
-        {"recipe": Recipe(epochs=3)},
-        {"recipe": Recipe(epochs=2, epsilon=0.1)},
-        {"options": {"width": 0.5}},
-        {"profiling": HOW.model_copy(update={"images": 30})},
-    ]
-    for changes in more:
-        assert execute.work(plain.model_copy(update=changes), data) > execute.work(plain, data) > 0
-
-
 def test_devices_are_found_by_name_or_refused_with_the_names_there_are(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
@@ -244,3 +235,69 @@ def test_images_that_are_not_square_are_refused(cells):
     stretched = type(data)(**{**vars(data), "train": type(data.train)(wide, data.train.labels)})
     with pytest.raises(InputError, match="has images of 20 x 28: rotations and models need square ones"):
         execute.model_of(cells[0], stretched)
+
+
+def test_the_seconds_of_every_stage_are_noted(alone, cells):
+    for cell in cells:
+        costs = Store(alone[0]).read_costs(cell.key)
+        assert set(costs) == {"training", "profiles"}
+        assert all(cost["seconds"] > 0 and cost["device"] == "cpu" for cost in costs.values())
+
+
+def test_what_is_asked_for_later_is_measured_beside_what_is_there(copied, alone, cells, monkeypatch):
+    monkeypatch.setattr(execute, "train", forbidden)
+    how = HOW.model_copy(update={"confounds": ("disc",), "weak_attacks": ("few-steps",)})
+    more = cells[1].model_copy(update={"profiling": how})
+    before = {path: path.stat().st_mtime_ns for path in copied.rglob("profiles-*.json")}
+    run([more], copied)
+    assert before.items() <= {path: path.stat().st_mtime_ns for path in copied.rglob("profiles-*.json")}.items()
+    assert len(files(copied)) == len(files(alone[0])) + 2
+    result = read_result(Store(copied), more)
+    assert result.complete
+    assert list(result.beside) == ["disc", "weak:few-steps"]
+    assert not read_result(Store(alone[0]), more).complete
+
+
+def test_a_p4_network_is_measured_at_exact_quarter_turns_and_no_other(alone, cells):
+    found = {cell.model: read_result(Store(alone[0]), cell).quarter_turns for cell in cells}
+    assert found["stdcnn"] is found["madry_lenet"] is None
+    assert len(found["gcnn"]["rate"]) == 3
+
+
+@pytest.fixture(scope="module")
+def sweep(cells):
+    """Five cells of two kinds, and one that cannot be stacked with any."""
+    recipes = [Recipe(rotation=a, epochs=1) for a in (0, 90, 180)] + [Recipe(epsilon=e, epochs=1) for e in (0.1, 0.2)]
+    plain = [cells[0].model_copy(update={"model": "stdcnn", "recipe": recipe}) for recipe in recipes]
+    return [*plain, cells[0].model_copy(update={"model": "stdcnn", "recipe": Recipe(epochs=2)})]
+
+
+def test_cells_are_stacked_by_kind_and_never_beyond_the_size(sweep):
+    kinds = [[c.recipe.rotation or c.recipe.epsilon for c in group] for group in execute.stacks(sweep, 2)]
+    assert kinds == [[0, 90], [180], [0.1, 0.2], [0]]
+    assert execute.stacks(sweep, 1) == [[cell] for cell in sweep]
+
+
+def test_a_stack_that_does_not_fit_into_the_memory_is_halved_and_said(sweep, tmp_path, monkeypatch, caplog):
+    asked, real = [], execute.train_stack
+
+    def limited(models, *arguments, **settings):
+        asked.append(len(models))
+        if len(models) > 2:
+            raise torch.OutOfMemoryError
+        return real(models, *arguments, **settings)
+
+    monkeypatch.setattr(execute, "train_stack", limited)
+    monkeypatch.setattr(execute, "train", forbidden)
+    told = Told()
+    execute.run(sweep[:3], tmp_path, device=CPU, jobs=1, observer=told, stack=8)
+    check_told_of_stack(told, sweep[:3])
+    assert asked == [3, 1, 2]
+    assert "out of memory: 1 networks at a time instead of 3" in caplog.text
+    assert all(read_result(Store(tmp_path), cell).complete for cell in sweep[:3])
+
+
+def check_told_of_stack(told, cells):
+    for cell in cells:
+        assert told.of(cell)[0] == "started"
+        assert told.of(cell)[-1] == "finished"

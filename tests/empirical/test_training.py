@@ -17,6 +17,7 @@ from torch import nn
 from invrob.empirical import augment, training
 from invrob.empirical.data import Split
 from invrob.empirical.models import build
+from invrob.empirical.tradeoff import tradeoff
 from invrob.empirical.training import Recipe, train
 from invrob.errors import InputError
 
@@ -243,3 +244,81 @@ OUTSIDE = {
 def test_a_recipe_refuses_what_is_outside_its_ranges(name, value):
     with pytest.raises(ValidationError, match=name):
         Recipe(**{name: value})
+
+
+def normed():
+    return nn.Sequential(nn.Conv2d(1, 4, 5, stride=4), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(144, 10))
+
+
+@pytest.mark.parametrize("mode", ["eval", "train"])
+def test_attacks_move_the_statistics_of_batch_norm_only_in_madrys_mode(few, mode):
+    model = normed()
+    recipe = Recipe(epsilon=0.1, attack_steps=3, epochs=1, batch_size=60, batch_norm_in_attack=mode)
+    train(model, *few, recipe, seed=0)
+    batches = 2
+    assert int(model[1].num_batches_tracked) == (batches if mode == "eval" else batches * (1 + 3))
+
+
+def test_trades_attacks_the_prediction_and_not_the_label(few, monkeypatch):
+    model, wrong = normed(), Split(few[0].images[:40], (few[0].labels[:40] + 1) % 10)
+    recipe = Recipe(epsilon=0.1, attack_steps=3, epochs=1, trades_beta=6.0)
+    shown = []
+    for labels in (wrong.labels, few[0].labels[:40]):
+        generator = torch.Generator().manual_seed(0)
+        shown.append(training.attack(model, wrong.images, labels, recipe, 0.1, generator))
+    assert torch.equal(*shown)
+    assert not torch.equal(shown[0], wrong.images)
+    with torch.no_grad():
+        clean, moved = (model.eval()(x).softmax(1) for x in (wrong.images, shown[0]))
+    assert (clean - moved).abs().max() > 0.01
+
+
+def test_trades_without_a_second_term_is_natural_training_on_the_same_images(few):
+    models = [build("madry_lenet", seed=0, width=0.1) for _ in range(2)]
+    losses = [
+        train(model, *few, Recipe(epsilon=epsilon, epochs=1, trades_beta=beta, attack_steps=2), seed=0).epochs[0].loss
+        for model, (epsilon, beta) in zip(models, ((0.1, 1e-9), (0.0, 0.0)), strict=True)
+    ]
+    assert losses[0] == pytest.approx(losses[1], rel=0.1)
+
+
+def test_a_curriculum_shows_each_stage_its_own_share(few, monkeypatch):
+    turned, attacked = [], []
+    monkeypatch.setattr(training, "turned", lambda x, limit, _: turned.append(limit) or x)
+    real = training.attack
+    monkeypatch.setattr(
+        training, "attack", lambda *a, **k: (attacked.append(a[4]) if "steps" not in k else None) or real(*a, **k)
+    )
+    stages = [{"until": 0.5, "rotation": 0.5, "epsilon": 0.25}, {"until": 1}]
+    recipe = Recipe(rotation=90, epsilon=0.2, epochs=2, batch_size=120, curriculum=stages)
+    train(build("stdcnn", width=0.1), *few, recipe, seed=0)
+    assert attacked == [0.05, 0.2]
+    assert turned == [45, 90, 90, 90]  # and both validations with all of it
+
+
+@pytest.mark.parametrize("name", ["vgg16", "gcnn_vgg16", "madry_resnet"])
+def test_colour_networks_are_handed_back_as_they_were_laid_out(name):
+    generator = torch.Generator().manual_seed(0)
+    some = Split(torch.rand(12, 3, 32, 32, generator=generator), torch.arange(12) % 10)
+    model = build(name, width=0.07)
+    recipe = Recipe(epochs=1, batch_size=6, crop=2, flip=True, optimizer="sgd", precision="bfloat16")
+    course = train(model, some, some, recipe, seed=0)
+    assert course.epochs[0].loss > 0
+    assert all(p.is_contiguous() and p.dtype == torch.float32 for p in model.parameters())
+
+
+def test_bfloat16_training_comes_to_the_same_verdicts_as_float32(digits):
+    cards = []
+    for precision in ("float32", "bfloat16"):
+        model = build("stdcnn", seed=0, width=0.5)
+        recipe = Recipe(epochs=2, learning_rate=6e-3, batch_size=32, precision=precision)
+        train(model, part(digits.train, 1500), part(digits.validation, 200), recipe, seed=0)
+        some = part(digits.test, 100)
+        cards.append(tradeoff(model, some.images, some.labels, epsilons=[0, 0.05, 0.1, 0.3], thetas=[0, 90]))
+    exact, rough = cards
+    assert exact.verdict == rough.verdict == "sound"
+    assert exact.robustness.clean_accuracy > 0.7
+    for profile in ("robustness", "invariance"):
+        ours, theirs = (getattr(card, profile) for card in cards)
+        assert abs(ours.clean_accuracy - theirs.clean_accuracy) < 0.1
+        assert abs(ours.rate - theirs.rate).max() < 0.15
