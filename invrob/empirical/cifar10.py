@@ -57,14 +57,16 @@ def read_cifar10(folder: Path) -> dict[str, Array]:
 
 
 class _Unpickler(pickle.Unpickler):
-    """Makes numpy's arrays and nothing else, by today's names and without the warnings about yesterday's."""
+    """Makes numpy's arrays and nothing else; the names that pickles know them by have moved since Python 2."""
 
     def find_class(self, module: str, name: str) -> Any:
-        makers = {
-            "_reconstruct": lambda kind, shape, dtype: kind.__new__(kind, shape, dtype),
-            "ndarray": np.ndarray,
-            "dtype": lambda kind, *_: np.dtype(kind),
-        }
-        if module.partition(".")[0] != "numpy" or name not in makers:
+        if name not in _ARRAY_PARTS:
             raise pickle.UnpicklingError(f"{module}.{name} is no part of an array")
-        return makers[name]
+        return _ARRAY_PARTS[name]
+
+
+_ARRAY_PARTS = {
+    "_reconstruct": lambda kind, shape, dtype: kind.__new__(kind, shape, dtype),
+    "ndarray": np.ndarray,
+    "dtype": np.dtype,
+}

@@ -15,6 +15,7 @@ from mirror import serving
 from invrob.empirical import cifar10, data
 from invrob.errors import InputError
 
+CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 BATCHES = [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]
 PER_BATCH = 4
 
@@ -40,7 +41,7 @@ def python_2(value):
 def small_cifar(monkeypatch):
     """24 random images in CIFAR-10's format, whose sums are taken for the true ones."""
     random = np.random.default_rng(0)
-    files = {"batches.meta": {"label_names": list(cifar10.CLASSES), "num_vis": 3072}}
+    files = {"batches.meta": {"label_names": CLASSES, "num_vis": 3072}}
     for name in BATCHES:
         pixels = random.integers(0, 256, (PER_BATCH, 3072), dtype=np.uint8)
         files[name] = {"batch_label": name, "labels": random.integers(0, 10, PER_BATCH).tolist(), "data": pixels}
@@ -90,8 +91,6 @@ def test_the_sums_and_names_are_those_of_torchvision():
     assert cifar10.FILES.folder == theirs.base_folder
 
 
-@pytest.mark.filterwarnings("ignore:dtype\\(\\). align")  # torchvision reads by numpy's old rules
-@pytest.mark.filterwarnings("ignore:Python 3.14 will, by default, filter:DeprecationWarning")  # and untars as of old
 def test_fetch_then_load_gives_what_torchvision_reads(mirror, small_cifar, tmp_path):
     assert not data.SOURCES["cifar10"].is_present(tmp_path)
     folder = data.fetch("cifar10", tmp_path)
@@ -135,7 +134,6 @@ def test_what_is_there_is_not_fetched_again_and_needs_no_network(mirror, folder,
     assert not asked
 
 
-@pytest.mark.filterwarnings("ignore:Python 3.14 will, by default, filter:DeprecationWarning")
 def test_an_archive_cut_short_is_an_error_and_the_next_fetch_mends_it(mirror, small_cifar, tmp_path):
     archive, _ = mirror
     whole = archive.read_bytes()
@@ -148,7 +146,6 @@ def test_an_archive_cut_short_is_an_error_and_the_next_fetch_mends_it(mirror, sm
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == small_cifar
 
 
-@pytest.mark.filterwarnings("ignore:Python 3.14 will, by default, filter:DeprecationWarning")
 def test_an_archive_that_was_whole_is_not_fetched_twice(mirror, tmp_path):
     archive, asked = mirror
     part = tmp_path / ".cifar10-part"
@@ -158,7 +155,6 @@ def test_an_archive_that_was_whole_is_not_fetched_twice(mirror, tmp_path):
     assert not asked
 
 
-@pytest.mark.filterwarnings("ignore:Python 3.14 will, by default, filter:DeprecationWarning")
 def test_a_mirror_that_sends_something_else_is_found_out(mirror, tmp_path, monkeypatch):
     monkeypatch.setitem(cifar10.FILES.sums, "test_batch", "0" * 32)
     with pytest.raises(InputError, match="what the mirrors of cifar10 sent is not CIFAR-10: test_batch damaged"):
