@@ -3,6 +3,7 @@
 The same angle gives the same bits alone, in a batch, and as a float32 or float64 number. Cosine and sine are taken in
 float64 on the CPU, and from there on each sampling position is one rounded addition: the same on every device."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -58,6 +59,35 @@ def rotate(
     return result
 
 
+def on_canvas(images: Tensor, fill: float = 0.0) -> Tensor:
+    """The images, small, in the middle of a canvas of `fill` that no part of them leaves in any turn: [N, C, S, S] ->
+    the same shape. Scaled by the antialiased bilinear of torch.
+
+    Turning by quarters commutes with it up to rounding. Raises InputError for images that are not square or have a side
+    of less than 4 pixels."""
+    height, side = images.shape[2:]
+    if height != side or side < 4:
+        raise InputError(
+            f"images are {height} x {side}, but a canvas needs a square of at least 4 x 4: pad them, or use border = "
+            "'disc'"
+        )
+    # On a canvas of side K the scaled image reaches to S (S - 1) / 2 K from the middle, and one pixel on by the
+    # filter. Its corner must be no further off than (S - 1) / 2: the bilinear tap beyond that has no weight.
+    canvas = side * (side - 1) / ((side - 1) / math.sqrt(2) - 2)
+    margin = math.ceil((canvas - side) / 2)
+    large = F.pad(images, (margin,) * 4, value=fill)
+    small = F.interpolate(large, (side, side), mode="bilinear", antialias=True)
+    return small.clamp(large.amin(), large.amax())  # its weights sum to 1 only up to rounding
+
+
+def in_disc(images: Tensor, fill: float = 0.0) -> Tensor:
+    """The images [N, C, H, W], with `fill` where the centre of a pixel is outside the inscribed disc; a new tensor."""
+    height, width = images.shape[2:]
+    y = 2 * torch.arange(height, device=images.device)[:, None] - (height - 1)  # in half pixels: whole numbers
+    x = 2 * torch.arange(width, device=images.device) - (width - 1)
+    return images.masked_fill(x * x + y * y > min(height, width) ** 2, fill)
+
+
 def _checked(images: Tensor, degrees: Any, interpolation: str, fill: float) -> Tensor:
     """The angles as float64 on the CPU, [1] or [N], reduced to (-360, 360)."""
     if not (isinstance(images, Tensor) and images.is_floating_point() and images.ndim == 4):
@@ -101,6 +131,7 @@ def _resampled(images: Tensor, taps: tuple[Tensor, ...], fill: float) -> Tensor:
     n, channels, height, width = images.shape
     index, *weights = taps
     frame = (1, 2, 1, 2)
+    shape: tuple[int, ...]
     if shared := len(index) == 1:  # a table [P, N C]: what one tap reads in all images lies side by side
         pixels = _transposed(images.reshape(n * channels, -1)).view(height, width, -1)
         table = F.pad(pixels, (0, 0, *frame), value=fill).flatten(0, 1)

@@ -143,6 +143,7 @@ def test_a_batch_longer_than_one_block_is_its_images_one_by_one(monkeypatch):
     alone = [rotate(image[None], float(angle)) for image, angle in zip(images, degrees, strict=True)]
     assert same_bits(rotate(images, degrees), torch.cat(alone))
     assert same_bits(rotate(images, 33.0), torch.cat([rotate(image[None], 33.0) for image in images]))
+    assert same_bits(rotate(images.requires_grad_(), degrees).detach(), torch.cat(alone))
 
 
 @laws
