@@ -151,8 +151,8 @@ def test_the_reference_has_the_border_too(border):
     [
         ({"border": "disk"}, "border = 'disk' is unknown; did you mean 'disc'?: use zero, canvas, disc"),
         (
-            {"path": "back-and-there"},
-            "path = 'back-and-there' is unknown; did you mean 'there-and-back'?: use there, there-and-back",
+            {"path": "there-and-bak"},
+            "path = 'there-and-bak' is unknown; did you mean 'there-and-back'?: use there, there-and-back",
         ),
         ({"path": None}, "path = None is unknown: use there, there-and-back"),
     ],
