@@ -70,12 +70,13 @@ def run_cell(
 ) -> None:
     """Train and profile one cell, or as much of it as the run directory `path` does not hold yet.
 
-    advanced: told about the fraction of the cell that is done, as it grows."""
+    On a GPU training may round convolutions to TF32; profiles are measured in all of float32. advanced: told about the
+    fraction of the cell that is done, as it grows."""
     store, dataset = Store(path), _checked_dataset(cell)
     model = model_of(cell, dataset).to(device)
     trained = store.read_training(cell.key)
     if trained is None:
-        with stage(store, cell, "training", device):
+        with stage(store, cell, "training", device), torch.backends.cudnn.flags(enabled=True, benchmark=True):
             training = train(
                 model,
                 dataset.train,
@@ -90,7 +91,7 @@ def run_cell(
     images, labels = (tensor.to(device) for tensor in profiled(dataset.test, cell.profiling.images))
     todo = [name for name, key in cell.measurements.items() if store.read_profiles(cell.key, key) is None]
     for number, name in enumerate(todo):
-        with stage(store, cell, name, device):
+        with stage(store, cell, name, device), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
             body = measured(name, model, images, labels, cell)
         store.write_profiles(cell.key, cell.measurements[name], body)
         advanced(TRAINING + (1 - TRAINING) * (number + 1) / (len(todo) + 1))

@@ -1,0 +1,70 @@
+"""Weak attacks: they flatter where they are said to, stay inside the ball, and are refused under another name."""
+
+import numpy as np
+import pytest
+import torch
+
+from invrob import InputError, robustness_profile
+from invrob.empirical.weak import WEAK, _attacked, weak_profile
+
+EPSILONS = [0, 0.05, 0.1, 0.3]
+
+
+@pytest.mark.parametrize("attack", WEAK)
+def test_no_weak_attack_leaves_ball_or_box_or_the_seed(net, digits, attack):
+    images = digits.test.images[:20]
+    labels = net(images).argmax(1)
+    found = [_attacked(net, images, labels, 0.1, WEAK[attack], torch.Generator().manual_seed(3)) for _ in range(2)]
+    assert torch.equal(*found)
+    assert (found[0] - images).abs().max() <= 0.1
+    assert 0 <= found[0].min() <= found[0].max() <= 1
+    assert not torch.equal(found[0], images)
+
+
+@pytest.mark.parametrize("attack", WEAK)
+def test_on_an_easy_network_it_finds_about_what_the_strong_one_finds(net, digits, attack):
+    images, labels = digits.test.images[:100], digits.test.labels[:100]
+    weak = weak_profile(net, images, EPSILONS, labels, attack=attack)
+    strong = robustness_profile(net, images, EPSILONS, labels)
+    assert weak.rate[0] == 1
+    assert (weak.rate >= strong.rate - 0.05).all()
+    assert (weak.accuracy <= weak.rate + 1e-9).all()
+    assert weak.clean_accuracy == strong.clean_accuracy
+    assert abs(weak.rate[1] - strong.rate[1]) < 0.2
+    assert weak.to_dict()["attack"] == attack
+
+
+@pytest.mark.parametrize("attack", ["paper", "softmax", "half"])
+def test_large_logits_make_it_report_robustness_that_is_not_there(net, digits, attack):
+    images = digits.test.images[:100]
+    weak = weak_profile(lambda x: 100 * net(x), images, EPSILONS, attack=attack)
+    strong = robustness_profile(lambda x: 100 * net(x), images, EPSILONS)
+    assert strong.verdict == "sound"
+    assert strong.rate[-1] < 0.1
+    assert weak.rate[-1] > 0.5
+
+
+def test_a_fixed_step_falls_short_where_the_ball_is_larger_than_its_way():
+    # A prediction that changes where the mean pixel passes 1/2: from 0 the way is 0.5, and 40 steps of 0.01 make 0.4.
+    images = torch.zeros(4, 1, 8, 8)
+
+    def model(x):
+        mean = x.flatten(1).mean(1)
+        return torch.stack([0.45 - mean, mean - 0.45], 1)
+
+    assert weak_profile(model, images, [0.5], attack="fixed-step").rate.tolist() == [1.0]
+    assert robustness_profile(model, images, [0.5]).rate.tolist() == [0.0]
+
+
+def test_the_curve_is_measured_anew_at_every_epsilon_and_says_how_sure_it_is(net, digits):
+    profile = weak_profile(net, digits.test.images[:50], EPSILONS, attack="few-steps")
+    assert ((profile.low <= profile.rate) & (profile.rate <= profile.high)).all()
+    assert profile.low[0] == 1
+    assert np.array_equal(profile.epsilons, EPSILONS)
+
+
+def test_an_attack_of_another_name_is_refused_with_the_nearest_one(net, digits):
+    with pytest.raises(
+        InputError, match=r"attack 'softmx' is unknown; did you mean 'softmax'\?; choose one of paper, "
+    ):
+        weak_profile(net, digits.test.images[:2], EPSILONS, attack="softmx")
