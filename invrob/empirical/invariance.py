@@ -22,7 +22,7 @@ Border = Literal["zero", "canvas", "disc"]
 Path = Literal["there", "there-and-back"]
 Turn = Callable[[Tensor, float], Tensor]  # images [N, C, H, W], degrees -> what the model is shown
 
-GROUPS = 8  # of images; each draws its own angle in every stratum, so that together they fill it evenly
+GROUPS = 8  # of images; each draws its own angle in every band, so that together they fill it evenly
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,8 +53,9 @@ def invariance_profile(
     """The share of predictions that stay under a random rotation, averaged over angles uniform in [-theta, theta].
 
     model, images, labels: as for `robustness_profile`. thetas: degrees in [0, 180], increasing. step: the widest
-    stratum of angles, in degrees; each stratum between two thetas gets one angle per image, drawn uniformly, so that
-    one sweep serves all thetas and the estimate has no bias. interpolation, fill: of `transforms.rotate`.
+    band of angles, in degrees. Each image gets one angle in each band between two thetas, drawn uniformly from both
+    sides, so that one sweep serves all thetas and the estimate has no bias. interpolation, fill: of
+    `transforms.rotate`.
 
     What is compared: the prediction on the turned image with that on the reference, which is also what
     `clean_accuracy` is of. border: "zero": x turned on its own canvas, where corners leave and fill comes in, with x.
@@ -73,14 +74,14 @@ def invariance_profile(
     _check_name("border", border, get_args(Border))
     _check_name("path", path, get_args(Path))
     rng = np.random.default_rng(seed)
-    strata = _strata(grid, step)
+    bands = _bands(grid, step)
     turn = partial(_turned, interpolation=interpolation, fill=fill, border=border, path=path)
     images = on_canvas(images, fill) if border == "canvas" else images
     with evaluating(model):
         labels = checked_labels(labels, images, model)
         clean = predict(model, turn(images, 0.0)).cpu().numpy()
-        turned = _turned_predictions(model, images, _angles(strata, rng), turn)
-    widths = np.diff(strata, axis=1) * (np.abs(strata).max(1, keepdims=True) <= grid)  # a stratum is inside or outside
+        turned = _turned_predictions(model, images, _angles(bands, rng), turn)
+    widths = np.diff(bands, axis=1) * (bands[:, 1:] <= grid)  # a band is inside or outside
     weights = widths / np.maximum(widths.sum(0), 1e-300)  # [M, T]; columns sum to 1, to 0 for theta = 0
 
     def average(hits: Array, unturned: Array) -> Array:
@@ -95,7 +96,7 @@ def invariance_profile(
     return InvarianceProfile(
         **rates_per_image(kept, correct, clean, truth, grid == 0, bounds, confidence=confidence, seed=seed),
         thetas=grid,
-        evaluations=1.0 + len(strata),
+        evaluations=1.0 + len(bands),
         border=border,
         path=path,
     )
@@ -116,27 +117,27 @@ def _turned(
     return in_disc(turned, fill) if border == "disc" else turned
 
 
-def _strata(thetas: Array, step: float) -> Array:
-    """Intervals of angles [M, 2] that tile [-max, max], with an edge at every theta and -theta, none wider than
+def _bands(thetas: Array, step: float) -> Array:
+    """Intervals of the size of the angle [M, 2] that tile [0, max], with an edge at every theta, none wider than
     `step`."""
     edges = [0.0]
     for theta in thetas[thetas > 0]:
         parts = max(1, int(np.ceil((theta - edges[-1]) / step - 1e-9)))
         edges.extend([*np.linspace(edges[-1], theta, parts + 1)[1:-1], theta])
-    right = np.column_stack([edges[:-1], edges[1:]])
-    return np.concatenate([-right[::-1, ::-1], right])
+    return np.column_stack([edges[:-1], edges[1:]])
 
 
-def _angles(strata: Array, rng: np.random.Generator) -> Array:
-    """One angle per stratum and group of images, [M, GROUPS]: the groups share out the stratum in random order."""
-    order = np.argsort(rng.random((len(strata), GROUPS)), axis=1)
-    where = (order + rng.random((len(strata), GROUPS))) / GROUPS
-    angles: Array = strata[:, :1] + where * np.diff(strata, axis=1)
+def _angles(bands: Array, rng: np.random.Generator) -> Array:
+    """One angle per band and group of images, [M, GROUPS]: the groups share out both sides of the band in random
+    order."""
+    order = np.argsort(rng.random((len(bands), GROUPS)), axis=1)
+    where = 2 * (order + rng.random((len(bands), GROUPS))) / GROUPS - 1  # in [-1, 1): the side, and how far out
+    angles: Array = np.copysign(bands[:, :1] + np.abs(where) * np.diff(bands, axis=1), where)
     return angles
 
 
 def _turned_predictions(model: Model, images: Tensor, angles: Array, turn: Turn) -> Array:
-    """The predictions [N, M] after a turn by each image's angle in each of M strata; image i is in group i mod
+    """The predictions [N, M] after a turn by each image's angle in each of M bands; image i is in group i mod
     GROUPS."""
     turned = torch.empty((len(images), len(angles)), dtype=torch.int64, device="cpu")
     for group in range(min(GROUPS, len(images))):
