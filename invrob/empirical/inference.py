@@ -109,6 +109,11 @@ def batches(n: int, device: torch.device) -> Iterator[slice]:
 
 
 @torch.no_grad()
+def all_logits(model: Model, images: Tensor) -> Tensor:
+    """The logits of any number of images, [N, K]; call it inside `evaluating(model)`."""
+    return torch.cat([logits(model, images[part]) for part in batches(len(images), images.device)])
+
+
 def predict(model: Model, images: Tensor) -> Tensor:
     """The predicted class of each image, int64 [N]; call it inside `evaluating(model)`."""
-    return torch.cat([logits(model, images[part]).argmax(1) for part in batches(len(images), images.device)])
+    return all_logits(model, images).argmax(1)

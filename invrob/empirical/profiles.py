@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from invrob.empirical import search as searching
-from invrob.empirical.inference import Model, batches, checked_images, checked_labels, evaluating, predict
+from invrob.empirical.inference import Model, all_logits, batches, checked_images, checked_labels, evaluating
 from invrob.empirical.invariance import InvarianceProfile as InvarianceProfile  # its home before it had its own
 from invrob.empirical.invariance import invariance_profile as invariance_profile
 from invrob.empirical.norms import norm_named
@@ -73,7 +73,7 @@ def robustness_profile(
     generator = torch.Generator(images.device).manual_seed(int(seed))
     with evaluating(model):
         labels = checked_labels(labels, images, model)
-        search = searching.begin(images, predict(model, images), positive)
+        search = searching.begin(images, all_logits(model, images), positive)
         sanity = _searched(search, model, norm, steps, restarts, probes, generator)
     levels = search.fooled.cpu().numpy() + (len(grid) - len(positive))  # epsilon 0 is the identity: it fools nobody
     kept = levels[:, None] > np.arange(len(grid))

@@ -2,10 +2,11 @@
 
 Every image carries its own level (an index into the grid) in the batch. The first level comes from the first-order
 distance to the decision boundary (loss over the dual norm of its gradient). While no level is known to fool the image,
-an attack that makes no headway moves up early. Once one is known, the next lower level is attacked in full, starting
-from what was found, projected into the smaller ball; the search ends when a level withstood a full attack and the next
-one fell. A perturbation is admissible at every larger epsilon, so one number per image holds the whole robustness
-curve."""
+an attack that makes no headway moves up early. Once one is known, the attack goes on at the next lower level from what
+was found, projected into the smaller ball. The nearer that level, the more of the attack so far counts for it as well:
+so a finer grid costs little more. The search ends when a level withstood a full attack and the next one fell. An attack
+is given up half-way where its own course, extrapolated, ends outside the ball. A perturbation is admissible at every
+larger epsilon, so one number per image holds the whole robustness curve."""
 
 from dataclasses import dataclass
 
@@ -16,10 +17,13 @@ from invrob.empirical.attacks import loss_and_gradient, margins, runner_up
 from invrob.empirical.inference import Model, batches, logits
 from invrob.empirical.norms import Norm
 
-PATIENCE = 3  # steps at a level before moving up, while no level is known to fool the image
+PATIENCE = 2  # steps at a level before moving up, while no level is known to fool the image
 LAST_STEP = 0.02  # of epsilon; the first step is a whole epsilon, and a cosine leads from one to the other
 SPREAD = 20.0  # least spread of an image's logits in the loss; 10 to 40 serve as well, 5 less so
 RANKS = 9  # classes that `aim_at_others` tries, as AutoAttack's targeted attacks do
+AGAIN = 2.0  # share of an attack due at a level, per relative distance from the perturbation that led there
+LEAST = 0.25  # the smallest such share
+HOPELESS = 1.1  # of the radius: a course that ends farther away is given up
 
 
 @dataclass
@@ -27,6 +31,7 @@ class Search:
     """What is known of each image, [N] each unless said; L is the number of levels."""
 
     images: Tensor  # [N, C, H, W], the clean ones
+    outputs: Tensor  # [N, K] the logits of those
     labels: Tensor  # int64, f(x)
     epsilons: Tensor  # [L] float64, positive and increasing
     found: Tensor  # [N, C, H, W]: the perturbed image at the smallest fooled level; the clean one before
@@ -53,18 +58,33 @@ class Search:
         return better
 
 
-def begin(images: Tensor, labels: Tensor, epsilons: Tensor) -> Search:
-    """A search about which nothing is known yet; epsilons positive, increasing, float64 on the device of `images`."""
-    none = torch.zeros(len(images), dtype=torch.bool, device=images.device)
+def begin(images: Tensor, outputs: Tensor, epsilons: Tensor) -> Search:
+    """A search about which nothing is known but the logits `outputs` [N, K] of the clean images; epsilons positive,
+    increasing, float64 on the device of `images`."""
+    labels = outputs.argmax(1)
     return Search(
         images,
+        outputs,
         labels,
         epsilons,
-        images.clone(),
-        torch.full_like(labels, len(epsilons)),
-        torch.full_like(labels, -1),
-        none,
+        found=images.clone(),
+        fooled=torch.full_like(labels, len(epsilons)),
+        withstood=torch.full_like(labels, -1),
+        stuck=torch.zeros_like(labels, dtype=torch.bool),
     )
+
+
+@dataclass
+class _Course:
+    """The attack under way on each image, [N] each unless said."""
+
+    x: Tensor  # [N, C, H, W]
+    level: Tensor  # int64; -1 where none has begun
+    step: Tensor  # int64: of the attack at this level; counts from what the attacks before are worth
+    restart: Tensor  # int64
+    target: Tensor  # int64, -1 for the nearest class
+    nearest: Tensor  # float64: the smallest first-order distance to the boundary so far, from the clean image
+    quarter: Tensor  # float64: that after a quarter of the steps
 
 
 def run(
@@ -74,54 +94,83 @@ def run(
 
     A full attack is `steps` gradient steps, and `restarts - 1` more of them from random starts, each aimed at the next
     most likely class. Call it inside `evaluating(model)`."""
-    n, top = len(search.images), len(search.epsilons) - 1
-    x = search.found.clone()
-    level = torch.full_like(search.labels, -1)  # -1: not begun
-    step, restart = torch.zeros_like(level), torch.zeros_like(level)
-    target = torch.full_like(level, -1)
+    none = torch.full_like(search.labels, -1)
+    far = torch.full_like(none, torch.inf, dtype=torch.float64)
+    course = _Course(
+        search.found.clone(), none, none.clone(), none.clone(), none.clone(), nearest=far, quarter=far.clone()
+    )
     while len(who := search.open.nonzero()[:batch, 0]):
-        at, begun = x[who], level[who] >= 0
-        outputs, gradient = loss_and_gradient(model, at, search.labels[who], target[who], SPREAD)
+        at = course.x[who]
+        outputs, gradient = loss_and_gradient(model, at, search.labels[who], course.target[who], SPREAD)
         search.evaluations += len(who)
         hit = outputs.argmax(1) != search.labels[who]
         search.stuck[who] |= ~hit & (gradient == 0).flatten(1).all(1)
         search.record(who[hit], at[hit], norm)
 
-        over = ~hit & begun & (step[who] >= steps)
-        again = over & (restart[who] + 1 < restarts)
-        search.withstood[who[over & ~again]] = torch.maximum(search.withstood, level)[who[over & ~again]]
-        hasty = ~hit & begun & ~over & (step[who] >= PATIENCE) & (search.fooled[who] > top) & (level[who] < top)
-
-        # The first-order distance to the boundary says which level to try; what is known bounds it on both sides.
         slope = norm.dual(gradient).double().clamp(min=torch.finfo(torch.float64).tiny)
-        needed = norm.size(at - search.images[who]).double() - margins(outputs, search.labels[who]).double() / slope
-        guess = torch.searchsorted(search.epsilons, needed.nan_to_num(nan=0.0))
-        floor = torch.where(hasty, level[who], search.withstood[who]) + 1
-        aimed = torch.minimum(torch.maximum(guess, floor), search.fooled[who] - 1).clamp(min=0)
-        anew = ~begun | hit | hasty | (over & ~again)
-        level[who] = torch.where(anew, aimed, level[who])
-        step[who] = torch.where(anew | again, 0, step[who]) + 1
-        restart[who] = torch.where(anew, 0, restart[who] + again.long())
-        target[who] = torch.where(anew, -1, target[who])
+        size = norm.size(at - search.images[who]).double()
+        needed = (size - margins(outputs, search.labels[who]).double() / slope).nan_to_num(nan=0.0)
+        again = _decide(search, course, who, hit, size, needed, steps, restarts)
 
-        radius = search.epsilons[level[who]]
-        stride = radius * ((1 + (torch.pi * (step[who] - 1) / steps).cos()) / 2 + LAST_STEP)
+        radius, step = search.epsilons[course.level[who]], course.step[who]
+        stride = radius * ((1 + (torch.pi * (step - 1) / steps).cos()) / 2 + LAST_STEP)
         moved = at + stride.to(at.dtype)[:, None, None, None] * norm.ascent(gradient)
-        x[who] = norm.project(search.images[who], moved, radius)
+        course.x[who] = norm.project(search.images[who], moved, radius)
         if again.any():
             restarting = who[again]
             clean = search.images[restarting]
             noise = norm.draw(clean, generator) * radius[again].to(clean.dtype)[:, None, None, None]
-            x[restarting] = norm.project(clean, clean + noise, radius[again])
-            target[restarting] = _next_targets(model, search, restarting, restart[restarting])
-            step[restarting] = 0
-    assert n == len(search.fooled)
+            course.x[restarting] = norm.project(clean, clean + noise, radius[again])
 
 
-def _next_targets(model: Model, search: Search, who: Tensor, rank: Tensor) -> Tensor:
-    with torch.no_grad():
-        outputs = logits(model, search.images[who])
-    by_rank = torch.stack([runner_up(outputs, search.labels[who], int(r)) for r in range(1, int(rank.max()) + 1)])
+def _decide(
+    search: Search,
+    course: _Course,
+    who: Tensor,
+    hit: Tensor,
+    size: Tensor,
+    needed: Tensor,
+    steps: int,
+    restarts: int,
+) -> Tensor:
+    """Where the attacks on the images `who` go on: the same level, another one, or again from a random start.
+
+    hit, size: whether their iterates fool the model, and how large they are. needed: the first-order distance from the
+    clean image to the boundary, as seen from there. Returns bool [len(who)], who restarts at random."""
+    top = len(search.epsilons) - 1
+    level, step = course.level[who], course.step[who]
+    begun, unknown = level >= 0, search.fooled[who] > top
+    nearest = torch.minimum(course.nearest[who], needed)
+    quarter = torch.where(step == steps // 4, nearest, course.quarter[who])
+    beyond = nearest * (nearest / quarter) > HOPELESS * search.epsilons[level.clamp(min=0)]
+    hopeless = (step == steps // 2) & beyond & (~unknown | (level == top))
+    over = ~hit & begun & (hopeless | (step >= steps))
+    again = over & (course.restart[who] + 1 < restarts)
+    search.withstood[who[over & ~again]] = torch.maximum(search.withstood, course.level)[who[over & ~again]]
+    hasty = ~hit & begun & ~over & (step >= PATIENCE) & unknown & (level < top)
+
+    # The first-order distance to the boundary says which level to try; what is known bounds it on both sides.
+    guess = torch.searchsorted(search.epsilons, needed)
+    floor = torch.where(hasty, level, search.withstood[who]) + 1
+    aimed = torch.minimum(torch.maximum(guess, floor), search.fooled[who] - 1).clamp(min=0)
+    anew = ~begun | hit | hasty | (over & ~again)
+    course.level[who] = torch.where(anew, aimed, level)
+
+    due = steps * (AGAIN * (size / search.epsilons[course.level[who]] - 1)).clamp(min=LEAST, max=1)
+    worth = torch.where(hit & begun, torch.minimum(step, (steps - due).long()), 0)
+    course.step[who] = torch.where(anew, worth, torch.where(again, 0, step)) + 1
+    course.nearest[who] = torch.where(anew | again, torch.inf, nearest)
+    course.quarter[who] = torch.where(anew | again, torch.inf, quarter)
+    course.restart[who] = torch.where(anew, 0, course.restart[who] + again.long())
+    course.target[who] = torch.where(anew, -1, course.target[who])
+    if again.any():
+        course.target[who[again]] = _next_targets(search, who[again], course.restart[who[again]])
+    return again
+
+
+def _next_targets(search: Search, who: Tensor, rank: Tensor) -> Tensor:
+    outputs, own = search.outputs[who], search.labels[who]
+    by_rank = torch.stack([runner_up(outputs, own, int(r)) for r in range(1, int(rank.max()) + 1)])
     return by_rank.gather(0, rank[None] - 1)[0]
 
 
@@ -135,7 +184,7 @@ def aim_at_others(search: Search, model: Model, norm: Norm, who: Tensor) -> Tens
     clean, own, radius = search.images[who], search.labels[who], search.epsilons[search.withstood[who]]
     if not len(who):
         return who
-    outputs = logits(model, clean)
+    outputs = search.outputs[who]
     gained = torch.zeros(len(who), dtype=torch.bool, device=who.device)
     for rank in range(1, min(outputs.shape[1] - 1, RANKS) + 1):
         _, gradient = loss_and_gradient(model, clean, own, runner_up(outputs, own, rank))
@@ -156,22 +205,21 @@ def promising(search: Search, model: Model, norm: Norm) -> Tensor:
     chosen = [search.labels[:0]]
     for label in torch.unique(search.labels[search.withstood >= 0]):
         group = ((search.labels == label) & (search.withstood >= 0)).nonzero()[:, 0]
-        lender, own = search.images[group[:1]], label[None]
-        outputs = logits(model, lender)
+        lender, own, outputs = search.images[group[:1]], label[None], search.outputs[group[:1]]
         for rank in range(1, min(outputs.shape[1] - 1, RANKS) + 1):
             target = runner_up(outputs, own, rank)
             _, gradient = loss_and_gradient(model, lender, own, target)
             search.evaluations += 1
             parts = (group[part] for part in batches(len(group), group.device))
-            chosen.extend(_foreseen(search, model, norm, part, target, gradient) for part in parts)
+            chosen.extend(_foreseen(search, norm, part, target, gradient) for part in parts)
     found: Tensor = torch.unique(torch.cat(chosen))
     return found
 
 
-def _foreseen(search: Search, model: Model, norm: Norm, who: Tensor, target: Tensor, gradient: Tensor) -> Tensor:
+def _foreseen(search: Search, norm: Norm, who: Tensor, target: Tensor, gradient: Tensor) -> Tensor:
     """Those of `who` that a step along `gradient` [1, C, H, W] takes to class `target` [1], to first order."""
     clean, radius = search.images[who], search.epsilons[search.withstood[who]]
     x = norm.project(clean, clean + radius.to(clean.dtype)[:, None, None, None] * norm.ascent(gradient), radius)
-    outputs = logits(model, clean)
+    outputs = search.outputs[who]
     behind = outputs.gather(1, search.labels[who, None])[:, 0] - outputs[:, target[0]]
     return who[((x - clean) * gradient).flatten(1).sum(1) > behind]

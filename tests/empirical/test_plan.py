@@ -79,7 +79,8 @@ def test_a_plan_names_each_network_and_its_cells_apart_from_the_adversarial_ones
     for row in rows:
         assert row.seconds > 0
         assert row.flops > 0
-    assert rows[0].work.attack < rows[0].work.training
+    assert rows[0].work.training == 2 * rows[1].work.training == 2 * 2 * len(few.train.images)
+    assert rows[1].work.attack > rows[0].work.attack / 2  # the attack trained against
 
 
 def test_a_trial_of_the_speed_leaves_the_network_as_it_was(few):
