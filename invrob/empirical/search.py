@@ -21,7 +21,7 @@ PATIENCE = 2  # steps at a level before moving up, while no level is known to fo
 LAST_STEP = 0.02  # of epsilon; the first step is a whole epsilon, and a cosine leads from one to the other
 SPREAD = 20.0  # least spread of an image's logits in the loss; 10 to 40 serve as well, 5 less so
 RANKS = 9  # classes that `aim_at_others` tries, as AutoAttack's targeted attacks do
-AGAIN = 2.0  # share of an attack due at a level, per relative distance from the perturbation that led there
+AGAIN = 1.5  # share of an attack due at a level, per relative distance from the perturbation that led there
 LEAST = 0.25  # the smallest such share
 HOPELESS = 1.1  # of the radius: a course that ends farther away is given up
 

@@ -230,7 +230,7 @@ def test_epsilons_come_as_any_numbers(linear):
 
 def test_the_price_hardly_grows_with_the_number_of_epsilons(net, digits):
     coarse, fine = (robustness_profile(net, digits.test.images[:200], np.linspace(0, 0.5, n)) for n in (11, 41))
-    assert fine.gradient_evaluations <= 1.4 * coarse.gradient_evaluations
+    assert fine.gradient_evaluations <= 1.5 * coarse.gradient_evaluations
     assert np.abs(fine.rate[::4] - coarse.rate).max() <= 0.015  # and it is not bought with strength
 
 
