@@ -1,0 +1,213 @@
+"""Writes docs/reproduction: the CSV and figures of finished runs, and the tables that set them beside the paper.
+
+    python tools/reproduction.py --mnist runs/mnist --mnist-large runs/mnist-large --cifar runs/cifar --root DATA
+
+Every number on the page comes from the run directories, or is measured here on their weights (the table of weak attacks
+and of units)."""
+
+import argparse
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from invrob.empirical import data
+from invrob.empirical.claims import check_claims, over_seeds
+from invrob.empirical.execute import model_of, profiled
+from invrob.empirical.profiles import robustness_profile
+from invrob.empirical.results import Result, rate_at, read_run, shown_epsilon
+from invrob.empirical.store import Store
+from invrob.empirical.weak import WEAK, weak_profile
+from invrob.intervals import Estimate
+
+OUT = Path(__file__).resolve().parents[1] / "docs" / "reproduction"
+MNIST_STD = 0.3081  # an epsilon in units of normalised pixels is that many pixels of [0, 1]
+JPEG = "**CIFAR-10 here is a lossy JPEG copy: its accuracies and rates must not be compared with published ones.**"
+
+
+def mean_over_seeds(results: Sequence[Result], read: Callable[[Result], Estimate | None]) -> str:
+    """A rate in % with its 95 % interval over images and, where there are several, seeds."""
+    found = [estimate for result in results if (estimate := read(result)) is not None]
+    if not found:
+        return "-"
+    if len(found) == 1:
+        return f"{100 * found[0].estimate:.1f} [{100 * found[0].low:.1f}, {100 * found[0].high:.1f}]"
+    rates = np.array([e.estimate for e in found])
+    variances = np.array([((e.high - e.low) / (2 * 1.96)) ** 2 for e in found])
+    mean, low, high, _ = over_seeds(rates, variances, results[0].robustness["images"])
+    return f"{100 * mean:.1f} [{100 * max(low, 0):.1f}, {100 * min(high, 1):.1f}]"
+
+
+def table(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    lines = ["| " + " | ".join(headings) + " |"]
+    lines.append("|" + "---|" * (lines[0].count("|") - 1))
+    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
+
+
+def grouped(results: Sequence[Result]) -> dict[tuple[str, float, float], list[Result]]:
+    """Results by network, rotation and epsilon: the seeds of one training together."""
+    groups: dict[tuple[str, float, float], list[Result]] = {}
+    for result in results:
+        key = (result.network, result.cell.recipe.rotation, result.cell.recipe.epsilon)
+        groups.setdefault(key, []).append(result)
+    return groups
+
+
+def claims_table(results: Sequence[Result]) -> str:
+    rows = []
+    for claim in check_claims(results):
+        if claim.effect is None:
+            continue
+        effect = f"{100 * claim.effect:+.1f} points [{100 * claim.low:+.1f}, {100 * claim.high:+.1f}]"
+        rows.append((f"({claim.name}) {claim.text}", claim.network, f"**{claim.verdict}**", effect, str(claim.seeds)))
+    return table(("the paper's claim", "network", "verdict here", "change of the mean rate", "seeds"), rows)
+
+
+def profiles_table(results: Sequence[Result], epsilons: Sequence[float]) -> str:
+    headings = ["network", "A", "trained epsilon", "seeds", "accuracy", "inv. 90", "inv. 180"]
+    headings += [f"rob. {shown_epsilon(e)}" for e in epsilons] + ["attack"]
+    rows = []
+    for (network, rotation, epsilon), group in grouped(results).items():
+        verdicts = {result.verdict for result in group}
+        rows.append(
+            [
+                network,
+                f"{rotation:g}",
+                shown_epsilon(epsilon),
+                str(len(group)),
+                mean_over_seeds(group, lambda r: r.accuracy),
+                *(mean_over_seeds(group, lambda r, t=t: r.rate_at("theta", t)) for t in (90, 180)),
+                *(mean_over_seeds(group, lambda r, e=e: r.rate_at("epsilon", e)) for e in epsilons),
+                "sound" if verdicts == {"sound"} else "masked",
+            ]
+        )
+    return table(headings, rows)
+
+
+def beside_table(results: Sequence[Result], epsilon: float) -> str:
+    names = list(dict.fromkeys(name for result in results for name in result.beside))
+    headings = ["network", "A", "trained epsilon", "zero fill", *names, "exact quarter turns"]
+
+    def at(result: Result, name: str) -> Estimate | None:
+        profile = result.beside.get(name)
+        return None if profile is None else rate_at(profile, epsilon if "epsilons" in profile else 180)
+
+    def turns(result: Result) -> Estimate | None:
+        quarter = result.quarter_turns
+        if quarter is None:
+            return None
+        least = int(np.argmin(quarter["rate"]))
+        return Estimate(*(quarter[key][least] for key in ("rate", "low", "high")))
+
+    rows = [
+        [
+            network,
+            f"{rotation:g}",
+            shown_epsilon(trained),
+            mean_over_seeds(group, lambda r: r.rate_at("theta", 180)),
+            *(mean_over_seeds(group, lambda r, n=n: at(r, n)) for n in names),
+            mean_over_seeds(group, turns),
+        ]
+        for (network, rotation, trained), group in grouped(results).items()
+    ]
+    return table(headings, rows)
+
+
+def explanation_table(
+    run: Path, results: Sequence[Result], dataset: data.Dataset, epsilons: Sequence[float], images: int, unit: float
+) -> str:
+    """What each weak attack says of the trained networks `results`, beside the strong one, and in other units."""
+    rows = []
+    for result in results:
+        model = model_of(result.cell, dataset)
+        state = Store(run).read_training(result.cell.key)
+        assert state is not None
+        model.load_state_dict(state[0])
+        x, y = profiled(dataset.test, images)
+        label = f"{result.network}, A = {result.cell.recipe.rotation:g}, seed {result.cell.seed}"
+        strong = robustness_profile(model, x, epsilons, y)
+        rows.append([label, "strong (search)", strong.verdict, *_rates(strong)])
+        if unit != 1:
+            scaled = robustness_profile(model, x, [unit * e for e in epsilons], y)
+            name = f"strong, epsilon in normalised units (x {unit:g})"
+            rows.append([label, name, scaled.verdict, *_rates(scaled)])
+        for name, attack in WEAK.items():
+            rows.append([label, f"`{name}`: {attack.text}", "weak", *_rates(weak_profile(model, x, epsilons, y, name))])
+    return table(["network", "attack", "verdict", *(f"at {shown_epsilon(e)}" for e in epsilons)], rows)
+
+
+def _rates(profile: object) -> list[str]:
+    rates = zip(profile.rate, profile.low, profile.high, strict=True)  # type: ignore[attr-defined]
+    return [f"{100 * r:.1f} [{100 * a:.1f}, {100 * b:.1f}]" for r, a, b in rates]
+
+
+def costs_table(runs: dict[str, tuple[Path, Sequence[Result]]]) -> str:
+    rows = []
+    for name, (path, results) in runs.items():
+        stages: dict[tuple[str, str], list[float]] = {}
+        for result in results:
+            for stage, cost in Store(path).read_costs(result.cell.key).items():
+                stages.setdefault((result.network, stage), []).append(cost["seconds"])
+        rows += [
+            (name, network, stage, str(len(each)), f"{np.median(each):.0f} s")
+            for (network, stage), each in sorted(stages.items())
+        ]
+    return table(("run", "network", "stage", "cells", "median time of a cell, one CPU thread"), rows)
+
+
+def copy_outputs(name: str, path: Path) -> None:
+    """CSV and PNG figures of a run, under names that begin with its own."""
+    shutil.copy(path / "profiles.csv", OUT / f"{name}-profiles.csv")
+    for figure in path.glob("*.png"):
+        shutil.copy(figure, OUT / f"{name}-{figure.name}")
+
+
+def main() -> None:
+    """Copy, measure, write `tables.md`."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in ("mnist", "mnist-large", "cifar"):
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    parser.add_argument("--root", type=Path, help="folder of fetched data, for MNIST")
+    parser.add_argument("--images", type=int, default=500, help="for the table of weak attacks")
+    asked = parser.parse_args()
+    torch.set_num_threads(1)
+    paths = {"mnist": asked.mnist, "mnist-large": asked.mnist_large, "cifar": asked.cifar}
+    runs = {name: (path, read_run(path)[1]) for name, path in paths.items()}
+    for name, path in paths.items():
+        copy_outputs(name, path)
+    mnist = data.load("mnist", asked.root)
+    told = [r for r in runs["mnist"][1] if r.cell.seed == 0 and r.cell.recipe.rotation in (60, 180)]
+    small = [*runs["mnist"][1], *runs["mnist-large"][1]]
+    parts = [
+        "# Tables of the reproduction",
+        "Written by `tools/reproduction.py` from the run directories. In %, with 95 % intervals over images, and over "
+        "seeds where there are several.",
+        "## MNIST: the paper's claims",
+        claims_table(small),
+        "## MNIST: profiles",
+        profiles_table(small, (0.1, 0.3)),
+        "## MNIST: confounds, and a weak attack at 0.1",
+        "Rates of invariance for rotations in [-180, 180], with zero fill and with each confound; `weak:paper` is "
+        "robustness at 0.1 as the weak attack reports it.",
+        beside_table(small, 0.1),
+        "## MNIST: what other attacks and other units say of the two networks that the paper gives numbers for",
+        explanation_table(asked.mnist, told, mnist, (0.1, 0.2, 0.3), asked.images, MNIST_STD),
+        "## CIFAR-10: the paper's claims",
+        JPEG,
+        claims_table(runs["cifar"][1]),
+        "## CIFAR-10: profiles",
+        JPEG,
+        profiles_table(runs["cifar"][1], (2 / 255, 8 / 255)),
+        "## CIFAR-10: confounds, and a weak attack at 8/255",
+        JPEG,
+        beside_table(runs["cifar"][1], 8 / 255),
+        "## Cost",
+        costs_table(runs),
+    ]
+    (OUT / "tables.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
