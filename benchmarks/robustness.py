@@ -1,0 +1,106 @@
+"""Robustness over epsilon against a loop over torchattacks' PGD and against foolbox: same model, images and steps."""
+
+import foolbox
+import numpy as np
+import torch
+import torchattacks
+from torch import Tensor, nn
+
+from benchmarks.timing import Setting, Table, compare
+from invrob import robustness_profile
+from invrob.empirical import data
+from invrob.empirical.models import build
+from invrob.empirical.training import Recipe, train
+
+EPSILONS = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5)
+FINE = tuple(np.linspace(0, 0.5, 41).tolist())
+STEPS = 20
+
+
+@torch.no_grad()
+def classes(model: nn.Module, images: Tensor) -> Tensor:
+    return torch.cat([model(part).argmax(1) for part in images.split(256)])
+
+
+def torchattacks_loop(model: nn.Module, images: Tensor) -> np.ndarray:
+    """1 - fooling rate at each epsilon by one PGD per epsilon, against the model's own predictions."""
+    labels, rates = classes(model, images), [1.0]
+    for epsilon in EPSILONS[1:]:
+        attack = torchattacks.PGD(model, eps=epsilon, alpha=2.5 * epsilon / STEPS, steps=STEPS)
+        found = torch.cat([attack(x, y) for x, y in zip(images.split(256), labels.split(256), strict=True)])
+        rates.append(float((classes(model, found) == labels).double().mean()))
+    return np.array(rates)
+
+
+def foolbox_loop(model: nn.Module, images: Tensor) -> np.ndarray:
+    """The same by foolbox, which takes all epsilons in one call and runs them one after the other."""
+    labels = classes(model, images)
+    attack = foolbox.attacks.LinfPGD(rel_stepsize=2.5 / STEPS, steps=STEPS)
+    wrapped = foolbox.PyTorchModel(model, bounds=(0, 1), device=images.device)
+    fooled = [
+        attack(wrapped, x, y, epsilons=list(EPSILONS[1:]))[2].double().sum(1)
+        for x, y in zip(images.split(256), labels.split(256), strict=True)
+    ]
+    return np.array([1.0, *(1 - sum(fooled) / len(images)).tolist()])
+
+
+def tables(setting: Setting) -> list[Table]:
+    """A naturally trained StdCNN and an adversarially trained LeNet: the price, what was found, 41 epsilons."""
+    digits = data.load("mnist-mini")
+    images = digits.test.images[: setting.images].to(setting.device)
+    width = 0.25 if setting.quick else 1.0
+    networks = {
+        "StdCNN, natural": (build("stdcnn"), Recipe(epochs=4)),
+        f"LeNet of width {width:g}, trained at 0.3": (build("madry_lenet", width=width), Recipe(epochs=6, epsilon=0.3)),
+    }
+    return [
+        table for name, (model, recipe) in networks.items() for table in _network(name, model, recipe, images, setting)
+    ]
+
+
+def _network(name: str, model: nn.Module, recipe: Recipe, images: Tensor, setting: Setting) -> list[Table]:
+    digits = data.load("mnist-mini")
+    train(model, digits.train, digits.validation, recipe, seed=0)
+    model.to(setting.device).eval()
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)  # a gift to the peers: they would differentiate the weights as well
+    ours = robustness_profile(model, images, EPSILONS, steps=STEPS)
+    found: list[dict[str, str | float]] = [{"attack": "invrob", **_by_epsilon(ours.rate)}]
+    prices: list[dict[str, str | float]] = []
+    loop_price = float(STEPS * (len(EPSILONS) - 1))
+    for peer, loop in (("torchattacks PGD", torchattacks_loop), ("foolbox LinfPGD", foolbox_loop)):
+        found.append({"attack": peer, **_by_epsilon(loop(model, images))})
+        clock = compare(
+            lambda: robustness_profile(model, images, EPSILONS, steps=STEPS),
+            lambda loop=loop: loop(model, images),
+            setting,
+        )
+        prices.append(_price(f"{peer}, {len(EPSILONS)} epsilons", ours.gradient_evaluations, loop_price, clock))
+    fine = robustness_profile(model, images, FINE, steps=STEPS)
+    clock = compare(
+        lambda: robustness_profile(model, images, EPSILONS, steps=STEPS),
+        lambda: robustness_profile(model, images, FINE, steps=STEPS),
+        setting,
+    )
+    prices.append(
+        _price(f"invrob itself with {len(FINE)} epsilons", ours.gradient_evaluations, fine.gradient_evaluations, clock)
+    )
+    note = f"{len(images)} digits, {len(EPSILONS)} epsilons, {STEPS} steps; the search ends as '{ours.verdict}'."
+    return [
+        Table(f"Price of robustness: {name}", f"{note} Gradient evaluations per image include our probes.", prices),
+        Table(f"Robustness found: {name}", "Per epsilon; lower is the stronger attack.", found),
+    ]
+
+
+def _price(rival: str, ours: float, theirs: float, clock: dict[str, str | float]) -> dict[str, str | float]:
+    return {
+        "rival": rival,
+        "our gradients": ours,
+        "their gradients": theirs,
+        "gradients, ratio": theirs / ours,
+        **clock,
+    }
+
+
+def _by_epsilon(rates: np.ndarray) -> dict[str, str | float]:
+    return {f"{epsilon:g}": float(rate) for epsilon, rate in zip(EPSILONS, rates, strict=True)}
