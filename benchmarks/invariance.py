@@ -66,8 +66,8 @@ def tables(setting: Setting) -> list[Table]:
         Table(
             f"Rate of invariance over {len(THETAS)} thetas",
             f"StdCNN, {len(images)} digits; the loop turns image by image with torchvision, one draw per image and "
-            f"theta. error: standard error of ours over that of the loop, from {setting.seeds} seeds; it is itself known "
-            f"to +-{100 / setting.seeds**0.5:.0f} %.",
+            f"theta. error: standard error of ours over that of the loop, from {setting.seeds} seeds; itself known to "
+            f"+-{100 / setting.seeds**0.5:.0f} %.",
             times,
         ),
         Table("Standard errors of the rate of invariance", "Over seeds, on the same images.", errors),

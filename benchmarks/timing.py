@@ -31,10 +31,10 @@ class Table:
 def compare(
     ours: Callable[[], object], theirs: Callable[[], object], setting: Setting, calls: int = 1
 ) -> dict[str, str | float]:
-    """Median milliseconds of each and median and range of the ratio theirs / ours, A B, B A, A B, after a warm-up of each: who
-    goes first finds another cache.
+    """Median milliseconds of each, and median and range of the ratio theirs / ours, after a warm-up of each.
 
-    calls: how often each is called per measurement; raise it for what takes only milliseconds."""
+    A B, B A, A B: who goes second finds another cache. calls: how often each is called per measurement; raise it
+    for what takes only milliseconds."""
 
     def seconds(work: Callable[[], object]) -> float:
         begin = time.perf_counter()
