@@ -89,7 +89,7 @@ def test_a_gradient_that_misleads_is_given_away_by_an_attack_without_gradients(m
     profile = measured(before=Reversed.apply)
     assert profile.verdict == "masked"
     assert profile.sanity.zero_gradient == 0
-    assert profile.sanity.black_box > 0.3
+    assert profile.sanity.black_box > 0.1  # of those that the other loss did not fool by accident
     assert any("the gradients mislead" in text for text in profile.sanity.reasons)
 
 
@@ -139,6 +139,6 @@ def test_what_the_probes_find_is_in_the_rates(net, digits):
 def test_the_figures_of_the_probes_are_shares(measured):
     for profile in (measured(), measured(before=lambda x: x.detach())):
         sanity = profile.to_dict()["sanity"]
-        shares = {name: value for name, value in sanity.items() if name not in ("probed", "constant", "reasons")}
-        assert len(shares) == 6
+        shares = {k: v for k, v in sanity.items() if k not in ("probed", "constant", "reasons", "findings")}
+        assert len(shares) == 8
         assert all(0 <= value <= 1 for value in shares.values())

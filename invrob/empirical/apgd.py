@@ -1,0 +1,107 @@
+"""Auto-PGD: gradient steps that are halved where they stop helping, on two losses.
+
+Source: Croce and Hein 2020 (arXiv 2003.01690), algorithm 1 with its constants; APGD-CE and APGD-DLR are half of their
+AutoAttack. The cross-entropy is climbed by way of `odds_loss`, a monotone function of it that does not underflow."""
+
+from itertools import pairwise
+from math import ceil
+
+import torch
+from torch import Tensor
+
+from invrob.empirical.attacks import Attack, odds_loss
+from invrob.empirical.inference import Model, logits
+from invrob.empirical.norms import Norm
+
+MOMENTUM = 0.75  # share of a step that the gradient makes; the rest is the last move
+RISES = 0.75  # share of the steps since the last checkpoint that must have raised the loss, or else steps are halved
+
+
+def dlr_loss(outputs: Tensor, labels: Tensor) -> Tensor:
+    """The difference of logits ratio [N]: the margin over the gap between the first and the third class, so that
+    neither scale nor shift of the logits [N, K >= 3] matters."""
+    ranked = outputs.sort(1, descending=True).values
+    own = outputs.gather(1, labels[:, None])[:, 0]
+    other = torch.where(ranked[:, 0] == own, ranked[:, 1], ranked[:, 0])
+    return (other - own) / (ranked[:, 0] - ranked[:, 2] + 1e-12)
+
+
+LOSSES = {"ce": odds_loss, "dlr": dlr_loss}
+
+
+def checkpoints(steps: int) -> list[int]:
+    """The steps after which the size of the steps is looked at, increasing."""
+    shares = [0.0, 0.22]
+    while shares[-1] < 1:
+        shares.append(shares[-1] + max(shares[-1] - shares[-2] - 0.03, 0.06))
+    return sorted({ceil(round(share * steps, 9)) for share in shares if share < 1})
+
+
+def apgd(
+    model: Model,
+    images: Tensor,
+    labels: Tensor,
+    epsilon: Tensor,
+    norm: Norm,
+    *,
+    loss: str,
+    steps: int,
+    generator: torch.Generator,
+) -> Attack:
+    """One run from a random start in the balls of radius `epsilon` [N] (float64); call it inside `evaluating(model)`.
+
+    images [N, C, H, W] in [0, 1], labels int64 [N], which the attack leads away from. loss: "ce", or "dlr" for at least
+    3 classes. steps: gradient evaluations per image, >= 1. Images that are fooled are left alone from then on."""
+    start = images + _rows(epsilon.to(images.dtype)) * norm.draw(images, generator)
+    x = norm.project(images, start, epsilon)
+    before, best, best_gradient = x.clone(), x.clone(), torch.zeros_like(x)
+    highest = torch.full(labels.shape, -torch.inf, device=images.device, dtype=torch.float64)
+    last, at_checkpoint, rises = highest.clone(), highest.clone(), torch.zeros_like(labels)
+    stride, halved = 2 * epsilon, torch.ones_like(labels, dtype=torch.bool)
+    fooled = torch.zeros_like(halved)
+    stuck, evaluations, marks = fooled.clone(), 0, {b: a for a, b in pairwise(checkpoints(steps))}
+    for step in range(steps):
+        who = (~fooled).nonzero()[:, 0]
+        if not len(who):
+            break
+        outputs, value, gradient = _climb(model, x[who], labels[who], loss)
+        evaluations += len(who)
+        won = outputs.argmax(1) != labels[who]
+        fooled[who] = won
+        stuck[who] |= ~won & (gradient == 0).flatten(1).all(1)
+        rises[who] += value > last[who]
+        higher = won | (value > highest[who])
+        best[who[higher]], best_gradient[who[higher]] = x[who[higher]], gradient[higher]
+        highest[who] = torch.maximum(highest[who], value)
+        last[who] = value
+        slopes = torch.zeros_like(x).index_copy(0, who, gradient)
+        if step in marks:
+            few = rises < RISES * (step - marks[step])
+            now_halved = few | (~halved & (highest <= at_checkpoint))
+            stride = torch.where(now_halved, stride / 2, stride)
+            x, slopes = torch.where(_rows(now_halved), best, x), torch.where(_rows(now_halved), best_gradient, slopes)
+            halved, at_checkpoint, rises = now_halved, highest.clone(), torch.zeros_like(rises)
+        share = MOMENTUM if step else 1.0
+        ahead = norm.project(images, x + _rows(stride.to(x.dtype)) * norm.ascent(slopes), epsilon)
+        moved = norm.project(images, x + share * (ahead - x) + (1 - share) * (x - before), epsilon)
+        before, x = x, torch.where(_rows(fooled), x, moved)
+    with torch.no_grad():
+        left = (~fooled).nonzero()[:, 0]
+        won = left[logits(model, x[left]).argmax(1) != labels[left]] if len(left) else left
+    best[won], fooled[won] = x[won], True
+    return Attack(best, fooled, stuck & ~fooled, evaluations)
+
+
+def _climb(model: Model, x: Tensor, labels: Tensor, loss: str) -> tuple[Tensor, Tensor, Tensor]:
+    """Logits, loss [N] float64 and its gradient at `x`; zero where the model gives none."""
+    with torch.enable_grad():
+        x = x.detach().requires_grad_()
+        outputs = logits(model, x)
+        values = LOSSES[loss](outputs, labels)
+        found = torch.autograd.grad(values.sum(), x, allow_unused=True)[0] if values.requires_grad else None
+    gradient = torch.zeros_like(x) if found is None else found.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
+    return outputs.detach(), values.detach().double(), gradient
+
+
+def _rows(values: Tensor) -> Tensor:
+    return values[:, None, None, None]
