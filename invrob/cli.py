@@ -8,6 +8,7 @@ import typer
 
 import invrob
 from invrob.commands import data, empirical, theory
+from invrob.commands.selftest import selftest
 
 app = typer.Typer(
     name="invrob",
@@ -21,6 +22,7 @@ app = typer.Typer(
 app.add_typer(theory.app, name="theory")
 app.add_typer(empirical.app, name="empirical")
 app.add_typer(data.app, name="data")
+app.command(epilog="Examples:  invrob selftest   |   invrob selftest --quick --json")(selftest)
 
 
 def _print_version(wanted: bool) -> None:

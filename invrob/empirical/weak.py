@@ -5,7 +5,7 @@ epsilon; Carlini et al. 2019 (arXiv 1902.06705), softmax outputs fed to a cross-
 the paper, which says "PGD attack" and none of loss, step size, steps or restarts, and shows networks that end in a
 softmax."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -115,6 +115,9 @@ def _attacked(
                 break
             scores = outputs.softmax(1) if attack.softmax else outputs
             loss = F.cross_entropy(scores.half() if attack.half else scores, labels, reduction="sum")
-            (gradient,) = torch.autograd.grad(loss, x)
+            found: Sequence[Tensor | None] = torch.autograd.grad(loss, x, allow_unused=True)
+        gradient = found[0]
+        if gradient is None:
+            break
         x = LINF.project(images, x.detach() + stride * gradient.nan_to_num().sign(), radius)
     return x.detach()

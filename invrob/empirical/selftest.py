@@ -1,0 +1,165 @@
+"""Does the judge work? Faults planted on purpose must be caught by name, and honest models must pass.
+
+Each planted fault goes into the same small network, trained here; a weak evaluation, `weak_profile`, stands beside the
+profile to show what the fault would have been worth. Honest models are that network unharmed, and linear ones, whose
+worst case has a closed form: towards class j every pixel goes by epsilon along sign(w_j - w_own), and stops at the
+box."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from invrob.empirical import data
+from invrob.empirical.faults import TEXTS
+from invrob.empirical.inference import Model
+from invrob.empirical.layers import Normalize
+from invrob.empirical.profiles import RobustnessProfile, robustness_profile
+from invrob.empirical.rates import Array
+from invrob.empirical.training import Recipe, train
+from invrob.empirical.weak import weak_profile
+
+EPSILONS = (0.0, 0.05, 0.1, 0.2, 0.3)
+LINEAR_EPSILONS = (0.0, 0.002, 0.005, 0.01, 0.02)  # random weights on 784 pixels are fooled by as little
+SHOWN = 3  # index of the epsilon that the table shows
+WEAK_ATTACK = "fixed-step"  # plain cross-entropy and Madry's step; what it misses is due to the fault
+UNSURE = 1e-4  # margins of the closed form, in logits, that rounding may turn
+
+
+@dataclass(frozen=True)
+class Row:
+    """What became of one model."""
+
+    model: str  # the fault that was planted, or the honest model
+    expected: str | None  # the finding that it must have; None for an honest model
+    epsilon: float
+    weak: float  # robustness at epsilon as a weak attack reports it
+    ours: float  # the same of the profile
+    verdict: str
+    findings: tuple[str, ...]  # names
+    caught: bool  # by its name; of an honest model: sound, without a finding, and exact where the truth is known
+
+
+def rows(*, quick: bool = False, seed: int = 0) -> Iterator[Row]:
+    """One model after the other: 12 with a planted fault, then honest ones. quick: fewer images, less training."""
+    digits = data.load("mnist-mini")
+    images = digits.test.images[: 16 if quick else 100]
+    training, validation = _first(digits.train, 2000 if quick else 4000), _first(digits.validation, 200)
+    network = _network(seed)
+    train(network, training, validation, Recipe(epochs=2, learning_rate=5e-3), seed=seed)
+    network.requires_grad_(False)  # the planted models are functions, whose weights nobody else can reach
+    generator = torch.Generator().manual_seed(seed)
+    for (name, variant), plant in PLANTED.items():
+        profile, weak = _measure(plant(network, generator), images, seed)
+        found = tuple(f.name for f in profile.sanity.findings)
+        caught = name in found and (profile.verdict == "masked" or not _worthless(profile))
+        yield _row(name + variant, name, profile, weak, caught)
+    profile, weak = _measure(network, images, seed)
+    yield _row("honest network", None, profile, weak, _clean(profile))
+    for classes in (2, 10):
+        weight = torch.randn(classes, images[0].numel(), generator=generator, dtype=torch.float64)
+        linear, wide = partial(_linear, weight), images.double()
+        profile, weak = _measure(linear, wide, seed, LINEAR_EPSILONS)
+        exact = _is_exact(profile, weight, wide)
+        yield _row(f"honest linear model, {classes} classes", None, profile, weak, exact and _clean(profile))
+
+
+def _first(split: data.Split, n: int) -> data.Split:
+    return data.Split(split.images[:n], split.labels[:n])
+
+
+def _linear(weight: Tensor, x: Tensor) -> Tensor:
+    return x.flatten(1) @ weight.T
+
+
+def _measure(
+    model: Model, images: Tensor, seed: int, epsilons: tuple[float, ...] = EPSILONS
+) -> tuple[RobustnessProfile, float]:
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)  # for the dropout of a model that draws it
+        weak = weak_profile(model, images, epsilons[SHOWN : SHOWN + 1], attack=WEAK_ATTACK, seed=seed)
+        return robustness_profile(model, images, epsilons, seed=seed), float(weak.rate[0])
+
+
+def _row(model: str, expected: str | None, profile: RobustnessProfile, weak: float, caught: bool) -> Row:
+    names = tuple(f.name for f in profile.sanity.findings)
+    return Row(
+        model,
+        expected,
+        float(profile.epsilons[SHOWN]),
+        weak,
+        float(profile.rate[SHOWN]),
+        profile.verdict,
+        names,
+        caught,
+    )
+
+
+def _worthless(profile: RobustnessProfile) -> bool:
+    return any(finding.worthless for finding in profile.sanity.findings)
+
+
+def _clean(profile: RobustnessProfile) -> bool:
+    return profile.verdict == "sound" and not profile.sanity.findings
+
+
+def _is_exact(profile: RobustnessProfile, weight: Tensor, images: Tensor) -> bool:
+    """Whether every level is that of the closed form, where rounding leaves no doubt."""
+    worst = torch.from_numpy(np.stack([_worst(weight, images, epsilon) for epsilon in profile.epsilons], 1))
+    fooled = torch.from_numpy(profile.levels)[:, None] <= torch.arange(len(profile.epsilons))
+    return bool(((fooled == (worst > 0)) | (worst.abs() < UNSURE)).all())
+
+
+def _worst(weight: Tensor, images: Tensor, epsilon: float) -> Array:
+    """The largest margin [N] of another class over the label's own in the ball; above 0 it can be fooled."""
+    x = images.flatten(1)
+    own = (x @ weight.T).argmax(1)
+    towards = weight[None] - weight[own][:, None]  # [N, K, pixels]
+    pushed = (x[:, None] + epsilon * towards.sign()).clamp(0, 1)
+    margins: Array = (pushed * towards).sum(2).scatter(1, own[:, None], -torch.inf).amax(1).numpy()
+    return margins
+
+
+def _network(seed: int) -> nn.Sequential:
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        return nn.Sequential(
+            *(Normalize(0.1307, 0.3081), nn.Conv2d(1, 8, 5, stride=2), nn.BatchNorm2d(8), nn.ReLU()),
+            *(nn.Conv2d(8, 16, 5, stride=2), nn.ReLU(), nn.Flatten(), nn.Dropout(0.3), nn.Linear(256, 10)),
+        )
+
+
+def _batch_norm_in_train_mode(network: nn.Sequential) -> Model:
+    def model(x: Tensor) -> Tensor:
+        for layer in network:
+            is_norm = isinstance(layer, nn.BatchNorm2d)
+            x = F.batch_norm(x, None, None, training=True) if is_norm else layer(x)
+        return x
+
+    return model
+
+
+def _noisy(network: nn.Sequential, generator: torch.Generator) -> Model:
+    return lambda x: network(x) + 3 * torch.randn((len(x), 10), generator=generator)
+
+
+Plant = Callable[[nn.Sequential, torch.Generator], Model]
+PLANTED: dict[tuple[str, str], Plant] = {  # (finding, variant) -> the network with that fault
+    ("softmax outputs", ""): lambda network, _: lambda x: (30 * network(x)).softmax(1),
+    ("log-softmax outputs", ""): lambda network, _: lambda x: network(x).log_softmax(1),
+    ("saturated logits", ""): lambda network, _: lambda x: 1e4 * network(x),
+    ("half-precision logits", ", float16"): lambda network, _: lambda x: (network(x) + 1e4).half(),
+    ("half-precision logits", ", bfloat16"): lambda network, _: lambda x: (network(x) + 1e3).bfloat16(),
+    ("quantised input", ""): lambda network, _: lambda x: network((8 * x).round() / 8),
+    ("detached input", ""): lambda network, _: lambda x: network(x.detach()),
+    ("random outputs", ""): _noisy,
+    ("dropout in train mode", ""): lambda network, _: lambda x: network(F.dropout(x, 0.3, training=True)),
+    ("batch norm in train mode", ""): lambda network, _: _batch_norm_in_train_mode(network),
+    ("normalised twice", ""): lambda network, _: nn.Sequential(Normalize(0.1307, 0.3081), network).eval(),
+    ("constant classifier", ""): lambda network, _: lambda x: network(0 * x) + 0 * x.mean(),
+}
+assert {name for name, _ in PLANTED} == set(TEXTS)
