@@ -12,7 +12,9 @@ from invrob.empirical.store import Store
 
 
 def files_of(out, pattern="cells/*/*"):
-    return {path: path.stat().st_mtime_ns for path in out.glob(pattern) if not path.name.startswith(".")}
+    """All but the notes of how long it took, which grow with every stage."""
+    kept = (path for path in out.glob(pattern) if not path.name.startswith(".") and path.name != "costs.json")
+    return {path: path.stat().st_mtime_ns for path in kept}
 
 
 def children_of(pid):

@@ -12,6 +12,9 @@ BAD = [
     (["run", "--device", "banana"], "device 'banana' is unknown"),
     (["run", "--device", "cuda:7"], "device 'cuda:7' is not there"),
     (["run", "--jobs", "0"], "--jobs"),
+    (["run", "--stack", "0"], "--stack"),
+    (["run", "--attack", "papre"], "attack 'papre' is unknown; did you mean 'paper'?; choose from paper, softmax"),
+    (["run", "--preset", "paper-cifar", "--dry-run", "--device", "cuda:7"], "device 'cuda:7' is not there"),
     (["run", "--seed", "-1"], "--seed"),
     (["figures", "nowhere"], "nowhere holds no run"),
     (["rum"], "No such command"),
@@ -68,3 +71,44 @@ def test_an_unfinished_run_says_how_many_cells_are_missing(invrob, finished):
     next(finished.glob("cells/*/cell.json")).unlink()
     process = invrob("empirical", "figures", finished)
     assert "1 cells are not finished: the same run command goes on with them" in process.stdout
+
+
+def test_a_dry_run_says_what_it_would_take_and_writes_nothing(invrob, config, tmp_path):
+    process = invrob("empirical", "run", "--config", config, "--out", tmp_path / "out", "--dry-run")
+    assert (process.returncode, process.stderr) == (0, "")
+    assert not (tmp_path / "out").exists()
+    assert max(map(len, process.stdout.splitlines())) <= 80
+    for said in ("stdcnn (width 0.3)", "PFLOP", "Time of one process on cpu", "Model evaluations in millions"):
+        assert said in process.stdout
+
+
+def test_a_dry_run_leaves_out_what_is_finished_and_is_one_object_as_json(invrob, config, finished):
+    left = [json.loads(invrob("empirical", "run", "--config", config, "--out", finished, "--dry-run", "--json").stdout)]
+    next(finished.glob("cells/*/cell.json")).unlink()
+    left.append(
+        json.loads(invrob("empirical", "run", "--config", config, "--out", finished, "--dry-run", "--json").stdout)
+    )
+    assert [(plan["finished_cells"], sum(row["cells"] for row in plan["networks"])) for plan in left] == [
+        (3, 0),
+        (2, 1),
+    ]
+    (row,) = left[1]["networks"]
+    assert row["work"]["training"] == 2 * 216  # two epochs of the images that are not held out
+    assert row["evaluations"] == sum(row["work"].values())
+    assert left[1]["seconds"] > 0
+
+
+def test_a_weak_attack_is_measured_beside_a_finished_run(invrob, config, finished):
+    command = ["empirical", "run", "--config", config, "--out", finished, "--attack", "few-steps"]
+    first = json.loads(invrob(*command, "--json", "--jobs", "1").stdout)
+    assert (first["computed"], first["missing_cells"]) == (3, 0)
+    for cell in first["cells"]:
+        assert set(cell["beside"]) == {"weak:few-steps"}
+        assert 0 <= cell["beside"]["weak:few-steps"]["0.1"]["estimate"] <= 1
+    assert any("-beside.png" in figure for figure in first["figures"])
+    rows = (finished / "profiles.csv").read_text().splitlines()
+    assert sum(row.endswith(",weak:few-steps") for row in rows) == 3 * 3
+    again = invrob(*command)
+    assert "Beside the profiles" in again.stdout
+    assert "weak few-steps" in again.stdout
+    assert max(map(len, again.stdout.split(str(finished))[0].splitlines())) <= 80
