@@ -62,6 +62,14 @@ def test_the_rate_is_the_share_of_angles_that_do_not_cross_the_threshold():
     assert (estimates.std(0) < 0.08).all()  # stratified: one independent angle for each of 4 images would give 0.2
 
 
+def test_the_error_is_below_that_of_one_draw_per_image_and_theta_at_every_theta():
+    bearings, thetas = np.linspace(2, 88, 64), np.arange(15.0, 91, 15)  # as above: each stays for theta + min(b, theta)
+    share = (thetas + np.minimum(bearings[:, None], thetas)) / (2 * thetas)
+    loop = np.sqrt((share * (1 - share)).sum(0)) / len(bearings)
+    estimates = np.array([invariance_profile(above(0), dots(bearings), thetas, seed=s).rate for s in range(12)])
+    assert (estimates.std(0, ddof=1) < loop).all()
+
+
 def test_all_rotations_keep_half_of_a_half_plane():
     for seed in range(3):
         profile = invariance_profile(above(0), dots(np.linspace(3, 177, 24)), [180], seed=seed, step=3)
