@@ -1,4 +1,8 @@
-"""p4 convolutions against a bank that is built anew on every call, and against escnn where that can be imported."""
+"""p4 convolutions against a bank that is built anew on every call, and against escnn where that can be imported.
+
+escnn 1.0.11 breaks on numpy 2, and wants a Fortran compiler for a part that p4 does without. So give it an environment
+of its own: pip install torch "numpy<2" scipy requests joblib cloudpickle pymanopt autograd; pip install --no-deps escnn
+lie_learn; python -m benchmarks --only p4. This module needs torch and `invrob.empirical.groups` alone."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

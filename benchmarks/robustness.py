@@ -85,7 +85,9 @@ def _network(name: str, model: nn.Module, recipe: Recipe, images: Tensor, settin
     prices.append(
         _price(f"invrob itself with {len(FINE)} epsilons", ours.gradient_evaluations, fine.gradient_evaluations, clock)
     )
-    note = f"{len(images)} digits, {len(EPSILONS)} epsilons, {STEPS} steps; the search ends as '{ours.verdict}'."
+    note = (
+        f"{len(images)} digits, {len(EPSILONS)} epsilons, {STEPS} steps; our verdict on our own attack: {ours.verdict}."
+    )
     return [
         Table(f"Price of robustness: {name}", f"{note} Gradient evaluations per image include our probes.", prices),
         Table(f"Robustness found: {name}", "Per epsilon; lower is the stronger attack.", found),
