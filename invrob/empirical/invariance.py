@@ -81,15 +81,8 @@ def invariance_profile(
         labels = checked_labels(labels, images, model)
         clean = predict(model, turn(images, 0.0)).cpu().numpy()
         turned = _turned_predictions(model, images, _angles(bands, rng), turn)
-    widths = np.diff(bands, axis=1) * (bands[:, 1:] <= grid)  # a band is inside or outside
-    weights = widths / np.maximum(widths.sum(0), 1e-300)  # [M, T]; columns sum to 1, to 0 for theta = 0
-
-    def average(hits: Array, unturned: Array) -> Array:
-        # Rounded, so that an image that always stays has 1: of 1 - 1e-16 its interval would say that it can vary.
-        shares = np.round(np.einsum("nm,mt->nt", hits.astype(float), weights), 12)
-        return np.where(grid > 0, shares, unturned[:, None].astype(float))
-
     truth = None if labels is None else labels.cpu().numpy()
+    average = partial(_averaged, bands=bands, thetas=grid)
     kept = average(turned == clean[:, None], np.ones(len(clean)))
     correct = None if truth is None else average(turned == truth[:, None], clean == truth)
     bounds = partial(bootstrap_bounds, rng=rng, confidence=confidence)
@@ -145,6 +138,17 @@ def _turned_predictions(model: Model, images: Tensor, angles: Array, turn: Turn)
         for column, angle in enumerate(angles[:, group]):  # one angle for all: the same taps serve every image
             turned[group::GROUPS, column] = predict(model, turn(members, float(angle))).cpu()
     return turned.numpy()
+
+
+def _averaged(hits: Array, unturned: Array, bands: Array, thetas: Array) -> Array:
+    """The share of the angles up to each theta [N, T] at which an image hits, from its hit in each band [N, M] and, for
+    theta = 0, unturned [N]."""
+    widths = np.diff(bands, axis=1) * (bands[:, 1:] <= thetas)  # a band is inside or outside
+    weights = widths / np.maximum(widths.sum(0), 1e-300)  # [M, T]; columns sum to 1, to 0 for theta = 0
+    # Rounded, so that an image that always stays has 1: of 1 - 1e-16 its interval would say that it can vary.
+    shares = np.round(np.einsum("nm,mt->nt", hits.astype(float), weights), 12)
+    averages: Array = np.where(thetas > 0, shares, unturned[:, None].astype(float))
+    return averages
 
 
 @dataclass(frozen=True, eq=False)
