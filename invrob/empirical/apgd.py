@@ -3,14 +3,15 @@
 Source: Croce and Hein 2020 (arXiv 2003.01690), algorithm 1 with its constants; APGD-CE and APGD-DLR are half of their
 AutoAttack. The cross-entropy is climbed by way of `odds_loss`, a monotone function of it that does not underflow."""
 
+from functools import partial
 from itertools import pairwise
 from math import ceil
 
 import torch
 from torch import Tensor
 
-from invrob.empirical.attacks import Attack, odds_loss
-from invrob.empirical.inference import Model, logits
+from invrob.empirical.attacks import Attack, odds_loss, value_and_gradient
+from invrob.empirical.inference import Model, predict
 from invrob.empirical.norms import Norm
 
 MOMENTUM = 0.75  # share of a step that the gradient makes; the rest is the last move
@@ -64,7 +65,9 @@ def apgd(
         who = (~fooled).nonzero()[:, 0]
         if not len(who):
             break
-        outputs, value, gradient = _climb(model, x[who], labels[who], loss)
+        climbed = partial(_loss, loss, labels[who])
+        outputs, value, gradient = value_and_gradient(model, x[who], climbed)
+        value = value.double()
         evaluations += len(who)
         won = outputs.argmax(1) != labels[who]
         fooled[who] = won
@@ -85,22 +88,14 @@ def apgd(
         ahead = norm.project(images, x + _rows(stride.to(x.dtype)) * norm.ascent(slopes), epsilon)
         moved = norm.project(images, x + share * (ahead - x) + (1 - share) * (x - before), epsilon)
         before, x = x, torch.where(_rows(fooled), x, moved)
-    with torch.no_grad():
-        left = (~fooled).nonzero()[:, 0]
-        won = left[logits(model, x[left]).argmax(1) != labels[left]] if len(left) else left
+    left = (~fooled).nonzero()[:, 0]
+    won = left[predict(model, x[left]) != labels[left]] if len(left) else left
     best[won], fooled[won] = x[won], True
     return Attack(best, fooled, stuck & ~fooled, evaluations)
 
 
-def _climb(model: Model, x: Tensor, labels: Tensor, loss: str) -> tuple[Tensor, Tensor, Tensor]:
-    """Logits, loss [N] float64 and its gradient at `x`; zero where the model gives none."""
-    with torch.enable_grad():
-        x = x.detach().requires_grad_()
-        outputs = logits(model, x)
-        values = LOSSES[loss](outputs, labels)
-        found = torch.autograd.grad(values.sum(), x, allow_unused=True)[0] if values.requires_grad else None
-    gradient = torch.zeros_like(x) if found is None else found.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
-    return outputs.detach(), values.detach().double(), gradient
+def _loss(name: str, labels: Tensor, outputs: Tensor, piece: slice) -> Tensor:
+    return LOSSES[name](outputs, labels[piece])
 
 
 def _rows(values: Tensor) -> Tensor:

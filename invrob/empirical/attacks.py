@@ -4,14 +4,24 @@ Sources: Goodfellow et al. 2015 (arXiv 1412.6572), FGSM; Madry et al. 2018 (arXi
 random start. The loss is log(sum of the other classes' odds): cross-entropy is log(1 + exp(it)), so both have the same
 gradient direction, but this one never vanishes, however sure the model is (no masking by float32 underflow)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from invrob.empirical.inference import Model, batches, checked_images, checked_labels, evaluating, logits, predict
+from invrob.empirical.inference import (
+    Model,
+    all_logits,
+    batches,
+    checked_images,
+    checked_labels,
+    evaluating,
+    logits,
+    predict,
+)
+from invrob.empirical.memory import in_pieces
 from invrob.empirical.norms import Norm, norm_named
 from invrob.errors import InputError
 
@@ -55,19 +65,38 @@ def margins(outputs: Tensor, labels: Tensor) -> Tensor:
 def loss_and_gradient(
     model: Model, x: Tensor, labels: Tensor, targets: Tensor | None, spread: float = 0.0
 ) -> tuple[Tensor, Tensor]:
-    """Logits [N, K] at `x` and the gradient [N, C, H, W] of the odds loss; zero where the model gives none or a NaN."""
+    """Logits [N, K] at `x` and the gradient [N, C, H, W] of the odds loss; zero where the model gives none or a NaN.
+
+    It takes as many images at once as fit into memory."""
+
+    def loss(outputs: Tensor, piece: slice) -> Tensor:
+        return odds_loss(outputs, labels[piece], None if targets is None else targets[piece], spread)
+
+    outputs, _, gradient = value_and_gradient(model, x, loss)
+    return outputs, gradient
+
+
+def value_and_gradient(
+    model: Model, x: Tensor, loss: Callable[[Tensor, slice], Tensor]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Logits [N, K] at `x`, the loss [N] and its gradient [N, C, H, W]; zero where the model gives none or a NaN.
+
+    loss: logits of a slice of the images, and that slice -> the loss of each."""
+    pieces = in_pieces(model, x, lambda piece: _value_and_gradient(model, x[piece], lambda z: loss(z, piece)))
+    outputs, values, gradients = zip(*pieces, strict=True)
+    return torch.cat(outputs), torch.cat(values), torch.cat(gradients)
+
+
+def _value_and_gradient(model: Model, x: Tensor, loss: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor, Tensor]:
     with torch.enable_grad():
         x = x.detach().requires_grad_()
         outputs = logits(model, x)
-        if not outputs.requires_grad:  # a model that ignores its input, or detaches it
-            return outputs.detach(), torch.zeros_like(x)
-        found: Sequence[Tensor | None] = torch.autograd.grad(
-            odds_loss(outputs, labels, targets, spread).sum(), x, allow_unused=True
-        )
-    gradient = found[0]
-    if gradient is None:
-        return outputs.detach(), torch.zeros_like(x)
-    return outputs.detach(), gradient.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)  # not in place: it may be a view
+        values = loss(outputs)
+        found: Sequence[Tensor | None] = (None,)
+        if values.requires_grad:  # unless the model ignores its input, or detaches it
+            found = torch.autograd.grad(values.sum(), x, allow_unused=True)
+    gradient = torch.zeros_like(x) if found[0] is None else found[0].nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
+    return outputs.detach(), values.detach(), gradient
 
 
 def runner_up(outputs: Tensor, labels: Tensor, rank: int) -> Tensor:
@@ -175,8 +204,7 @@ def attack_batch(
     """`pgd` on one batch with an epsilon [N] per image (float64), unchecked; call it inside `evaluating(model)`.
 
     Only the survivors go on, and each keeps its best iterate over all restarts."""
-    with torch.no_grad():
-        outputs = logits(model, images)
+    outputs = all_logits(model, images)
     best, score = images.clone(), margins(outputs, labels)
     fooled = outputs.argmax(1) != labels
     stuck = torch.zeros_like(fooled)
@@ -195,8 +223,7 @@ def attack_batch(
                 evaluations += len(alive)
                 stuck[alive] |= (gradient == 0).flatten(1).all(1)
             else:
-                with torch.no_grad():
-                    z = logits(model, x)
+                z = all_logits(model, x)
             margin, won = margins(z, labels[alive]), z.argmax(1) != labels[alive]
             better = won | (margin > score[alive])
             best[alive[better]], score[alive[better]] = x[better], margin[better]

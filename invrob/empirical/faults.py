@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from invrob.empirical.attacks import loss_and_gradient
-from invrob.empirical.inference import Model, logits
+from invrob.empirical.inference import Model, all_logits, logits
 
 LOOKED_AT = 16  # images
 NUDGE = 1e-4  # in pixel units: far less than a level of 8 bits
@@ -67,10 +67,9 @@ def findings(model: Model, images: Tensor, constant: bool) -> tuple[Finding, ...
 
     constant: already known to give one class at every epsilon. Call it inside `evaluating(model)`."""
     x = images[:LOOKED_AT]
-    with torch.no_grad(), _Watch(x) as seen:
-        outputs = logits(model, x)
-    with torch.no_grad():
-        again = logits(model, x)
+    with _Watch(x) as seen:
+        outputs = all_logits(model, x)
+    again = all_logits(model, x)
     spread = (outputs.amax(1) - outputs.amin(1)).double().mean().item()
     random = _far(outputs, again, spread)
     names = {
@@ -90,11 +89,10 @@ def _far(one: Tensor, other: Tensor, spread: float) -> bool:
     return bool((one - other).abs().amax() > DRIFT * spread)
 
 
-@torch.no_grad()
 def _batch_matters(model: Model, x: Tensor, outputs: Tensor, spread: float) -> bool:
     """Whether the first half is answered otherwise when the second half is its negative; the batch keeps its size."""
     half = len(x) // 2
-    others = logits(model, torch.cat([x[:half], 1 - x[half:]]))
+    others = all_logits(model, torch.cat([x[:half], 1 - x[half:]]))
     return half > 0 and _far(outputs[:half], others[:half], spread)
 
 
@@ -121,7 +119,7 @@ def _shape_of(outputs: Tensor, spread: float) -> dict[str, bool]:
 def _gradients(model: Model, x: Tensor, outputs: Tensor, names: dict[str, bool]) -> dict[str, bool]:
     """Whether the outputs depend on the input in a way that gradients do not tell."""
     with torch.enable_grad():
-        asked = x.detach().requires_grad_()
+        asked = x[:1].detach().requires_grad_()
         answered = logits(model, asked)
         attached = answered.requires_grad and (
             torch.autograd.grad(answered.sum(), asked, allow_unused=True)[0] is not None
@@ -129,8 +127,7 @@ def _gradients(model: Model, x: Tensor, outputs: Tensor, names: dict[str, bool])
     _, gradient = loss_and_gradient(model, x, outputs.argmax(1), None, 20.0)
     flat = (gradient == 0).flatten(1).all(1).double().mean().item() > 0.9
     signs = torch.randint(0, 2, x.shape, generator=torch.Generator().manual_seed(0), device="cpu").to(x.device) * 2 - 1
-    with torch.no_grad():
-        nudged = logits(model, (x + NUDGE * signs).clamp(0, 1))
+    nudged = all_logits(model, (x + NUDGE * signs).clamp(0, 1))
     unmoved = (nudged == outputs).all(1).double().mean().item() > 0.9
     blurred = names["half-precision logits"] or names["softmax outputs"]  # those are flat by themselves
     quantised = not blurred and (unmoved or (attached and flat))
@@ -171,8 +168,10 @@ def _twice(images: Tensor, first: Tensor) -> bool:
 
     One, (x - m) / s, gives a standard deviation of about 1. Two give about 1 / s, with a = 1 / s^2, and a mean below 0.
     Other scales, such as 255 x, do not."""
-    if first.numel() != images.numel():
+    seen, left = divmod(first.numel(), images[0].numel())
+    if left or not 0 < seen <= len(images):
         return False
+    images = images[:seen]
     x, h = (v.detach().double().reshape(images.shape).transpose(0, 1).flatten(1) for v in (images, first))
     x0, h0 = x - x.mean(1, keepdim=True), h - h.mean(1, keepdim=True)
     slope = (x0 * h0).sum(1) / (x0 * x0).sum(1).clamp(min=1e-12)

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
+from invrob.empirical.memory import in_pieces, remembering
 from invrob.errors import InputError
 
 Model = Callable[[Tensor], Tensor]  # images [N, C, H, W] in [0, 1] -> logits [N, K], K >= 2
@@ -24,7 +26,7 @@ def evaluating(model: Model) -> Iterator[None]:
             module.training = False
         for parameter in trainable:
             parameter.requires_grad_(False)
-        with torch.inference_mode(False):  # under the caller's inference_mode every gradient would be zero
+        with remembering(), torch.inference_mode(False):  # under the caller's inference_mode gradients would be zero
             yield
     finally:
         for module in training:
@@ -103,15 +105,21 @@ def logits(model: Model, images: Tensor) -> Tensor:
 
 
 def batches(n: int, device: torch.device) -> Iterator[slice]:
-    """Slices that cover range(n), in sizes that suit the device."""
+    """Slices that cover range(n), in sizes that suit the device; where they do not fit into its memory, the model is
+    asked about smaller pieces of them."""
     size = 4096 if device.type == "cuda" else 256
     return (slice(start, min(start + size, n)) for start in range(0, n, size))
 
 
 @torch.no_grad()
 def all_logits(model: Model, images: Tensor) -> Tensor:
-    """The logits of any number of images, [N, K]; call it inside `evaluating(model)`."""
-    return torch.cat([logits(model, images[part]) for part in batches(len(images), images.device)])
+    """The logits of any number of images, [N, K], in pieces that fit; call it inside `evaluating(model)`."""
+    parts = [images[part] for part in batches(len(images), images.device)]
+    return torch.cat([z for x in parts for z in in_pieces(model, x, partial(_logits_of, model, x))])
+
+
+def _logits_of(model: Model, images: Tensor, piece: slice) -> Tensor:
+    return logits(model, images[piece])
 
 
 def predict(model: Model, images: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from invrob.empirical.attacks import loss_and_gradient, margins, runner_up
-from invrob.empirical.inference import Model, batches, logits
+from invrob.empirical.inference import Model, batches, predict
 from invrob.empirical.norms import Norm
 
 PATIENCE = 2  # steps at a level before moving up, while no level is known to fool the image
@@ -191,7 +191,7 @@ def aim_at_others(search: Search, model: Model, norm: Norm, who: Tensor) -> Tens
         search.evaluations += len(who)
         reach = radius.to(clean.dtype)[:, None, None, None]
         x = norm.project(clean, clean + reach * norm.ascent(gradient), radius)
-        hit = logits(model, x).argmax(1) != own
+        hit = predict(model, x) != own
         gained[hit] |= search.record(who[hit], x[hit], norm)
     return who[gained]
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from invrob.empirical.attacks import margins
-from invrob.empirical.inference import Model, logits
+from invrob.empirical.inference import Model, all_logits
 from invrob.empirical.norms import Norm
 
 
@@ -37,7 +37,7 @@ def square(
         return norm.project(images, x + reach * norm.ascent(pattern.to(images.dtype)), radius)
 
     best = pushed(images, (random(n, channels, 1, width) < 0.5).expand_as(images) * 2.0 - 1)  # vertical stripes
-    score = margins(logits(model, best), labels)
+    score = margins(all_logits(model, best), labels)
     for query in range(1, queries):
         share = 0.8 * (1 - query / queries) ** 2  # of the image's area; shrinks as in the paper
         side = max(1, min(height, width, round((share * height * width) ** 0.5)))
@@ -47,7 +47,7 @@ def square(
         columns = (column >= left[:, None]) & (column < left[:, None] + side)
         sign = (random(n, channels, 1, 1) < 0.5) * 2.0 - 1
         candidate = pushed(best, sign * (rows[:, None, :, None] & columns[:, None, None, :]))
-        margin = margins(logits(model, candidate), labels)
+        margin = margins(all_logits(model, candidate), labels)
         better = (margin > score) & (score <= 0)
         best[better], score[better] = candidate[better], margin[better]
-    return best, logits(model, best).argmax(1) != labels
+    return best, all_logits(model, best).argmax(1) != labels
