@@ -53,30 +53,26 @@ def apgd(
 
     images [N, C, H, W] in [0, 1], labels int64 [N], which the attack leads away from. loss: "ce", or "dlr" for at least
     3 classes. steps: gradient evaluations per image, >= 1. Images that are fooled are left alone from then on."""
-    start = images + _rows(epsilon.to(images.dtype)) * norm.draw(images, generator)
-    x = norm.project(images, start, epsilon)
+    x = norm.project(images, images + _rows(epsilon.to(images.dtype)) * norm.draw(images, generator), epsilon)
     before, best, best_gradient = x.clone(), x.clone(), torch.zeros_like(x)
     highest = torch.full(labels.shape, -torch.inf, device=images.device, dtype=torch.float64)
     last, at_checkpoint, rises = highest.clone(), highest.clone(), torch.zeros_like(labels)
-    stride, halved = 2 * epsilon, torch.ones_like(labels, dtype=torch.bool)
-    fooled = torch.zeros_like(halved)
+    stride, halved, fooled = 2 * epsilon, labels >= 0, labels < 0  # all of them, and none
     stuck, evaluations, marks = fooled.clone(), 0, {b: a for a, b in pairwise(checkpoints(steps))}
     for step in range(steps):
         who = (~fooled).nonzero()[:, 0]
         if not len(who):
             break
-        climbed = partial(_loss, loss, labels[who])
-        outputs, value, gradient = value_and_gradient(model, x[who], climbed)
+        outputs, value, gradient = value_and_gradient(model, x[who], partial(_loss, loss, labels[who]))
         value = value.double()
         evaluations += len(who)
         won = outputs.argmax(1) != labels[who]
         fooled[who] = won
         stuck[who] |= ~won & (gradient == 0).flatten(1).all(1)
         rises[who] += value > last[who]
-        higher = won | (value > highest[who])
+        last[who], higher = value, won | (value > highest[who])
         best[who[higher]], best_gradient[who[higher]] = x[who[higher]], gradient[higher]
         highest[who] = torch.maximum(highest[who], value)
-        last[who] = value
         slopes = torch.zeros_like(x).index_copy(0, who, gradient)
         if step in marks:
             few = rises < RISES * (step - marks[step])
@@ -88,9 +84,9 @@ def apgd(
         ahead = norm.project(images, x + _rows(stride.to(x.dtype)) * norm.ascent(slopes), epsilon)
         moved = norm.project(images, x + share * (ahead - x) + (1 - share) * (x - before), epsilon)
         before, x = x, torch.where(_rows(fooled), x, moved)
-    left = (~fooled).nonzero()[:, 0]
-    won = left[predict(model, x[left]) != labels[left]] if len(left) else left
-    best[won], fooled[won] = x[won], True
+    if len(left := (~fooled).nonzero()[:, 0]):
+        won = left[predict(model, x[left]) != labels[left]]
+        best[won], fooled[won] = x[won], True
     return Attack(best, fooled, stuck & ~fooled, evaluations)
 
 

@@ -87,20 +87,13 @@ def judge(
     }
     constant = unfooled == 1.0 and bool((search.labels == search.labels[0]).all())
     faults = findings(model, clean, constant)
-    reasons = _reasons(shares, len(who))
-    if constant:
-        reasons = (
-            f"class {int(search.labels[0])} for every image at every epsilon: rates of 100 % of a constant classifier "
-            "are worthless",
-            *reasons,
-        )
     return Sanity(
         probed=len(who),
         other_classes=other_classes,
         apgd_ce=int(found[0].sum()) / len(who),
         apgd_dlr=int(found[1].sum()) / len(who) if len(found) > 1 else None,
         constant=constant,
-        reasons=(*reasons, *(f"{f.name}: {f.text}" for f in faults if f.worthless and f.name != "constant classifier")),
+        reasons=(*_worthless(faults, int(own[0])), *_reasons(shares, len(who))),
         findings=faults,
         **shares,
     )
@@ -137,6 +130,11 @@ def _black_box(
     x, hit = square(model, images, labels, radius, norm, queries=QUERIES, generator=generator)
     search.record(who[hit], x[hit], norm)
     return int(hit.sum())
+
+
+def _worthless(faults: tuple[Finding, ...], label: int) -> tuple[str, ...]:
+    constant = f"class {label} for every image at every epsilon: rates of 100 % of a constant classifier are worthless"
+    return tuple(constant if f.name == "constant classifier" else f"{f.name}: {f.text}" for f in faults if f.worthless)
 
 
 def _share(which: Tensor) -> float:

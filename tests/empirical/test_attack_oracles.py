@@ -90,3 +90,24 @@ def test_fgsm_is_that_of_torchattacks_image_by_image(net, digits, images, epsilo
     ours = fgsm(net, images, epsilon, labels=None if labels == "predicted" else own)
     assert (ours.images - theirs).abs().max() <= 1e-12
     assert torch.equal(ours.fooled, net(theirs).argmax(1) != own)
+
+
+OTHERS = {
+    "APGD-CE": lambda net, epsilon: torchattacks.APGD(net, eps=epsilon, steps=STEPS, loss="ce", seed=0),
+    "APGD-DLR": lambda net, epsilon: torchattacks.APGD(net, eps=epsilon, steps=STEPS, loss="dlr", seed=0),
+    "Square": lambda net, epsilon: torchattacks.Square(net, eps=epsilon, n_queries=150, seed=0),
+}
+
+
+@pytest.mark.parametrize("attack", OTHERS.values(), ids=OTHERS.keys())
+def test_the_parts_of_autoattack_fool_no_more_than_the_profile_says(net, images, attack):
+    images, epsilons = images[:100], [0.07, 0.12]
+    own = net(images).argmax(1)
+    profile = robustness_profile(net, images, epsilons)
+    for level, epsilon in enumerate(epsilons):
+        with torch.random.fork_rng(devices=[]):
+            survived = (net(attack(net, epsilon)(images, own)).argmax(1) == own).numpy()
+        ours = profile.levels > level
+        missed, gained = (ours & ~survived).sum(), (survived & ~ours).sum()
+        assert missed <= gained + 2 + 2 * np.sqrt(missed + gained)
+        assert 0.1 < profile.rate[level] < 0.9
