@@ -75,11 +75,15 @@ def run(
 
 
 def _plan(experiment: "Experiment", path: Path, device: "torch.device", jobs: int, as_json: bool) -> None:
-    """Print what is still to be done of an experiment."""
-    from invrob.empirical import execute, plan
+    """Print what is still to be done of an experiment; the data need not be there."""
+    from invrob.empirical import data, execute, plan
     from invrob.empirical.store import Store
 
-    dataset = execute.dataset_of(experiment.dataset)
+    missing = data.stand_in(experiment.dataset)
+    if missing is not None:
+        fetch = f"invrob data fetch {experiment.dataset}"
+        typer.echo(f"{experiment.dataset} is not on this disk ({fetch}): nothing can be finished yet", err=True)
+    dataset = missing or execute.dataset_of(experiment.dataset)
     cells = experiment.cells(dataset.fingerprint)
     todo = _unfinished(cells, Store(path))
     rows = plan.planned(todo, dataset, device)

@@ -78,7 +78,7 @@ def _row(result: "Result") -> dict[str, Any]:
         **{name: None if share is None else asdict(share) for name, share in shares.items()},
         "verdict": result.verdict,
         "reasons": list(result.robustness["sanity"]["reasons"]),
-        "findings": [finding["name"] for finding in result.robustness["sanity"].get("findings", [])],
+        "findings": [finding["name"] for finding in result.robustness["sanity"]["findings"]],
         "beside": {n: {v: s and asdict(s) for v, s in shares.items()} for n, shares in beside.items()},
         "quarter_turns": result.quarter_turns,
     }
@@ -142,7 +142,7 @@ def _print_networks(console: Any, results: "list[Result]") -> tuple[list[str], f
         table.add_row(result.network, *of_cell, *percentages, result.verdict)
         sanity = result.robustness["sanity"]
         reasons += [f"{result.cell} is masked: {reason}" for reason in sanity["reasons"]]
-        reasons += [f"{result.cell}: {finding['text']}" for finding in sanity.get("findings", [])]
+        reasons += [f"{result.cell}: {finding['text']}" for finding in sanity["findings"]]
     console.print(table)
     return reasons, widest
 

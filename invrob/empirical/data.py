@@ -66,6 +66,7 @@ class Source:
     """A data set known by name, and how to get at it under a data folder."""
 
     sizes: tuple[int, int, int]  # images for training, validation and testing
+    shape: tuple[int, int, int]  # C, H, W; ten classes
     licence: str
     load: Callable[[Path], Dataset]
     is_present: Callable[[Path], bool]
@@ -101,6 +102,19 @@ def fetch(name: str, root: str | os.PathLike[str] | None = None, *, offline: boo
             f"{did_you_mean(name, SOURCES)}"
         )
     return SOURCES[name].fetch(data_root(root), offline=offline)
+
+
+def stand_in(spec: str, root: str | os.PathLike[str] | None = None) -> Dataset | None:
+    """Black images in the numbers and the shape of a data set that is known by name but not on this disk, for plans;
+    they take no memory. None where the real one is there to be loaded."""
+    source = SOURCES.get(spec)
+    if source is None or source.is_present(data_root(root)):
+        return None
+    train, validation, test = (
+        Split(torch.zeros(1, *source.shape).expand(n, *source.shape), torch.zeros(1, dtype=torch.int64).expand(n))
+        for n in source.sizes
+    )
+    return Dataset(spec, train, validation, test, tuple(map(str, range(10))), fingerprint="")
 
 
 def summarise(dataset: Dataset) -> Summary:
@@ -197,10 +211,15 @@ def _load_mini(root: Path) -> Dataset:
 
 
 def _published(
-    files: fetching.Files, read: Callable[[Path], dict[str, Array]], sizes: tuple[int, int, int], licence: str
+    files: fetching.Files,
+    read: Callable[[Path], dict[str, Array]],
+    sizes: tuple[int, int, int],
+    shape: tuple[int, int, int],
+    licence: str,
 ) -> Source:
     return Source(
         sizes=sizes,
+        shape=shape,
         licence=licence,
         load=lambda root: _dataset(files.name, read(root / files.folder)),
         is_present=lambda root: not fetching.faults(files, root / files.folder),
@@ -213,16 +232,18 @@ _MNIST_LICENCE = "CC BY-SA 3.0 as commonly given (LeCun, Cortes, Burges)"
 SOURCES = {
     "mnist-mini": Source(
         sizes=(10_000, 1_000, 2_000),
+        shape=(1, 28, 28),
         licence=_MNIST_LICENCE,
         load=_load_mini,
         is_present=lambda root: _MINI.exists(),
         fetch=lambda root, offline: _MINI,
     ),
-    "mnist": _published(mnist.FILES, mnist.read_mnist, (55_000, 5_000, 10_000), _MNIST_LICENCE),
+    "mnist": _published(mnist.FILES, mnist.read_mnist, (55_000, 5_000, 10_000), (1, 28, 28), _MNIST_LICENCE),
     "cifar10": _published(
         cifar10.FILES,
         cifar10.read_cifar10,
         (40_000, 10_000, 10_000),
+        (3, 32, 32),
         "none given by its makers, terms unspecified (Krizhevsky 2009)",
     ),
 }

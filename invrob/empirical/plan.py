@@ -66,7 +66,7 @@ def work(cell: Cell, dataset: Dataset) -> dict[str, Work]:
         attack=attacked * (seen * recipe.attack_steps + held_out * VALIDATION_STEPS),
         training=seen * (1 + twice),
     )
-    turned = Work(forward=images * (1 + 2 * math.ceil(max(how.thetas) / how.angle_step)))
+    turned = Work(forward=images * (1 + math.ceil(max(how.thetas) / how.angle_step)))
     weak = Work(attack=images * WEAK_STEPS * len(how.epsilons))
     each = {name: weak if name.startswith("weak:") else turned for name in cell.measurements}
     searched = Work(attack=images * (SEARCH + how.steps * how.restarts))
@@ -147,8 +147,8 @@ def spent(cells: Sequence[Cell], dataset: Dataset, store: Store) -> list[Spent]:
 
 
 def measured_speed(model: nn.Module, cell: Cell, dataset: Dataset, device: torch.device) -> Speed:
-    """Time one batch of each kind on `device`, where `model` is; a second or so. The weights stay as they are."""
-    size = min(cell.recipe.batch_size if device.type == "cuda" else 32, len(dataset.train.images))
+    """Time one batch of each kind on `device`, where `model` is; seconds. The weights stay as they are."""
+    size = min(cell.recipe.batch_size if device.type == "cuda" else 8, len(dataset.train.images))
     x, labels = dataset.train.images[:size].to(device), dataset.train.labels[:size].to(device)
     weights = [p for p in model.parameters() if p.requires_grad]
     state = {name: value.clone() for name, value in model.state_dict().items()}  # batch norm moves its statistics
@@ -184,9 +184,9 @@ def peak_flops(device: torch.device, dtype: torch.dtype = torch.float32) -> floa
 
 
 def _seconds(call: Callable[[], object], device: torch.device) -> float:
-    """The fastest of three timed calls, after one that warms up: the least disturbed by what else runs."""
+    """The faster of two timed calls, after one that warms up: the less disturbed by what else runs."""
     times = []
-    for _ in range(4):
+    for _ in range(3):
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         begin = time.perf_counter()

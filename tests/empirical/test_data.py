@@ -176,3 +176,20 @@ def test_the_summary_counts_and_averages(mini):
     assert train.std == pytest.approx([pixels.std()], abs=1e-6)
     assert summary.fingerprint == mini.fingerprint
     assert "CC BY-SA 3.0" in summary.licence
+
+
+def test_a_data_set_that_is_not_there_has_a_stand_in_of_its_size_and_shape_for_plans(tmp_path):
+    for name, source in data.SOURCES.items():
+        found = data.stand_in(name, tmp_path)
+        if name == "mnist-mini":
+            assert found is None  # it is in the package
+            continue
+        splits = (found.train, found.validation, found.test)
+        assert tuple(len(split.labels) for split in splits) == source.sizes
+        assert all(split.images.shape == (n, *source.shape) for split, n in zip(splits, source.sizes, strict=True))
+    assert data.stand_in("npz:nowhere.npz", tmp_path) is None
+
+
+def test_the_shapes_that_are_promised_are_those_that_are_loaded(mini):
+    assert mini.train.images.shape[1:] == data.SOURCES["mnist-mini"].shape
+    assert len(mini.classes) == 10

@@ -82,6 +82,22 @@ def test_a_dry_run_says_what_it_would_take_and_writes_nothing(invrob, config, tm
         assert said in process.stdout
 
 
+def test_the_plan_of_a_preset_needs_no_data(invrob, tmp_path, monkeypatch):
+    monkeypatch.setenv("INVROB_DATA", str(tmp_path))
+    process = invrob("empirical", "run", "--preset", "paper-cifar", "--dry-run", "--json", "--device", "cpu")
+    assert process.returncode == 0
+    assert "cifar10 is not on this disk (invrob data fetch cifar10)" in process.stderr
+    rows = {row["network"]: row for row in json.loads(process.stdout)["networks"]}
+    assert {name: row["cells"] for name, row in rows.items()} == {
+        "vgg16": 7,
+        "gcnn_vgg16": 7,
+        "madry_resnet": 1,
+        "madry_resnet, adversarial": 3,
+    }
+    assert rows["vgg16"]["work"]["training"] == 7 * 20 * 40_000
+    assert rows["gcnn_vgg16"]["flops"] > 3 * rows["vgg16"]["flops"]
+
+
 def test_a_dry_run_leaves_out_what_is_finished_and_is_one_object_as_json(invrob, config, finished):
     left = [json.loads(invrob("empirical", "run", "--config", config, "--out", finished, "--dry-run", "--json").stdout)]
     next(finished.glob("cells/*/cell.json")).unlink()
