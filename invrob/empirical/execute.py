@@ -26,7 +26,7 @@ from invrob.empirical.measure import measured
 from invrob.empirical.models import build
 from invrob.empirical.stacked import alike, stackable, train_stack
 from invrob.empirical.store import Store
-from invrob.empirical.training import Epoch, Training, train
+from invrob.empirical.training import Epoch, Training, channels_last, train
 from invrob.errors import InputError
 
 TRAINING = 0.7  # about the share of a cell's time that training takes; only the ETA depends on it
@@ -91,7 +91,8 @@ def run_cell(
     images, labels = (tensor.to(device) for tensor in profiled(dataset.test, cell.profiling.images))
     todo = [name for name, key in cell.measurements.items() if store.read_profiles(cell.key, key) is None]
     for number, name in enumerate(todo):
-        with stage(store, cell, name, device), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
+        with stage(store, cell, name, device), channels_last(model), exact:
             body = measured(name, model, images, labels, cell)
         store.write_profiles(cell.key, cell.measurements[name], body)
         advanced(TRAINING + (1 - TRAINING) * (number + 1) / (len(todo) + 1))

@@ -77,7 +77,7 @@ def train(
     schedule = make_schedule(optimizer, recipe, per_epoch * recipe.epochs)
     draws = Draws(device, seed)
     course = Course(recipe.epochs)
-    with seeded(device, seed), channels_last(model, images):
+    with seeded(device, seed), channels_last(model):
         for number in range(recipe.epochs):
             rotation, epsilon = recipe.at(number / recipe.epochs)
             losses = Losses(number, len(images))
@@ -180,9 +180,9 @@ def seeded(device: torch.device, seed: int) -> Iterator[None]:
 
 
 @contextmanager
-def channels_last(model: nn.Module, images: Tensor) -> Iterator[None]:
-    """Colour networks compute with the channels last inside the block, which is faster on GPUs and CPUs alike."""
-    convolutions = [m for m in model.modules() if isinstance(m, nn.Conv2d)] if images.shape[1] > 1 else []
+def channels_last(model: nn.Module) -> Iterator[None]:
+    """Plain convolutions compute with the channels last inside the block, which is faster on GPUs and CPUs alike."""
+    convolutions = [m for m in model.modules() if isinstance(m, nn.Conv2d)]
     for module in convolutions:
         module.to(memory_format=torch.channels_last)
     yield
