@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from invrob.empirical.tradeoff import Card, tradeoff
     from invrob.errors import InputError
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "Card": "invrob.empirical.tradeoff",

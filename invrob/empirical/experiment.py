@@ -98,7 +98,7 @@ class Profiling(_Strict):
     epsilons: tuple[Epsilon, ...] = EPSILONS
     steps: int = Field(20, ge=1, le=10_000, description="of a full attack")
     restarts: int = Field(1, ge=1, le=1000)
-    angle_step: float = Field(7.5, gt=0, le=180, description="the widest stratum of angles, in degrees")
+    angle_step: float = Field(7.5, gt=0, le=180, description="the widest band of angles, in degrees")
     images: int = Field(1000, ge=2, description="test images, chosen once for all cells")
     confounds: tuple[Literal["canvas", "disc", "there-and-back"], ...] = Field(
         (), description="more invariance profiles, beside the one with zero fill: see docs/profiles.md"
