@@ -65,7 +65,8 @@ class Finding:
 def findings(model: Model, images: Tensor, constant: bool) -> tuple[Finding, ...]:
     """What is wrong with `model`, judged by its answers about the first 16 of `images` [N, C, H, W] in [0, 1].
 
-    constant: already known to give one class at every epsilon. Call it inside `evaluating(model)`."""
+    constant: already known to give one class at every epsilon. Takes a gradient of each, and one more to see whether
+    there is any. Call it inside `evaluating(model)`."""
     x = images[:LOOKED_AT]
     with _Watch(x) as seen:
         outputs = all_logits(model, x)
@@ -80,8 +81,8 @@ def findings(model: Model, images: Tensor, constant: bool) -> tuple[Finding, ...
         "normalised twice": seen.normalised_twice,
         **_shape_of(outputs, spread),
     }
-    if not (random or constant):
-        names |= _gradients(model, x, outputs, names)
+    gradients = _gradients(model, x, outputs, names)
+    names |= {} if random or constant else gradients
     return tuple(Finding(name, text) for name, text in TEXTS.items() if names.get(name, False))
 
 

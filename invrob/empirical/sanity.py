@@ -12,7 +12,7 @@ from torch import Tensor
 
 from invrob.empirical.apgd import apgd
 from invrob.empirical.attacks import pgd
-from invrob.empirical.faults import Finding, findings
+from invrob.empirical.faults import LOOKED_AT, Finding, findings
 from invrob.empirical.inference import Model, predict
 from invrob.empirical.norms import Norm
 from invrob.empirical.search import Search
@@ -87,6 +87,7 @@ def judge(
     }
     constant = unfooled == 1.0 and bool((search.labels == search.labels[0]).all())
     faults = findings(model, clean, constant)
+    search.evaluations += min(len(clean), LOOKED_AT) + 1
     return Sanity(
         probed=len(who),
         other_classes=other_classes,
