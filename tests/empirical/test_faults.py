@@ -90,6 +90,7 @@ def test_what_the_attack_sees_through_is_named_and_stays_sound(net, digits, behi
 HONEST = {
     **{name: lambda name=name: build(name) for name in MODELS if name in ("stdcnn", "gcnn", "madry_lenet")},
     "times 255 inside": lambda: nn.Sequential(Normalize(0, 1 / 255), build("stdcnn")),
+    "times 10 inside": lambda: nn.Sequential(Normalize(0, 0.1), build("stdcnn")),
     "normalised once": lambda: nn.Sequential(Normalize(0.13, 0.31), build("stdcnn")),
     "float16 inside": lambda: (lambda net: lambda x: net(x.half()).float())(build("stdcnn").half().eval()),
     "two classes": lambda: nn.Sequential(nn.Flatten(), nn.Linear(784, 2)),

@@ -12,7 +12,7 @@ from scipy.stats import binomtest
 from torch import nn
 
 from invrob import InputError, robustness_profile
-from invrob.empirical import groups
+from invrob.empirical import groups, search
 from invrob.empirical.models import build
 
 seeds = st.integers(0, 2**32 - 1)
@@ -232,6 +232,17 @@ def test_the_price_hardly_grows_with_the_number_of_epsilons(net, digits):
     coarse, fine = (robustness_profile(net, digits.test.images[:200], np.linspace(0, 0.5, n)) for n in (11, 41))
     assert fine.gradient_evaluations <= 1.5 * coarse.gradient_evaluations
     assert np.abs(fine.rate[::4] - coarse.rate).max() <= 0.015  # and it is not bought with strength
+
+
+def test_giving_up_on_a_hopeless_attack_saves_work_and_loses_next_to_nothing(net, digits, monkeypatch):
+    def measured():
+        return robustness_profile(net, digits.test.images[:200], ELEVEN)
+
+    hasty = measured()
+    monkeypatch.setattr(search, "HOPELESS", np.inf)
+    patient = measured()
+    assert hasty.gradient_evaluations < 0.9 * patient.gradient_evaluations
+    assert np.abs(hasty.rate - patient.rate).max() <= 0.01
 
 
 def test_eleven_epsilons_cost_less_than_a_sixth_of_a_loop_over_pgd(net, digits):
