@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from invrob.empirical import data
 from invrob.empirical.experiment import Cell
 from invrob.empirical.measure import measured
+from invrob.empirical.memory import is_out_of_memory
 from invrob.empirical.models import build
 from invrob.empirical.stacked import alike, stackable, train_stack
 from invrob.empirical.store import Store
@@ -113,8 +114,8 @@ def train_together(
     begin = time.perf_counter()
     try:
         trainings = train_stack(models, dataset.train, dataset.validation, recipes, seeds=seeds, on_epoch=on_epoch)
-    except torch.OutOfMemoryError:
-        if len(cells) == 1:
+    except (RuntimeError, MemoryError) as error:
+        if len(cells) == 1 or not is_out_of_memory(error):
             raise
         half = len(cells) // 2
         logging.getLogger("invrob").warning("out of memory: %d networks at a time instead of %d", half, len(cells))

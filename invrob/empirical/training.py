@@ -8,6 +8,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +18,7 @@ from invrob.empirical import adversary
 from invrob.empirical.augment import crop_and_flip, turned
 from invrob.empirical.data import Split
 from invrob.empirical.inference import batches, evaluating, logits
+from invrob.empirical.memory import halving
 from invrob.empirical.recipes import RECIPE_VERSION, Recipe
 from invrob.errors import InputError
 
@@ -67,15 +69,16 @@ def train(
     """Train `model` in place, on the device of its parameters, and leave it in eval mode with its best weights.
 
     training, validation: images float32 [N, C, H, W] in [0, 1], labels int64 [N]; they are moved to the device once.
-    Same seed, same bits on one CPU thread. The caller's random state is left as it was. Raises InputError when the loss
-    becomes NaN or infinite (then a smaller learning_rate is the way out)."""
+    Same seed, same bits on one CPU thread. The caller's random state is left as it was. A batch that the memory does
+    not hold is taken in pieces, whose gradients are added. Raises InputError when the loss becomes NaN or infinite
+    (then a smaller learning_rate is the way out)."""
     device = next(model.parameters()).device
     images, labels = training.images.to(device), training.labels.to(device)
     held_out = Split(validation.images.to(device), validation.labels.to(device))
     optimizer = make_optimizer(dict(model.named_parameters()), recipe)
     per_epoch = math.ceil(len(images) / recipe.batch_size)
     schedule = make_schedule(optimizer, recipe, per_epoch * recipe.epochs)
-    draws = Draws(device, seed)
+    draws, size = Draws(device, seed), recipe.batch_size
     course = Course(recipe.epochs)
     with seeded(device, seed), channels_last(model):
         for number in range(recipe.epochs):
@@ -83,8 +86,10 @@ def train(
             losses = Losses(number, len(images))
             for part in draws.order(len(images), recipe.batch_size):
                 x = turned(crop_and_flip(images[part], recipe.crop, recipe.flip, draws.device), rotation, draws.host)
-                attacked = attack(model, x, labels[part], recipe, epsilon, draws.device)
-                losses.add(_step(model, x, attacked, labels[part], optimizer, recipe), len(part))
+                step = partial(_step, model, x, labels[part], optimizer, recipe, epsilon, draws.device)
+                loss, fitted = halving(min(size, len(part)), step)
+                size = min(size, fitted) if fitted < len(part) else size
+                losses.add(loss, len(part))
                 schedule.step()
             epoch = Epoch(losses.mean(), *validate(model, held_out, recipe, seed))
             course.add(epoch, model)
@@ -196,19 +201,36 @@ def precision(device: torch.device, recipe: Recipe) -> torch.autocast:
 
 
 def _step(
-    model: nn.Module, x: Tensor, attacked: Tensor, labels: Tensor, optimizer: torch.optim.Optimizer, recipe: Recipe
+    model: nn.Module,
+    x: Tensor,
+    labels: Tensor,
+    optimizer: torch.optim.Optimizer,
+    recipe: Recipe,
+    epsilon: float,
+    generator: torch.Generator,
+    size: int,
 ) -> Tensor:
-    model.train()
+    """One step of the optimizer on the augmented batch `x`, attacked and differentiated `size` images at a time."""
+    optimizer.zero_grad()
+    total = torch.zeros((), device=x.device)
+    for images, truth in zip(torch.split(x, size), torch.split(labels, size), strict=True):
+        attacked = attack(model, images, truth, recipe, epsilon, generator)
+        model.train()
+        loss = _loss(model, images, attacked, truth, recipe) * (len(images) / len(x))
+        loss.backward()  # type: ignore[no-untyped-call]
+        total += loss.detach()
+    optimizer.step()
+    return total
+
+
+def _loss(model: nn.Module, x: Tensor, attacked: Tensor, labels: Tensor, recipe: Recipe) -> Tensor:
     with precision(x.device, recipe):
         outputs = model(x if recipe.trades_beta else attacked).float()
         loss = F.cross_entropy(outputs, labels)
-        if recipe.trades_beta:
-            moved = model(attacked).float().log_softmax(1)
-            loss = loss + recipe.trades_beta * F.kl_div(moved, outputs.softmax(1), reduction="batchmean")
-    optimizer.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]
-    optimizer.step()
-    return loss
+        if not recipe.trades_beta:
+            return loss
+        moved = model(attacked).float().log_softmax(1)
+        return loss + recipe.trades_beta * F.kl_div(moved, outputs.softmax(1), reduction="batchmean")
 
 
 def attack(

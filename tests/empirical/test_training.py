@@ -286,9 +286,13 @@ def test_a_curriculum_shows_each_stage_its_own_share(few, monkeypatch):
     turned, attacked = [], []
     monkeypatch.setattr(training, "turned", lambda x, limit, _: turned.append(limit) or x)
     real = training.attack
-    monkeypatch.setattr(
-        training, "attack", lambda *a, **k: (attacked.append(a[4]) if "steps" not in k else None) or real(*a, **k)
-    )
+
+    def attack(*arguments, **settings):
+        if "steps" not in settings:  # those are the validation's
+            attacked.append(arguments[4])
+        return real(*arguments, **settings)
+
+    monkeypatch.setattr(training, "attack", attack)
     stages = [{"until": 0.5, "rotation": 0.5, "epsilon": 0.25}, {"until": 1}]
     recipe = Recipe(rotation=90, epsilon=0.2, epochs=2, batch_size=120, curriculum=stages)
     train(build("stdcnn", width=0.1), *few, recipe, seed=0)
@@ -322,3 +326,35 @@ def test_bfloat16_training_comes_to_the_same_verdicts_as_float32(digits):
         ours, theirs = (getattr(card, profile) for card in cards)
         assert abs(ours.clean_accuracy - theirs.clean_accuracy) < 0.1
         assert abs(ours.rate - theirs.rate).max() < 0.15
+
+
+class Limited(nn.Module):
+    """A network on a device that holds `most` images at a time."""
+
+    def __init__(self, network, most):
+        super().__init__()
+        self.network, self.most = network, most
+
+    def forward(self, x):
+        if self.training and len(x) > self.most:
+            raise torch.OutOfMemoryError
+        return self.network(x)
+
+
+@pytest.mark.parametrize("epsilon", [0, 0.1])
+def test_a_batch_that_the_memory_does_not_hold_is_taken_in_pieces_to_the_same_weights(few, caplog, epsilon):
+    # No dropout and one step from a start that is the same for all: only then the pieces see what the whole saw.
+    models = [build("madry_lenet", seed=0, width=0.1) for _ in range(2)]
+    recipe = Recipe(epochs=1, batch_size=60, optimizer="sgd", learning_rate=0.01, epsilon=epsilon)
+    whole, pieces = (train(m, *few, recipe, seed=0) for m in (Limited(models[0], 60), Limited(models[1], 20)))
+    assert caplog.text.count("out of memory") == 2
+    assert "15 images at a time instead of 30" in caplog.text
+    assert pieces.epochs[0].loss == pytest.approx(whole.epochs[0].loss, rel=1e-2 if epsilon else 1e-5)
+    if not epsilon:
+        for ours, theirs in zip(*(m.parameters() for m in models), strict=True):
+            assert torch.allclose(ours, theirs, atol=1e-5)
+
+
+def test_a_single_image_that_does_not_fit_is_an_error_in_words(few):
+    with pytest.raises(InputError, match="a single image does not fit into memory"):
+        train(Limited(build("madry_lenet", width=0.1), 0), *few, Recipe(epochs=1), seed=0)
