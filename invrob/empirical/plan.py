@@ -148,7 +148,7 @@ def spent(cells: Sequence[Cell], dataset: Dataset, store: Store) -> list[Spent]:
 
 def measured_speed(model: nn.Module, cell: Cell, dataset: Dataset, device: torch.device) -> Speed:
     """Time one batch of each kind on `device`, where `model` is; seconds. The weights stay as they are."""
-    size = min(cell.recipe.batch_size if device.type == "cuda" else 8, len(dataset.train.images))
+    size = min(cell.recipe.batch_size if device.type == "cuda" else 4, len(dataset.train.images))
     x, labels = dataset.train.images[:size].to(device), dataset.train.labels[:size].to(device)
     weights = [p for p in model.parameters() if p.requires_grad]
     state = {name: value.clone() for name, value in model.state_dict().items()}  # batch norm moves its statistics
@@ -184,9 +184,9 @@ def peak_flops(device: torch.device, dtype: torch.dtype = torch.float32) -> floa
 
 
 def _seconds(call: Callable[[], object], device: torch.device) -> float:
-    """The faster of two timed calls, after one that warms up: the less disturbed by what else runs."""
-    times = []
-    for _ in range(3):
+    """Of one call, after another one to warm up; of the faster of three where they are short."""
+    times: list[float] = []
+    while len(times) < 2 or (len(times) < 4 and times[-1] < 0.1):
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         begin = time.perf_counter()

@@ -64,16 +64,17 @@ def on_canvas(images: Tensor, fill: float = 0.0) -> Tensor:
     the same shape. Scaled by the antialiased bilinear of torch.
 
     Turning by quarters commutes with it up to rounding. Raises InputError for images that are not square or have a side
-    of less than 4 pixels."""
+    of less than 8 pixels."""
     height, side = images.shape[2:]
-    if height != side or side < 4:
+    if height != side or side < 8:
         raise InputError(
-            f"images are {height} x {side}, but a canvas needs a square of at least 4 x 4: pad them, or use border = "
+            f"images are {height} x {side}, but a canvas needs a square of at least 8 x 8: pad them, or use border = "
             "'disc'"
         )
-    # On a canvas of side K the scaled image reaches to S (S - 1) / 2 K from the middle, and one pixel on by the
-    # filter. Its corner must be no further off than (S - 1) / 2: the bilinear tap beyond that has no weight.
-    canvas = side * (side - 1) / ((side - 1) / math.sqrt(2) - 2)
+    # On a canvas of side K the pixels of the scaled image reach to S (S - 1) / 2 K from the middle, one pixel on by the
+    # filter, and one more by the bilinear taps of the turn. Along a diagonal that is sqrt(2) times as far, and must end
+    # before the first pixel outside, at (S + 1) / 2.
+    canvas = side * (side - 1) / ((side + 1) / math.sqrt(2) - 4)
     margin = math.ceil((canvas - side) / 2)
     large = F.pad(images, (margin,) * 4, value=fill)
     small = F.interpolate(large, (side, side), mode="bilinear", antialias=True)

@@ -16,7 +16,7 @@ from invrob.empirical.transforms import in_disc, on_canvas, rotate
 
 laws = settings(deadline=None, max_examples=30)
 seeds = st.integers(0, 2**32 - 1)
-sides = st.integers(4, 40)
+sides = st.integers(8, 40)
 angles = st.floats(-360, 360)
 BORDERS = ("zero", "canvas", "disc")
 
@@ -168,7 +168,7 @@ def test_a_canvas_needs_squares(size):
     with pytest.raises(InputError) as caught:
         invariance_profile(hashed, noise(2, 1, *size), [30], border="canvas")
     assert str(caught.value) == (
-        f"images are {size[0]} x {size[1]}, but a canvas needs a square of at least 4 x 4: pad them, or use "
+        f"images are {size[0]} x {size[1]}, but a canvas needs a square of at least 8 x 8: pad them, or use "
         "border = 'disc'"
     )
     assert invariance_profile(hashed, noise(2, 1, *size), [30], border="disc").images == 2
