@@ -44,23 +44,21 @@ def tables(setting: Setting) -> list[Table]:
     errors: list[dict[str, str | float]] = [
         {"theta": t, "loop": e} for t, e in zip(THETAS, theirs.std(0, ddof=1), strict=True)
     ]
-    for step in (7.5, 15.0):
+    for name, step in (("default", None), ("step 7.5", 7.5)):
         profiles = [invariance_profile(model, images, THETAS, seed=seed, step=step) for seed in range(setting.seeds)]
         for row, error in zip(errors, np.std([p.rate for p in profiles], axis=0, ddof=1), strict=True):
-            row[f"ours, step {step:g}"] = float(error)
-            row[f"ours / loop, step {step:g}"] = float(error / row["loop"]) if row["loop"] else "-"
+            row[f"ours, {name}"] = float(error)
+            row[f"ours / loop, {name}"] = float(error / row["loop"]) if row["loop"] else "-"
         clock = compare(
             lambda step=step: invariance_profile(model, images, THETAS, step=step),
             lambda: torchvision_loop(model, images),
             setting,
         )
         evaluations = f"{profiles[0].evaluations:.0f} : {len(THETAS) + 1}"
-        worst = max(row[f"ours / loop, step {step:g}"] for row in errors[1:])
-        pooled = float(
-            np.sqrt(np.mean([row[f"ours, step {step:g}"] ** 2 for row in errors]) / np.mean(theirs.var(0, ddof=1)))
-        )
+        worst = max(row[f"ours / loop, {name}"] for row in errors[1:])
+        pooled = float(np.sqrt(np.mean([row[f"ours, {name}"] ** 2 for row in errors]) / np.mean(theirs.var(0, ddof=1))))
         times.append(
-            {"step": step, "model evaluations": evaluations, **clock, "error, pooled": pooled, "error, worst": worst}
+            {"sweep": name, "model evaluations": evaluations, **clock, "error, pooled": pooled, "error, worst": worst}
         )
     return [
         Table(

@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
+from scipy.stats import norm
 from torch import Tensor
 
 from invrob.empirical.inference import Model, batches, checked_images, checked_labels, evaluating, logits, predict
@@ -20,9 +21,10 @@ from invrob.intervals import bootstrap_bounds, share_bounds
 
 Border = Literal["zero", "canvas", "disc"]
 Path = Literal["there", "there-and-back"]
-Turn = Callable[[Tensor, float], Tensor]  # images [N, C, H, W], degrees -> what the model is shown
+Turn = Callable[[Tensor, Tensor], Tensor]  # images [N, C, H, W], degrees, one or [N] -> what the model is shown
 
-GROUPS = 8  # of images; each draws its own angle in every band, so that together they fill it evenly
+GROUPS = 8  # of images that share an angle where `step` is given: finished profiles rest on those angles
+LEAST = 32  # images per interval of a shared band: fewer tell too little about it, and can afford a draw in each
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +45,7 @@ def invariance_profile(
     labels: Tensor | None = None,
     seed: int = 0,
     *,
-    step: float = 7.5,
+    step: float | None = None,
     interpolation: Interpolation = "bilinear",
     fill: float = 0.0,
     border: Border = "zero",
@@ -52,10 +54,19 @@ def invariance_profile(
 ) -> InvarianceProfile:
     """The share of predictions that stay under a random rotation, averaged over angles uniform in [-theta, theta].
 
-    model, images, labels: as for `robustness_profile`. thetas: degrees in [0, 180], increasing. step: the widest
-    band of angles, in degrees. Each image gets one angle in each band between two thetas, drawn uniformly from both
-    sides, so that one sweep serves all thetas and the estimate has no bias. interpolation, fill: of
-    `transforms.rotate`.
+    model, images, labels: as for `robustness_profile`. thetas: degrees in [0, 180], increasing. Each image gets one
+    angle, from either side, in each of some bands of angles, so that one sweep serves all thetas. step: the widest
+    band, in degrees; each theta then ends a band, and the finer, the smaller is the error. None: as few bands as need
+    be, 6 for 15, 30, ..., 180. A band then ends at up to twice the angle that it begins at. Where it spans several
+    thetas, an equal share of the images for each degree, chosen at random, draws between two of them, at least 32, and
+    the rate at a theta inside the band rests on those within.
+
+    There is no bias, but that a class without an angle in an interval borrows the rate of all images there.
+    `per_image` has the rate as its mean, and the spread that its error comes from; in shared bands single values may
+    leave [0, 1]. Intervals are a bootstrap over the images; with step = None they are normal ones, or those of
+    Clopper-Pearson where these are wider, close to 0 and 1.
+
+    interpolation, fill: of `transforms.rotate`.
 
     What is compared: the prediction on the turned image with that on the reference, which is also what
     `clean_accuracy` is of. border: "zero": x turned on its own canvas, where corners leave and fill comes in, with x.
@@ -64,32 +75,38 @@ def invariance_profile(
     that no corner tells the angle. path: "there": turned by the angle. "there-and-back": turned by the angle and then
     by minus the angle, so that what changes, changes by interpolation and border alone.
 
-    Intervals are a bootstrap over the images. Raises InputError for anything outside these ranges, and for a model that
-    returns NaN."""
+    Raises InputError for anything outside these ranges, and for a model that returns NaN."""
     images = checked_images(images)
     grid = checked_grid("thetas", thetas, 180.0, "degrees to either side, so 180 is every rotation")
     check_settings(confidence=confidence, seed=seed)
-    if not 0 < step <= 180:
-        raise InputError(f"step = {step} is outside (0, 180] degrees: 7.5 is the default, smaller is finer")
+    if not (step is None or 0 < step <= 180):
+        raise InputError(f"step = {step} is outside (0, 180] degrees: smaller is finer, and None asks the model least")
     _check_name("border", border, get_args(Border))
     _check_name("path", path, get_args(Path))
     rng = np.random.default_rng(seed)
-    bands = _bands(grid, step)
+    intervals, angles, where = _sweep(grid, step, len(images), rng)
     turn = partial(_turned, interpolation=interpolation, fill=fill, border=border, path=path)
     images = on_canvas(images, fill) if border == "canvas" else images
     with evaluating(model):
         labels = checked_labels(labels, images, model)
-        clean = predict(model, turn(images, 0.0)).cpu().numpy()
-        turned = _turned_predictions(model, images, _angles(bands, rng), turn)
+        clean = predict(model, turn(images, torch.zeros(()))).cpu().numpy()
+        turned = [predict(model, turn(images, torch.from_numpy(angle))).cpu().numpy() for angle in angles]
     truth = None if labels is None else labels.cpu().numpy()
-    average = partial(_averaged, bands=bands, thetas=grid)
-    kept = average(turned == clean[:, None], np.ones(len(clean)))
-    correct = None if truth is None else average(turned == truth[:, None], clean == truth)
-    bounds = partial(bootstrap_bounds, rng=rng, confidence=confidence)
+    asked = np.stack([clean, *turned], 1)  # [N, 1 + M]
+    average = partial(
+        _averaged, where=where, classes=clean if truth is None else truth, intervals=intervals, thetas=grid
+    )
+    kept = average(asked == clean[:, None])
+    correct = None if truth is None else average(asked == truth[:, None])
+    bounds = (
+        partial(_normal_bounds, confidence=confidence)
+        if step is None
+        else partial(bootstrap_bounds, rng=rng, confidence=confidence)
+    )
     return InvarianceProfile(
         **rates_per_image(kept, correct, clean, truth, grid == 0, bounds, confidence=confidence, seed=seed),
         thetas=grid,
-        evaluations=1.0 + len(bands),
+        evaluations=1.0 + len(angles),
         border=border,
         path=path,
     )
@@ -101,7 +118,7 @@ def _check_name(argument: str, name: str, known: tuple[str, ...]) -> None:
 
 
 def _turned(
-    images: Tensor, degrees: float, *, interpolation: Interpolation, fill: float, border: Border, path: Path
+    images: Tensor, degrees: Tensor, *, interpolation: Interpolation, fill: float, border: Border, path: Path
 ) -> Tensor:
     """What the model is shown at this angle; at 0 degrees the reference."""
     turned = rotate(images, degrees, interpolation=interpolation, fill=fill)
@@ -110,8 +127,8 @@ def _turned(
     return in_disc(turned, fill) if border == "disc" else turned
 
 
-def _bands(thetas: Array, step: float) -> Array:
-    """Intervals of the size of the angle [M, 2] that tile [0, max], with an edge at every theta, none wider than
+def _intervals(thetas: Array, step: float) -> Array:
+    """Intervals of the size of the angle [S, 2] that tile [0, max], with an edge at every theta, none wider than
     `step`."""
     edges = [0.0]
     for theta in thetas[thetas > 0]:
@@ -120,35 +137,101 @@ def _bands(thetas: Array, step: float) -> Array:
     return np.column_stack([edges[:-1], edges[1:]])
 
 
-def _angles(bands: Array, rng: np.random.Generator) -> Array:
-    """One angle per band and group of images, [M, GROUPS]: the groups share out both sides of the band in random
-    order."""
-    order = np.argsort(rng.random((len(bands), GROUPS)), axis=1)
-    where = 2 * (order + rng.random((len(bands), GROUPS))) / GROUPS - 1  # in [-1, 1): the side, and how far out
-    angles: Array = np.copysign(bands[:, :1] + np.abs(where) * np.diff(bands, axis=1), where)
+def _sweep(thetas: Array, step: float | None, n: int, rng: np.random.Generator) -> tuple[Array, Array, Array]:
+    """Intervals of the size of the angle [S, 2], the angle of each of n images in each of M bands, and the interval
+    that it is in, both [M, n]."""
+    if step is None:  # the angles up to the first theta weigh in every rate: they get two draws
+        intervals = _intervals(np.union1d(thetas, thetas[thetas > 0][:1] / 2), 180.0)
+        drawn = [_shared_out(intervals, band, n, rng) for band in _bands(intervals, max(1, n // LEAST))]
+        angles, where = (np.array([each[part] for each in drawn]).reshape(-1, n) for part in (0, 1))
+        return intervals, angles, where.astype(int)
+    intervals = _intervals(thetas, step)
+    where = np.repeat(np.arange(len(intervals))[:, None], n, axis=1)
+    return intervals, _angles(intervals, rng)[:, np.arange(n) % GROUPS], where
+
+
+def _bands(intervals: Array, most: int) -> list[slice]:
+    """Runs of up to `most` intervals that end at up to twice the angle they begin at.
+
+    So a band that is cut by a theta is not wider than theta, and the rate there varies no more than with one draw
+    from all of [-theta, theta] for each of as many images chosen at random."""
+    bands: list[slice] = []
+    while (start := bands[-1].stop if bands else 0) < len(intervals):
+        reach = 2 * intervals[start, 0] * (1 + 1e-9)
+        stop = int(np.searchsorted(intervals[:, 1], reach, side="right"))
+        bands.append(slice(start, max(start + 1, min(stop, start + most))))
+    return bands
+
+
+def _shared_out(intervals: Array, band: slice, n: int, rng: np.random.Generator) -> tuple[Array, Array]:
+    """The angle [n] of each image in this band, and its interval [n]: the images of an interval fill it evenly."""
+    edges = np.append(intervals[band, 0], intervals[band.stop - 1, 1])
+    parts = len(edges) - 1  # each gets one image for certain, and the others by its width
+    ends = np.arange(parts + 1) + np.rint((n - parts) * (edges - edges[0]) / (edges[-1] - edges[0])).astype(int)
+    rank = rng.permutation(n)
+    part = np.searchsorted(ends, rank, side="right") - 1
+    place = (rank - ends[part] + rng.random(n)) / np.diff(ends)[part]
+    return _sided(intervals[band][part], 2 * place - 1), band.start + part
+
+
+def _angles(intervals: Array, rng: np.random.Generator) -> Array:
+    """One angle per interval and group of images, [S, GROUPS]: the groups share out both sides of the interval in
+    random order."""
+    order = np.argsort(rng.random((len(intervals), GROUPS)), axis=1)
+    place = (order + rng.random((len(intervals), GROUPS))) / GROUPS
+    return _sided(intervals[:, None], 2 * place - 1)
+
+
+def _sided(intervals: Array, where: Array) -> Array:
+    """Angles in `intervals` [..., 2] from `where` in [-1, 1): the side, and how far out."""
+    angles: Array = np.copysign(intervals[..., 0] + np.abs(where) * (intervals[..., 1] - intervals[..., 0]), where)
     return angles
 
 
-def _turned_predictions(model: Model, images: Tensor, angles: Array, turn: Turn) -> Array:
-    """The predictions [N, M] after a turn by each image's angle in each of M bands; image i is in group i mod
-    GROUPS."""
-    turned = torch.empty((len(images), len(angles)), dtype=torch.int64, device="cpu")
-    for group in range(min(GROUPS, len(images))):
-        members = images[group::GROUPS]
-        for column, angle in enumerate(angles[:, group]):  # one angle for all: the same taps serve every image
-            turned[group::GROUPS, column] = predict(model, turn(members, float(angle))).cpu()
-    return turned.numpy()
+def _averaged(hits: Array, where: Array, classes: Array, intervals: Array, thetas: Array) -> Array:
+    """What each image says about the share of the angles up to each theta at which it hits, [N, T].
 
-
-def _averaged(hits: Array, unturned: Array, bands: Array, thetas: Array) -> Array:
-    """The share of the angles up to each theta [N, T] at which an image hits, from its hit in each band [N, M] and, for
-    theta = 0, unturned [N]."""
-    widths = np.diff(bands, axis=1) * (bands[:, 1:] <= thetas)  # a band is inside or outside
-    weights = widths / np.maximum(widths.sum(0), 1e-300)  # [M, T]; columns sum to 1, to 0 for theta = 0
+    hits: bool [N, 1 + M], unturned and in each band; where: [M, N], the interval of that draw. An image without a draw
+    in an interval says what its class does there. So the mean over a class is the mean of its intervals, and the spread
+    is that of the estimate."""
+    rows = np.arange(len(hits))
+    seen, hit = np.zeros((2, len(hits), len(intervals)))
+    for column, place in enumerate(where, start=1):
+        seen[rows, place], hit[rows, place] = 1, hits[:, column]
+    values, everyone = np.empty_like(hit), hit.sum(0) / seen.sum(0)
+    for label in np.unique(classes):
+        own = classes == label
+        values[own] = _spread_out(hit[own], seen[own], everyone)
+    widths = np.diff(intervals, axis=1) * (intervals[:, 1:] <= thetas)  # an interval is inside or outside
+    weights = widths / np.maximum(widths.sum(0), 1e-300)  # [S, T]; columns sum to 1, to 0 for theta = 0
     # Rounded, so that an image that always stays has 1: of 1 - 1e-16 its interval would say that it can vary.
-    shares = np.round(np.einsum("nm,mt->nt", hits.astype(float), weights), 12)
-    averages: Array = np.where(thetas > 0, shares, unturned[:, None].astype(float))
+    shares = np.round(np.einsum("ns,st->nt", values, weights), 12)
+    averages: Array = np.where(thetas > 0, shares, hits[:, :1].astype(float))
     return averages
+
+
+def _spread_out(hit: Array, seen: Array, everyone: Array) -> Array:
+    """Values [N, S] for the images of one class, from their hits where they are seen, both [N, S].
+
+    Their mean is that of the hits that are seen, or `everyone`'s [S] where none is; the variance of their mean is
+    that of the mean of the hits that are seen. Where all are, they are the hits."""
+    n, counts = len(hit), seen.sum(0)
+    mean = np.where(counts > 0, hit.sum(0) / np.maximum(counts, 1), everyone)
+    freedom = np.where(counts < n, counts / np.maximum(counts - 1, 1), 1.0)  # the mean is estimated too
+    values: Array = mean + seen * (hit - mean) * np.sqrt(freedom) * n / np.maximum(counts, 1)
+    return values
+
+
+def _normal_bounds(values: Array, confidence: float) -> tuple[Array, Array]:
+    """Normal bounds for the means of `values` [N, T] over the images, or those of Clopper-Pearson where they are wider
+    and fewer than ten images make the difference to 0 or 1."""
+    n, mean = len(values), values.mean(0)
+    reach = float(norm.ppf((1 + confidence) / 2)) * values.std(0) / np.sqrt(n)
+    sure_low, sure_high = share_bounds(np.clip(mean, 0, 1), n, confidence)
+    few = n * np.minimum(mean, 1 - mean) < 10
+    low = np.where(few, np.minimum(mean - reach, sure_low), mean - reach)
+    high = np.where(few, np.maximum(mean + reach, sure_high), mean + reach)
+    return np.clip(low, 0, 1), np.clip(high, 0, 1)
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from invrob import InputError, invariance_profile
-from invrob.empirical.invariance import GROUPS, _angles, _bands
+from invrob.empirical.invariance import GROUPS, LEAST, _angles, _averaged, _bands, _intervals, _normal_bounds, _sweep
 from invrob.empirical.models import build
 from invrob.empirical.transforms import rotate
 
@@ -62,11 +62,13 @@ def test_the_rate_is_the_share_of_angles_that_do_not_cross_the_threshold():
     assert (estimates.std(0) < 0.08).all()  # stratified: one independent angle for each of 4 images would give 0.2
 
 
-def test_the_error_is_below_that_of_one_draw_per_image_and_theta_at_every_theta():
+@pytest.mark.parametrize("step", [7.5, None])
+def test_the_error_is_below_that_of_one_draw_per_image_and_theta_at_every_theta(step):
     bearings, thetas = np.linspace(2, 88, 64), np.arange(15.0, 91, 15)  # as above: each stays for theta + min(b, theta)
     share = (thetas + np.minimum(bearings[:, None], thetas)) / (2 * thetas)
     loop = np.sqrt((share * (1 - share)).sum(0)) / len(bearings)
-    estimates = np.array([invariance_profile(above(0), dots(bearings), thetas, seed=s).rate for s in range(12)])
+    profiles = [invariance_profile(above(0), dots(bearings), thetas, seed=s, step=step) for s in range(12)]
+    estimates = np.array([profile.rate for profile in profiles])
     assert (estimates.std(0, ddof=1) < loop).all()
 
 
@@ -94,10 +96,11 @@ def test_accuracy_under_rotation_is_against_the_true_label():
     ],
     ids=["constant", "centre pixel", "brightness in a disc"],
 )
-def test_a_model_that_no_rotation_changes_has_rate_1(blind):
-    profile = invariance_profile(blind, dots(np.linspace(0, 170, 10)), [0, 15, 90, 180], torch.zeros(10).long())
-    assert profile.rate.tolist() == pytest.approx([1] * 4, abs=1e-12)
-    assert (profile.rate <= 1).all()
+@pytest.mark.parametrize("step", [7.5, None])
+def test_a_model_that_no_rotation_changes_has_rate_1(blind, step):
+    images = dots(np.linspace(0, 170, 10))
+    profile = invariance_profile(blind, images, [0, 15, 90, 180], torch.zeros(10).long(), step=step)
+    assert profile.rate.tolist() == [1] * 4
     assert (profile.low[1:] < 0.8).all()  # ten images do not show that all others stay as well
     assert (profile.accuracy == profile.clean_accuracy).all()
 
@@ -109,14 +112,156 @@ def test_an_invariant_group_network_keeps_its_prediction_at_quarter_turns():
     assert all(torch.allclose(z, logits[0], atol=1e-4) for z in logits)
 
 
+def test_a_step_gives_each_of_eight_groups_its_own_angle_between_two_thetas(net, digits):
+    # What finished profiles rest on, written as a plain loop.
+    images, thetas = digits.test.images[:83], np.array([0.0, 15, 30, 60])
+    intervals = _intervals(thetas, 15)
+    angles = _angles(intervals, np.random.default_rng(5))
+    kept = np.zeros((83, 4))
+    with torch.no_grad():
+        clean = net(images).argmax(1)
+        for i in range(83):
+            for column, angle in enumerate(angles[:, i % GROUPS]):
+                kept[i, column] = net(rotate(images[i : i + 1], float(angle))).argmax(1) == clean[i]
+    profile = invariance_profile(net, images, thetas, seed=5, step=15)
+    expected = [1, kept[:, 0].mean(), kept[:, :2].mean(), kept.mean()]
+    assert profile.rate.tolist() == pytest.approx(expected, abs=1e-12)
+    assert profile.per_image == pytest.approx((1 + kept[:, 0] + kept[:, :2].mean(1) + kept.mean(1)) / 4, abs=1e-12)
+
+
+# ---- bands that several thetas share
+
+EVERY_15 = np.arange(0.0, 181, 15)
+
+
+def crossings(n, rng):
+    """What n images do that keep their class up to some angle to either side, and lose it beyond: those angles [2, n],
+    the smaller the likelier, and the class [n] of each, whose images hold out longer the higher it is."""
+    classes = rng.integers(0, 4, n)
+    return 180 * rng.random((2, n)) ** (2 / (1 + classes)), classes
+
+
+def shares(limits, thetas):
+    """The exact share of the angles in [-theta, theta] at which each image keeps its class, [n, T]."""
+    inside = np.minimum(limits[..., None], thetas).sum(0) / np.maximum(2 * thetas, 1e-300)
+    return np.where(thetas > 0, inside, 1.0)
+
+
+def swept(limits, classes, thetas, seed):
+    """What the sweep says about such images, [n, T]."""
+    n = len(classes)
+    intervals, angles, where = _sweep(thetas, None, n, np.random.default_rng(seed))
+    hits = np.abs(angles) < np.where(angles < 0, limits[0], limits[1])
+    return _averaged(np.vstack([np.ones((1, n), bool), hits]).T, where, classes, intervals, thetas)
+
+
+@given(grids, st.integers(1, 300), seeds)
+@settings(deadline=None, max_examples=100)
+def test_each_image_has_an_angle_in_every_band_and_each_interval_its_share_of_images(thetas, n, seed):
+    thetas = np.array(thetas)
+    intervals, angles, where = _sweep(thetas, None, n, np.random.default_rng(seed))
+    bands = _bands(intervals, max(1, n // LEAST))
+    assert angles.shape == where.shape == (len(bands), n)
+    assert [i for band in bands for i in range(band.start, band.stop)] == [*range(len(intervals))]
+    assert {t for t in thetas if t > 0} <= {*intervals[:, 1]}
+    sizes = np.abs(angles)
+    assert ((intervals[where, 0] <= sizes) & (sizes <= intervals[where, 1])).all()
+    for band, own, angle in zip(bands, where, angles, strict=True):
+        counts = np.bincount(own - band.start, minlength=band.stop - band.start)
+        widths = np.diff(intervals[band]).ravel()
+        assert (counts >= 1).all()
+        assert np.abs(counts - n * widths / widths.sum()).max() <= 1 + len(counts)
+        for interval in range(band.start, band.stop):
+            right = (angle[own == interval] > 0).sum()
+            assert abs(2 * right - (own == interval).sum()) <= 1
+        if len(counts) > 1:
+            assert intervals[band.stop - 1, 1] <= 2 * intervals[band.start, 0] * (1 + 1e-6)
+            assert n >= LEAST * len(counts)
+
+
+def test_in_shared_bands_the_rates_have_no_bias_and_less_error_than_one_draw_per_theta():
+    limits, classes = crossings(400, np.random.default_rng(1))
+    estimates = np.array([swept(limits, classes, EVERY_15, seed).mean(0) for seed in range(400)])[:, 1:]
+    exact = shares(limits, EVERY_15)[:, 1:]
+    error = estimates.std(0, ddof=1)
+    assert (np.abs(estimates.mean(0) - exact.mean(0)) <= 4 * error / 20).all()
+    assert (error < 0.9 * np.sqrt((exact * (1 - exact)).sum(0)) / 400).all()
+
+
+def test_in_shared_bands_the_rates_of_a_class_have_no_bias_either():
+    limits, classes = crossings(400, np.random.default_rng(2))
+    for label in range(4):
+        own = classes == label
+        estimates = np.array([swept(limits, classes, EVERY_15, seed)[own].mean(0) for seed in range(200)])
+        error = estimates.std(0, ddof=1) / 200**0.5
+        assert (np.abs(estimates.mean(0) - shares(limits[:, own], EVERY_15).mean(0)) <= 4 * error).all()
+        assert (estimates >= 0).all()
+        assert (estimates <= 1).all()
+
+
+def test_in_shared_bands_the_intervals_cover_the_rate_of_all_images():
+    everyone, of_class = crossings(100_000, np.random.default_rng(3))
+    exact = shares(everyone, EVERY_15).mean(0)[1:]
+    covered = []
+    for seed in range(400):
+        some = np.random.default_rng([4, seed]).integers(0, 100_000, 200)
+        low, high = _normal_bounds(swept(everyone[:, some], of_class[some], EVERY_15, seed), 0.95)
+        covered.append((low[1:] <= exact) & (exact <= high[1:]))
+    assert (np.mean(covered, axis=0) > 0.91).all()  # 400 times: +-1.1 %
+    assert np.mean(covered) < 0.985
+
+
+@given(st.integers(1, 200), st.integers(1, 5), seeds)
+@settings(deadline=None, max_examples=50)
+def test_in_shared_bands_a_class_that_always_stays_has_exactly_1_and_one_that_never_does_0(n, kinds, seed):
+    rng = np.random.default_rng(seed)
+    for answer in (0.0, 1.0):
+        limits = np.full((2, n), 200 * answer)
+        assert (swept(limits, rng.integers(0, kinds, n), EVERY_15, seed)[:, 1:] == answer).all()
+    classes = np.arange(n) % 2
+    values = swept(np.where(classes, 200, 0) * np.ones((2, 1)), classes, EVERY_15, seed)
+    assert values[:, 1:].mean(0) == pytest.approx(np.full(12, classes.mean()))
+    if n >= 100:  # so that none of the two is without an angle in an interval
+        assert (values[classes == 1] == 1).all()
+
+
+@given(grids, st.integers(64, 150), seeds)
+@settings(deadline=None, max_examples=50)
+def test_in_shared_bands_rates_are_shares_whatever_the_model_does(thetas, n, seed):
+    rng = np.random.default_rng(seed)
+    intervals, angles, where = _sweep(np.array(thetas), None, n, rng)
+    hits = rng.random((n, 1 + len(angles))) < rng.random()
+    values = _averaged(hits, where, rng.integers(0, 20, n), intervals, np.array(thetas))
+    low, high = _normal_bounds(values, 0.95)
+    assert (low >= 0).all()
+    assert (low <= values.mean(0)).all()
+    assert (values.mean(0) <= high).all()
+    assert (high <= 1).all()
+
+
+def test_few_draws_agree_with_many(net, digits):
+    few, many = (
+        invariance_profile(net, digits.test.images[:400], EVERY_15, digits.test.labels[:400], step=step)
+        for step in (None, 7.5)
+    )
+    assert (few.evaluations, many.evaluations) == (7, 25)
+    for name in ("rate", "accuracy"):
+        assert np.abs(getattr(few, name) - getattr(many, name)).max() < 0.05
+    assert few.clean_accuracy == many.clean_accuracy
+    assert few.per_image.mean() == pytest.approx(few.rate.mean())
+    assert sum(row.images * row.rate for row in few.classes) / 400 == pytest.approx(few.rate)
+    for row in (few, *few.classes):
+        assert ((row.low <= row.rate) & (row.rate <= row.high)).all()
+
+
 # ---- the grid of angles
 
 
 @given(grids, st.floats(0.5, 180))
 @settings(deadline=None, max_examples=100)
-def test_bands_tile_the_angles_with_an_edge_at_every_theta(thetas, step):
+def test_intervals_tile_the_angles_with_an_edge_at_every_theta(thetas, step):
     thetas = np.array(thetas)
-    bands = _bands(thetas, step)
+    bands = _intervals(thetas, step)
     assert (bands[1:, 0] == bands[:-1, 1]).all()
     widths = np.diff(bands, axis=1)
     assert (widths > 0).all()
@@ -129,7 +274,7 @@ def test_bands_tile_the_angles_with_an_edge_at_every_theta(thetas, step):
 @given(st.lists(st.integers(0, 180), min_size=1, max_size=6, unique=True).map(sorted), seeds)
 @settings(deadline=None, max_examples=30)
 def test_every_band_gets_one_angle_in_each_quarter_of_either_side(thetas, seed):
-    bands = _bands(np.array(thetas), 20)
+    bands = _intervals(np.array(thetas), 20)
     angles = _angles(bands, np.random.default_rng(seed))
     assert angles.shape == (len(bands), GROUPS)
     assert ((bands[:, :1] <= np.abs(angles)) & (np.abs(angles) <= bands[:, 1:])).all()
@@ -139,7 +284,7 @@ def test_every_band_gets_one_angle_in_each_quarter_of_either_side(thetas, seed):
 
 
 def test_the_angles_of_a_group_are_uniform_and_no_part_belongs_to_it():
-    bands = _bands(np.array([30.0]), 30)
+    bands = _intervals(np.array([30.0]), 30)
     draws = np.array([_angles(bands, np.random.default_rng(seed)) for seed in range(500)])  # [500, 1, GROUPS]
     for group in range(GROUPS):
         places = np.sort((draws[:, 0, group]) / 60 + 0.5)
@@ -180,9 +325,10 @@ def test_to_dict_is_plain_json(profile):
     assert plain["classes"][6]["images"] == profile.classes[6].images
 
 
-def test_the_same_seed_gives_the_same_bits_and_another_seed_other_angles(net, digits):
-    images = digits.test.images[:20]
-    first, again, other = (invariance_profile(net, images, [0, 60], seed=s, step=30) for s in (1, np.int64(1), 2))
+@pytest.mark.parametrize("step", [20, None])
+def test_the_same_seed_gives_the_same_bits_and_another_seed_other_angles(net, digits, step):
+    images, grid = digits.test.images[:70], [0, 20, 40, 60]
+    first, again, other = (invariance_profile(net, images, grid, seed=s, step=step) for s in (1, np.int64(1), 2))
     assert json.dumps(first.to_dict()) == json.dumps(again.to_dict())
     assert first.rate.tolist() != other.rate.tolist()
 
@@ -192,16 +338,17 @@ def test_without_labels_there_is_no_accuracy(net, digits):
     assert (profile.accuracy, profile.accuracy_low, profile.accuracy_high, profile.clean_accuracy) == (None,) * 4
 
 
-@pytest.mark.parametrize("n", [1, 7, 8, 30])
-def test_evaluations_are_the_images_that_went_through_the_model(n):
+@pytest.mark.parametrize(("n", "step", "draws"), [(1, 10, 10), (7, 10, 10), (30, 10, 10), (63, None, 5), (96, None, 4)])
+def test_evaluations_are_the_images_that_went_through_the_model(n, step, draws):
     seen = []
 
     def counting(x):
         seen.append(len(x))
         return above(0)(x)
 
-    profile = invariance_profile(counting, dots([30.0] * n), [0, 30, 90], step=10)
-    assert sum(seen) == n * profile.evaluations == n * (1 + 9)
+    profile = invariance_profile(counting, dots([30.0] * n), [0, 30, 60, 75, 90], step=step)
+    whole = [size for size in seen if size == n]  # that memory suffices is tried with 1 and 2 of very many
+    assert sum(whole) == n * profile.evaluations == n * (1 + draws)
 
 
 def test_theta_0_alone_asks_once_and_is_certain(net, digits):
@@ -238,8 +385,8 @@ THETAS = "must be at least one number, each larger than the one before: sort the
         ({"thetas": [360]}, "thetas holds 360.0, outside [0, 180]: degrees to either side, so 180 is every rotation"),
         ({"thetas": [-5, 5]}, "thetas holds -5.0, outside [0, 180]: degrees to either side, so 180 is every rotation"),
         ({"thetas": [nan]}, "thetas holds nan, outside [0, 180]: degrees to either side, so 180 is every rotation"),
-        ({"step": 0}, "step = 0 is outside (0, 180] degrees: 7.5 is the default, smaller is finer"),
-        ({"step": nan}, "step = nan is outside (0, 180] degrees: 7.5 is the default, smaller is finer"),
+        ({"step": 0}, "step = 0 is outside (0, 180] degrees: smaller is finer, and None asks the model least"),
+        ({"step": nan}, "step = nan is outside (0, 180] degrees: smaller is finer, and None asks the model least"),
         ({"seed": -1}, "seed = -1 must be an integer in [0, 2^63)"),
         ({"confidence": 1}, "confidence = 1 is outside (0, 1): write 0.95 for 95 %"),
         ({"fill": nan}, "fill = nan must be a finite number: it is the value of the pixels outside the image"),
