@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import nn
@@ -16,7 +17,7 @@ from invrob.empirical.execute import model_of
 from invrob.empirical.experiment import Cell
 from invrob.empirical.inference import evaluating
 from invrob.empirical.store import Store
-from invrob.empirical.training import VALIDATION_STEPS, precision
+from invrob.empirical.training import VALIDATION_STEPS, channels_last, precision
 
 SEARCH = 15  # gradient evaluations per image of a search and its probes, beside the steps of a full attack: measured
 WEAK_STEPS = 40  # of a weak attack, for each epsilon
@@ -147,33 +148,41 @@ def spent(cells: Sequence[Cell], dataset: Dataset, store: Store) -> list[Spent]:
 
 
 def measured_speed(model: nn.Module, cell: Cell, dataset: Dataset, device: torch.device) -> Speed:
-    """Time one batch of each kind on `device`, where `model` is; seconds. The weights stay as they are."""
-    size = min(cell.recipe.batch_size if device.type == "cuda" else 4, len(dataset.train.images))
-    x, labels = dataset.train.images[:size].to(device), dataset.train.labels[:size].to(device)
+    """Time two small batches of each kind on `device`, where `model` is; seconds. The weights stay as they are."""
+    sizes = (64, 256) if device.type == "cuda" else (2, 8)
     weights = [p for p in model.parameters() if p.requires_grad]
     state = {name: value.clone() for name, value in model.state_dict().items()}  # batch norm moves its statistics
     mode = model.training
+    images, labels = dataset.train.images[: sizes[1]].to(device), dataset.train.labels[: sizes[1]].to(device)
 
-    def train() -> None:
-        model.train()
+    def train(n: int) -> None:
         with precision(device, cell.recipe):
-            loss = F.cross_entropy(model(x).float(), labels)
+            loss = F.cross_entropy(model(images[:n]).float(), labels[:n])
         torch.autograd.grad(loss, weights)
 
-    def attack() -> None:
-        image = x.clone().requires_grad_()
-        torch.autograd.grad(model(image).logsumexp(1).sum(), image)
+    def attack(n: int) -> None:
+        x = images[:n].clone().requires_grad_()
+        torch.autograd.grad(model(x).logsumexp(1).sum(), x)
 
-    def forward() -> None:
+    def forward(n: int) -> None:
         with torch.no_grad():
-            model(x)
+            model(images[:n])
 
-    training = _seconds(train, device) / size
-    with evaluating(model):
-        speed = Speed(_seconds(forward, device) / size, _seconds(attack, device) / size, training)
+    with channels_last(model):
+        training = _per_image(train, sizes, cell.recipe.batch_size, device)
+        with evaluating(model):
+            attacked, asked = (_per_image(call, sizes, 256, device) for call in (attack, forward))
     model.load_state_dict(state)
     model.train(mode)
-    return speed
+    return Speed(asked, attacked, training)
+
+
+def _per_image(call: Callable[[int], object], sizes: tuple[int, int], batch: int, device: torch.device) -> float:
+    """Seconds per image in batches of `batch`: what a call costs whatever its size, and each image in it, by two
+    sizes."""
+    small, large = (_seconds(partial(call, n), device) for n in sizes)
+    each = max((large - small) / (sizes[1] - sizes[0]), 0.1 * large / sizes[1])
+    return each + max(large - each * sizes[1], 0.0) / batch
 
 
 def peak_flops(device: torch.device, dtype: torch.dtype = torch.float32) -> float:
