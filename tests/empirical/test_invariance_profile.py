@@ -11,7 +11,17 @@ from hypothesis import strategies as st
 from torch import nn
 
 from invrob import InputError, invariance_profile
-from invrob.empirical.invariance import GROUPS, LEAST, _angles, _averaged, _bands, _intervals, _normal_bounds, _sweep
+from invrob.empirical.invariance import (
+    GROUPS,
+    LEAST,
+    _angles,
+    _averaged,
+    _bands,
+    _intervals,
+    _normal_bounds,
+    _spread_out,
+    _sweep,
+)
 from invrob.empirical.models import build
 from invrob.empirical.transforms import rotate
 
@@ -156,7 +166,7 @@ def swept(limits, classes, thetas, seed):
 
 
 @given(grids, st.integers(1, 300), seeds)
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 def test_each_image_has_an_angle_in_every_band_and_each_interval_its_share_of_images(thetas, n, seed):
     thetas = np.array(thetas)
     intervals, angles, where = _sweep(thetas, None, n, np.random.default_rng(seed))
@@ -237,6 +247,24 @@ def test_in_shared_bands_rates_are_shares_whatever_the_model_does(thetas, n, see
     assert (low <= values.mean(0)).all()
     assert (values.mean(0) <= high).all()
     assert (high <= 1).all()
+
+
+@given(st.integers(3, 60), st.integers(2, 59), seeds)
+@settings(deadline=None, max_examples=50)
+def test_values_of_a_class_have_the_mean_and_the_standard_error_of_the_draws_that_were_made(n, drawn, seed):
+    drawn, rng = min(drawn, n - 1), np.random.default_rng(seed)
+    seen = np.zeros((n, 1))
+    seen[rng.permutation(n)[:drawn]] = 1
+    hit = seen * rng.integers(0, 2, (n, 1))
+    sample = hit[seen == 1]
+    values = _spread_out(hit, seen, np.array([0.3]))
+    assert values.mean() == pytest.approx(sample.mean())
+    assert values.std() / n**0.5 == pytest.approx(sample.std(ddof=1) / drawn**0.5)
+    assert _spread_out(hit, np.ones((n, 1)), np.array([0.3])) == pytest.approx(hit)
+
+
+def test_a_class_without_a_draw_in_an_interval_takes_the_rate_of_all_images():
+    assert _spread_out(np.zeros((4, 2)), np.array([[1.0, 0]] * 4), np.array([0.5, 0.3])).tolist() == [[0, 0.3]] * 4
 
 
 def test_few_draws_agree_with_many(net, digits):
