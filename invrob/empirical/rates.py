@@ -36,7 +36,7 @@ class Rates:
     accuracy_high: Array | None
     clean_accuracy: float | None  # on the unchanged images
     images: int  # how many the rates rest on
-    per_image: Array  # [N] in [0, 1]: each image's own rate, averaged over the axis
+    per_image: Array  # [N]: each image's own rate, averaged over the axis; in [0, 1] but where images share bands
     classes: tuple[ClassRates, ...]
     confidence: float
     seed: int
