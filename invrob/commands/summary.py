@@ -157,7 +157,9 @@ def _print_beside(console: Any, results: "list[Result]") -> None:
         return
     strongest = _epsilons(results[0])[-1]
     short = {"there-and-back": "back", **{name: name.replace("weak:", "weak ") for name in names if ":" in name}}
-    table = _table("network", "A", "eps", *(short.get(name, name) for name in names), *["90s"] * turns)
+    several = len({result.cell.seed for result in results}) > 1
+    headings = (*["seed"] * several, *(short.get(name, name) for name in names), *["90s"] * turns)
+    table = _table("network", "A", "eps", *headings)
     for result in results:
         shares = []
         for name in names:
@@ -168,7 +170,8 @@ def _print_beside(console: Any, results: "list[Result]") -> None:
         quarter = result.quarter_turns
         exact = [f"{100 * min(quarter['rate']):.1f}" if quarter else "-"] * turns
         recipe = result.cell.recipe
-        table.add_row(result.network, f"{recipe.rotation:g}", shown_epsilon(recipe.epsilon), *shares, *exact)
+        seed = [str(result.cell.seed)] * several
+        table.add_row(result.network, f"{recipe.rotation:g}", shown_epsilon(recipe.epsilon), *seed, *shares, *exact)
     console.print("\nBeside the profiles, in %:")
     console.print(table)
     if set(names) - {name for name in names if ":" in name}:
