@@ -1,6 +1,6 @@
 """invrob against its peers: the same model, images and steps, in turns; medians of ratios, never a lone time.
 
-    python -m benchmarks [--images 1000] [--pairs 5] [--only rotation,invariance,robustness,p4] [--quick]
+    python -m benchmarks [--images 500] [--pairs 3] [--only rotation,invariance,robustness,p4] [--width 0.25]
                          [--device auto] [--json FILE] [--markdown FILE]
 
 Beside each ratio stand the work that was counted and what was found: a faster attack that finds less has won nothing.
@@ -73,11 +73,11 @@ def markdown(machine: dict[str, str], command: str, tables: list[Table]) -> str:
 def main() -> None:
     """Run the parts that were asked for, print their tables, write the files."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=1000, help="for the two profiles")
-    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--images", type=int, default=500, help="for the two profiles")
+    parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--seeds", type=int, default=16, help="for the standard errors")
     parser.add_argument("--only", default=",".join(PARTS), help="some of " + ",".join(PARTS))
-    parser.add_argument("--quick", action="store_true", help="a LeNet of width 0.25, shorter training")
+    parser.add_argument("--width", type=float, default=0.25, help="of the LeNet; 1 is Madry's and four times slower")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--markdown", type=Path)
@@ -87,7 +87,7 @@ def main() -> None:
         parser.error(f"--only {unknown[0]} is unknown: use some of {','.join(PARTS)}")
     best = "cuda" if torch.cuda.is_available() else "cpu"
     device = torch.device(best if asked.device == "auto" else asked.device)
-    setting = Setting(asked.images, asked.pairs, asked.seeds, asked.quick, device)
+    setting = Setting(asked.images, asked.pairs, asked.seeds, asked.width, device)
     warnings.filterwarnings("ignore")  # the peers' own
     machine, tables = header(setting), []
     print("; ".join(f"{name}: {value}" for name, value in machine.items()), end="\n\n")
@@ -98,7 +98,7 @@ def main() -> None:
     if asked.json:
         asked.json.write_text(json.dumps({**machine, "tables": [asdict(table) for table in tables]}, indent=1) + "\n")
     if asked.markdown:
-        options = f" --images {asked.images} --pairs {asked.pairs} --only {asked.only}" + " --quick" * asked.quick
+        options = f" --images {asked.images} --pairs {asked.pairs} --only {asked.only} --width {asked.width:g}"
         asked.markdown.write_text(markdown(machine, f"python -m benchmarks{options}", tables))
 
 

@@ -15,7 +15,7 @@ class Setting:
     images: int
     pairs: int
     seeds: int
-    quick: bool
+    width: float  # of the LeNet
     device: torch.device
 
 
