@@ -17,9 +17,8 @@ from invrob.empirical.inference import Model, all_logits, batches, checked_image
 from invrob.empirical.invariance import InvarianceProfile as InvarianceProfile  # its home before it had its own
 from invrob.empirical.invariance import invariance_profile as invariance_profile
 from invrob.empirical.norms import norm_named
-from invrob.empirical.rates import Array, Rates, check_settings, checked_grid, rates_per_image
+from invrob.empirical.rates import Array, Rates, binomial_bounds, check_settings, checked_grid, rates_per_image
 from invrob.empirical.sanity import Sanity, judge
-from invrob.intervals import share_bounds
 
 WORTH_IT = 0.1  # of the probed images: where a step towards other classes fools more, every image is attacked so
 
@@ -81,7 +80,7 @@ def robustness_profile(
     kept = levels[:, None] > np.arange(len(grid))
     predictions, truth = search.labels.cpu().numpy(), None if labels is None else labels.cpu().numpy()
     correct = None if truth is None else kept & (predictions == truth)[:, None]
-    bounds = partial(_binomial, confidence=confidence)
+    bounds = partial(binomial_bounds, confidence=confidence)
     return RobustnessProfile(
         **rates_per_image(kept, correct, predictions, truth, grid == 0, bounds, confidence=confidence, seed=seed),
         epsilons=grid,
@@ -92,10 +91,6 @@ def robustness_profile(
         restarts=restarts,
         sanity=sanity,
     )
-
-
-def _binomial(values: Array, confidence: float) -> tuple[Array, Array]:
-    return share_bounds(values.mean(0), len(values), confidence)
 
 
 def _searched(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from invrob.errors import InputError
+from invrob.intervals import share_bounds
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Bounds = Callable[[Array], tuple[Array, Array]]  # one row per image [N, T] in [0, 1] -> low [T], high [T] of the means
@@ -86,6 +87,11 @@ def rates_per_image(
         "classes": tuple(rows),
         **settings,
     }
+
+
+def binomial_bounds(values: Array, confidence: float) -> tuple[Array, Array]:
+    """Clopper-Pearson bounds (low, high), each [T], of the column means of `values` [N, T]; see `share_bounds`."""
+    return share_bounds(values.mean(0), len(values), confidence)
 
 
 def checked_grid(name: str, values: Iterable[float], largest: float, why: str) -> Array:

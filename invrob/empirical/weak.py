@@ -16,9 +16,8 @@ from torch.nn import functional as F
 
 from invrob.empirical.inference import Model, batches, checked_images, checked_labels, evaluating, logits, predict
 from invrob.empirical.norms import NORMS
-from invrob.empirical.rates import Array, Rates, check_settings, checked_grid, rates_per_image
+from invrob.empirical.rates import Array, Rates, binomial_bounds, check_settings, checked_grid, rates_per_image
 from invrob.errors import InputError, did_you_mean
-from invrob.intervals import share_bounds
 
 LINF = NORMS["linf"]
 
@@ -85,16 +84,12 @@ def weak_profile(
     stayed, predictions = kept.cpu().numpy(), own.cpu().numpy()
     truth = None if labels is None else labels.cpu().numpy()
     correct = None if truth is None else stayed & (predictions == truth)[:, None]
-    bounds = partial(_binomial, confidence=confidence)
+    bounds = partial(binomial_bounds, confidence=confidence)
     return WeakProfile(
         **rates_per_image(stayed, correct, predictions, truth, grid == 0, bounds, confidence=confidence, seed=seed),
         epsilons=grid,
         attack=attack,
     )
-
-
-def _binomial(values: Array, confidence: float) -> tuple[Array, Array]:
-    return share_bounds(values.mean(0), len(values), confidence)
 
 
 def _attacked(
