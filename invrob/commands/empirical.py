@@ -49,7 +49,9 @@ def run(
     ] = None,
     attack: Annotated[
         list[str] | None,
-        typer.Option(help="Measure a weak attack beside the strong one: paper, softmax, fixed-step, few-steps, half."),
+        typer.Option(
+            help="Measure a weak attack beside the strong one, as docs/profiles.md lists them: paper, noise, ..."
+        ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print cells, work and time; compute nothing.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no tables.")] = False,

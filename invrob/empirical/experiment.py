@@ -103,8 +103,8 @@ class Profiling(_Strict):
     confounds: tuple[Literal["canvas", "disc", "there-and-back"], ...] = Field(
         (), description="more invariance profiles, beside the one with zero fill: see docs/profiles.md"
     )
-    weak_attacks: tuple[Literal["paper", "softmax", "fixed-step", "few-steps", "half"], ...] = Field(
-        (), description="attacks that flatter, beside the strong one: see docs/profiles.md"
+    weak_attacks: tuple[Literal["paper", "softmax", "fixed-step", "few-steps", "one-step", "noise", "half"], ...] = (
+        Field((), description="attacks that flatter, beside the strong one: see docs/profiles.md")
     )
 
     @field_validator("thetas", "epsilons")

@@ -40,6 +40,8 @@ WEAK = {
     "softmax": WeakAttack("softmax outputs in the cross-entropy", softmax=True),
     "fixed-step": WeakAttack("a fixed step of 0.01 (2/255 for colour)", step_size=0.01),
     "few-steps": WeakAttack("5 steps", steps=5),
+    "one-step": WeakAttack("a single step", steps=1),
+    "noise": WeakAttack("no step: the random start alone, as where the gradient vanishes", steps=0),
     "half": WeakAttack("the loss in float16, whose gradient vanishes where the model is sure", half=True),
 }
 COLOUR = (10, 2 / 255)  # steps and their size: Madry's for CIFAR-10, in the place of a fixed step
@@ -99,7 +101,7 @@ def _attacked(
     steps, step_size = attack.steps, attack.step_size
     if step_size is not None and images.shape[1] == 3:
         steps, step_size = COLOUR
-    stride = 2.5 * epsilon / steps if step_size is None else step_size
+    stride = 2.5 * epsilon / max(steps, 1) if step_size is None else step_size
     radius = torch.full((len(images),), epsilon, device=images.device, dtype=torch.float64)
     x = LINF.project(images, images + epsilon * LINF.draw(images, generator), radius)
     for _ in range(steps):
