@@ -21,6 +21,7 @@ PROFILE_VERSION = 2  # raise it when the same profile would give other numbers: 
 
 Degrees = Annotated[float, Field(ge=0, le=180)]
 Epsilon = Annotated[float, Field(ge=0, le=1)]
+WeakName = Literal["paper", "softmax", "fixed-step", "few-steps", "one-step", "noise", "half"]
 THETAS = tuple(float(theta) for theta in range(0, 181, 15))
 EPSILONS = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5)
 
@@ -103,8 +104,8 @@ class Profiling(_Strict):
     confounds: tuple[Literal["canvas", "disc", "there-and-back"], ...] = Field(
         (), description="more invariance profiles, beside the one with zero fill: see docs/profiles.md"
     )
-    weak_attacks: tuple[Literal["paper", "softmax", "fixed-step", "few-steps", "one-step", "noise", "half"], ...] = (
-        Field((), description="attacks that flatter, beside the strong one: see docs/profiles.md")
+    weak_attacks: tuple[WeakName, ...] = Field(
+        (), description="attacks that flatter, beside the strong one: see docs/profiles.md"
     )
 
     @field_validator("thetas", "epsilons")
