@@ -1,7 +1,7 @@
 """invrob against its peers: the same model, images and steps, in turns; medians of ratios, never a lone time.
 
     python -m benchmarks [--images 500] [--pairs 3] [--only rotation,invariance,robustness,p4] [--width 0.25]
-                         [--device auto] [--json FILE] [--markdown FILE]
+                         [--threads 1] [--device auto] [--json FILE] [--markdown FILE]
 
 Beside each ratio stand the work that was counted and what was found: a faster attack that finds less has won nothing.
 """
@@ -78,6 +78,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=16, help="for the standard errors")
     parser.add_argument("--only", default=",".join(PARTS), help="some of " + ",".join(PARTS))
     parser.add_argument("--width", type=float, default=0.25, help="of the LeNet; 1 is Madry's and four times slower")
+    parser.add_argument("--threads", type=int, default=1, help="of the processor; every cell of a run has one")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--markdown", type=Path)
@@ -87,6 +88,7 @@ def main() -> None:
         parser.error(f"--only {unknown[0]} is unknown: use some of {','.join(PARTS)}")
     best = "cuda" if torch.cuda.is_available() else "cpu"
     device = torch.device(best if asked.device == "auto" else asked.device)
+    torch.set_num_threads(asked.threads)
     setting = Setting(asked.images, asked.pairs, asked.seeds, asked.width, device)
     warnings.filterwarnings("ignore")  # the peers' own
     machine, tables = header(setting), []

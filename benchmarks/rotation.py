@@ -1,5 +1,7 @@
 """Rotation of a batch against torchvision, image by image, and against kornia."""
 
+import os
+
 import torch
 from kornia.geometry.transform import rotate as kornia_rotate
 from torchvision.transforms import InterpolationMode
@@ -13,7 +15,16 @@ COUNT = 1024
 
 
 def tables(setting: Setting) -> list[Table]:
-    """1,024 digits: each by its own angle, and all by one angle."""
+    """1,024 digits: each by its own angle, and all by one angle; with as many threads as asked, and one per core."""
+    asked, found = torch.get_num_threads(), []
+    for threads in dict.fromkeys((asked, os.cpu_count() or 1)):
+        torch.set_num_threads(threads)
+        found.append(_table(setting, threads))
+    torch.set_num_threads(asked)
+    return found
+
+
+def _table(setting: Setting, threads: int) -> Table:
     images = data.load("mnist-mini").train.images[:COUNT].to(setting.device)
     angles = torch.linspace(-180, 180, COUNT, dtype=torch.float64)
     own, alike, one = (
@@ -46,4 +57,4 @@ def tables(setting: Setting) -> list[Table]:
     note = (
         f"{COUNT:,} MNIST digits, bilinear, zero fill. Only ours keeps quarter turns and the range of the pixels exact."
     )
-    return [Table("Rotation of a batch", note, rows)]
+    return Table(f"Rotation of a batch, threads: {threads}", note, rows)
