@@ -198,7 +198,8 @@ def print_plan(rows: "Sequence[Planned]", done: int, device: str, jobs: int, as_
     seconds = sum(row.seconds for row in rows) / jobs
     if as_json:
         each = [{**asdict(row), "evaluations": row.work.evaluations} for row in rows]
-        plan = {"networks": each, "finished_cells": done, "device": device, "jobs": jobs, "seconds": round(seconds, 1)}
+        about = {"device": device, "jobs": jobs, "seconds": float(f"{seconds:.3g}")}
+        plan = {"networks": each, "finished_cells": done, **about}
         typer.echo(json.dumps(plan, allow_nan=False))
         return
     table = _table("network", "cells", "forward", "attack", "training", "PFLOP", "time")

@@ -68,7 +68,9 @@ def test_the_same_command_again_computes_nothing_and_changes_nothing(whole, fini
 
 
 def test_ctrl_c_ends_a_run_with_130_and_leaves_no_worker(start, config, tmp_path):
-    process = start(config, tmp_path / "stopped", 2)
+    longer = tmp_path / "longer.toml"  # or a machine under load is told to stop when it has finished
+    longer.write_text(config.read_text().replace("epochs = 2", "epochs = 20"))
+    process = start(longer, tmp_path / "stopped", 2)
     wait_for(lambda: list(tmp_path.glob("stopped/cells/*/cell.json")))
     workers = children_of(process.pid)
     process.send_signal(signal.SIGINT)
