@@ -111,12 +111,13 @@ def train_together(
             advanced(cell, TRAINING * (number + 1) / cell.recipe.epochs)
 
     recipes, seeds = [cell.recipe for cell in cells], [cell.seed for cell in cells]
-    begin = time.perf_counter()
+    begin, trainings = time.perf_counter(), None
     try:
         trainings = train_stack(models, dataset.train, dataset.validation, recipes, seeds=seeds, on_epoch=on_epoch)
     except (RuntimeError, MemoryError) as error:
         if len(cells) == 1 or not is_out_of_memory(error):
             raise
+    if trainings is None:  # outside `except`, which would keep the failed attempt's tensors alive
         half = len(cells) // 2
         logging.getLogger("invrob").warning("out of memory: %d networks at a time instead of %d", half, len(cells))
         del models
