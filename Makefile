@@ -9,17 +9,23 @@ BIN     := .venv/bin
 export UV_PYTHON_DOWNLOADS := never
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 
-.PHONY: help run test lint bench lock clean
+.PHONY: help run test test-long lint docs bench lock clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
-	@sed -n 's/^\([a-z]*\):.*## /  make \1|/p' Makefile | column -t -s '|'
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' Makefile | column -t -s '|'
 
 run: .venv/.ready ## the paper's Figures 1, 3 and 5 on the embedded MNIST digits (preset mini)
 	$(BIN)/invrob empirical run --preset mini --out $(OUT)
 
 test: .venv/.ready ## the test suite
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) -m "not long"
+
+test-long: .venv/.ready ## kills by the hundred, a Ray cluster, a browser, the commands of the docs, the wheel
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) -m long
+
+docs: .venv/.ready ## the documentation, into site/; a broken link or reference is an error
+	$(BIN)/mkdocs build --strict
 
 lint: .venv/.ready ## ruff and mypy
 	$(BIN)/ruff check .
@@ -34,7 +40,7 @@ lock: .venv/.ready ## compile requirements.lock again (pinned, hashed, no URL)
 	  --no-emit-index-url --no-header --upgrade -o requirements.lock > /dev/null
 
 clean: ## remove the environment and what the tools left
-	rm -rf .venv .tools .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	rm -rf .venv .tools .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist site
 
 # pip's --target and venv both work where the system's Python refuses system-wide installs (PEP 668).
 .tools/bin/uv:
