@@ -4,10 +4,8 @@ import json
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
-from invrob.cli import app
-from invrob.empirical import execute, plan
+from invrob.empirical import plan
 
 BAD = [
     (["run", "--preset", "mni"], "preset 'mni' is unknown; did you mean 'mini'?"),
@@ -34,6 +32,12 @@ def test_bad_usage_exits_with_2_and_one_clear_line(invrob, arguments, said):
     assert said in process.stderr
     assert "Traceback" not in process.stderr
     assert process.stdout == ""
+
+
+def test_bad_usage_is_one_line_for_a_process_too(process):
+    ended = process("empirical", "run", "--preset", "mni")
+    assert (ended.returncode, ended.stdout) == (2, "")
+    assert ended.stderr.startswith("error: preset 'mni' is unknown")
 
 
 @pytest.mark.parametrize("arguments", [["run"], ["figures"]])
@@ -77,32 +81,20 @@ def test_an_unfinished_run_says_how_many_cells_are_missing(invrob, finished):
     assert "1 cells are not finished: the same run command goes on with them" in process.stdout
 
 
-@pytest.fixture
-def inside(monkeypatch):
-    """Runs the command line in this process, which saves the seconds of a new one."""
-    monkeypatch.setenv("COLUMNS", "80")
-    monkeypatch.setattr(execute, "dataset_of", execute.dataset_of.__wrapped__)  # its cache would outlive the test
-
-    def call(*arguments):
-        return CliRunner().invoke(app, ["empirical", *map(str, arguments)], catch_exceptions=False)
-
-    return call
-
-
-def test_a_dry_run_says_what_it_would_take_and_writes_nothing(inside, config, tmp_path):
-    process = inside("run", "--config", config, "--out", tmp_path / "out", "--dry-run")
-    assert (process.exit_code, process.stderr) == (0, "")
+def test_a_dry_run_says_what_it_would_take_and_writes_nothing(invrob, config, tmp_path):
+    process = invrob("empirical", "run", "--config", config, "--out", tmp_path / "out", "--dry-run")
+    assert (process.returncode, process.stderr) == (0, "")
     assert not (tmp_path / "out").exists()
     assert max(map(len, process.stdout.splitlines())) <= 80
     for said in ("stdcnn (width 0.3)", "PFLOP", "Time of one process on cpu", "Model evaluations in millions"):
         assert said in process.stdout
 
 
-def test_the_plan_of_a_preset_needs_no_data(inside, tmp_path, monkeypatch):
+def test_the_plan_of_a_preset_needs_no_data(invrob, tmp_path, monkeypatch):
     monkeypatch.setenv("INVROB_DATA", str(tmp_path))
     monkeypatch.setattr(plan, "measured_speed", lambda *_: plan.Speed(forward=1e-3, attack=2e-3, training=3e-3))
-    process = inside("run", "--preset", "paper-cifar", "--dry-run", "--json", "--device", "cpu")
-    assert process.exit_code == 0
+    process = invrob("empirical", "run", "--preset", "paper-cifar", "--dry-run", "--json", "--device", "cpu")
+    assert process.returncode == 0
     assert "cifar10 is not on this disk (invrob data fetch cifar10)" in process.stderr
     rows = {row["network"]: row for row in json.loads(process.stdout)["networks"]}
     assert {name: row["cells"] for name, row in rows.items()} == {
@@ -120,11 +112,11 @@ def test_the_plan_of_a_preset_needs_no_data(inside, tmp_path, monkeypatch):
         )
 
 
-def test_a_dry_run_leaves_out_what_is_finished_and_is_one_object_as_json(inside, config, finished):
+def test_a_dry_run_leaves_out_what_is_finished_and_is_one_object_as_json(invrob, config, finished):
     command = ["run", "--config", config, "--out", finished, "--dry-run", "--json"]
-    left = [json.loads(inside(*command).stdout)]
+    left = [json.loads(invrob("empirical", *command).stdout)]
     next(finished.glob("cells/*/cell.json")).unlink()
-    left.append(json.loads(inside(*command).stdout))
+    left.append(json.loads(invrob("empirical", *command).stdout))
     assert [(plan["finished_cells"], sum(row["cells"] for row in plan["networks"])) for plan in left] == [
         (3, 0),
         (2, 1),
@@ -135,9 +127,9 @@ def test_a_dry_run_leaves_out_what_is_finished_and_is_one_object_as_json(inside,
     assert left[1]["seconds"] > 0
 
 
-def test_a_weak_attack_is_measured_beside_a_finished_run(inside, config, finished):
+def test_a_weak_attack_is_measured_beside_a_finished_run(invrob, config, finished):
     command = ["run", "--config", config, "--out", finished, "--attack", "few-steps", "--jobs", "1"]
-    first = json.loads(inside(*command, "--json").stdout)
+    first = json.loads(invrob("empirical", *command, "--json").stdout)
     assert (first["computed"], first["missing_cells"]) == (3, 0)
     for cell in first["cells"]:
         assert set(cell["beside"]) == {"weak:few-steps"}
@@ -145,7 +137,7 @@ def test_a_weak_attack_is_measured_beside_a_finished_run(inside, config, finishe
     assert any("-beside.png" in figure for figure in first["figures"])
     rows = (finished / "profiles.csv").read_text().splitlines()
     assert sum(row.endswith(",weak:few-steps") for row in rows) == 3 * 3
-    again = inside(*command)
+    again = invrob("empirical", *command)
     assert "Beside the profiles" in again.stdout
     assert "weak few-steps" in again.stdout
     assert max(map(len, again.stdout.split(str(finished))[0].splitlines())) <= 80
