@@ -1,27 +1,20 @@
 """CIFAR-10 in torchvision's folder (ROOT/cifar-10-batches-py): which files it is, and reading them.
 
-The batches are pickles of Python 2. Only bytes with the published sum are unpickled, and then only arrays of numpy."""
+The batches are pickles of Python 2. They are never unpickled: `pickletools` lists what is in them, as text lists words,
+and the pixels and the labels are two entries of that list."""
 
-import io
-import pickle
+import pickletools
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from invrob.empirical.fetching import Files, read
+from invrob.empirical.fetching import Archive, Files, read
 from invrob.empirical.npz import Array
+from invrob.errors import InputError
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
 _BATCHES = {"train": tuple(f"data_batch_{i}" for i in range(1, 6)), "test": ("test_batch",)}
-
-
-def _download(root: Path) -> None:
-    from torchvision.datasets import CIFAR10  # takes a second to import, and only this needs it
-    from torchvision.datasets.utils import download_and_extract_archive
-
-    download_and_extract_archive(CIFAR10.url, root, filename=CIFAR10.filename, md5=CIFAR10.tgz_md5)
 
 
 FILES = Files(
@@ -38,7 +31,13 @@ FILES = Files(
         "test_batch": "40351d587109b95175f43aff81a1287e",
         "batches.meta": "5ff9c542aee3614f3951f8cda6e48888",  # for torchvision, which does not open the folder without
     },
-    download=_download,
+    archives={
+        "cifar-10-python.tar.gz": Archive(
+            170_498_071,
+            "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
+            ("https://www.cs.toronto.edu/~kriz/",),
+        ),
+    },
 )
 
 
@@ -49,24 +48,27 @@ def read_cifar10(folder: Path) -> dict[str, Array]:
     contents = read(FILES, folder)
     arrays: dict[str, Array] = {"label_names": np.array(CLASSES)}
     for split, names in _BATCHES.items():
-        batches = [_Unpickler(io.BytesIO(contents[name]), encoding="latin1").load() for name in names]
-        pixels = np.concatenate([batch["data"] for batch in batches])
-        arrays[f"{split}_images"] = pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
-        arrays[f"{split}_labels"] = np.concatenate([np.array(batch["labels"], np.int64) for batch in batches])
+        pixels, labels = zip(*(_batch(contents[name], f"{folder / name}") for name in names), strict=True)
+        arrays[f"{split}_images"] = np.concatenate(pixels).reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+        arrays[f"{split}_labels"] = np.concatenate(labels)
     return arrays
 
 
-class _Unpickler(pickle.Unpickler):
-    """Makes numpy's arrays and nothing else; the names that pickles know them by have moved since Python 2."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if name not in _ARRAY_PARTS:
-            raise pickle.UnpicklingError(f"{module}.{name} is no part of an array")
-        return _ARRAY_PARTS[name]
-
-
-_ARRAY_PARTS = {
-    "_reconstruct": lambda kind, shape, dtype: kind.__new__(kind, shape, dtype),
-    "ndarray": np.ndarray,
-    "dtype": np.dtype,
-}
+def _batch(content: bytes, name: str) -> tuple[Array, Array]:
+    """The pixels uint8 [N, 3072] and the labels int64 [N] of a batch: its longest string, and the whole numbers between
+    the string "labels" and the string after it. Raises InputError for anything else."""
+    pixels, labels, at_labels = "", list[int](), False
+    try:
+        for code, argument, _ in pickletools.genops(content):
+            if isinstance(argument, str) and "STRING" in code.name:
+                at_labels = argument == "labels"
+                pixels = max(pixels, argument, key=len)
+            elif at_labels and isinstance(argument, int) and "INT" in code.name:
+                labels.append(argument)
+    except ValueError as error:
+        raise InputError(f"{name} is damaged: {error}") from None
+    if not labels or len(pixels) != 3072 * len(labels) or not set(labels) <= set(range(len(CLASSES))):
+        raise InputError(
+            f"{name} holds {len(labels)} labels and {len(pixels)} bytes of pixels: it is no CIFAR-10 batch"
+        )
+    return np.frombuffer(pixels.encode("latin1"), np.uint8).reshape(-1, 3072), np.array(labels, np.int64)

@@ -70,7 +70,7 @@ class Source:
     licence: str
     load: Callable[[Path], Dataset]
     is_present: Callable[[Path], bool]
-    fetch: Callable[..., Path]  # (root, offline=...) -> where the data are
+    fetch: Callable[..., Path]  # (root, offline=..., progress=...) -> where the data are
 
 
 def load(spec: str, root: str | os.PathLike[str] | None = None) -> Dataset:
@@ -92,16 +92,23 @@ def load(spec: str, root: str | os.PathLike[str] | None = None) -> Dataset:
     return SOURCES[spec].load(data_root(root))
 
 
-def fetch(name: str, root: str | os.PathLike[str] | None = None, *, offline: bool = False) -> Path:
+def fetch(
+    name: str,
+    root: str | os.PathLike[str] | None = None,
+    *,
+    offline: bool = False,
+    progress: fetching.Progress | None = None,
+) -> Path:
     """Put the data set `name` on this disk, unless it is there and whole; returns where it lies.
 
-    Raises InputError for an unknown name, when `offline` and it is not there, or when no mirror delivers it."""
+    progress: told about the bytes of each archive as they come. Raises InputError for an unknown name, when `offline`
+    and it is not there, or when no mirror delivers it."""
     if name not in SOURCES:
         raise InputError(
             f"dataset {name!r} is not one to fetch: use {', '.join(SOURCES)}; npz:PATH is a file of your own"
             f"{did_you_mean(name, SOURCES)}"
         )
-    return SOURCES[name].fetch(data_root(root), offline=offline)
+    return SOURCES[name].fetch(data_root(root), offline=offline, progress=progress)
 
 
 def stand_in(spec: str, root: str | os.PathLike[str] | None = None) -> Dataset | None:
@@ -236,7 +243,7 @@ SOURCES = {
         licence=_MNIST_LICENCE,
         load=_load_mini,
         is_present=lambda root: _MINI.exists(),
-        fetch=lambda root, offline: _MINI,
+        fetch=lambda root, offline, progress: _MINI,
     ),
     "mnist": _published(mnist.FILES, mnist.read_mnist, (55_000, 5_000, 10_000), (1, 28, 28), _MNIST_LICENCE),
     "cifar10": _published(

@@ -1,19 +1,51 @@
-"""Published data sets in torchvision's folders: known by the sums of their files, and fetched with torchvision.
+"""Published data sets in torchvision's folders: known by the sums of their files, and fetched from mirrors.
 
-Neither an interrupted download nor a damaged disk passes for the data: nothing is parsed whose sum is another."""
+Nothing is trusted but the sums in this package: a mirror may send too much, too little, another file or an archive with
+names that lead elsewhere, and a redirect may point anywhere. An archive is read no further than its published size,
+unpacked only where its SHA-256 is the published one, and only known names are taken out of it."""
 
+import gzip
 import hashlib
 import shutil
-import socket
-from collections.abc import Callable, Mapping
+import tarfile
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from http.client import HTTPException
 from pathlib import Path
+from typing import IO, Any
+from urllib.error import URLError
+from urllib.parse import urlsplit
+from urllib.request import (
+    HTTPDefaultErrorHandler,
+    HTTPErrorProcessor,
+    HTTPHandler,
+    HTTPRedirectHandler,
+    HTTPSHandler,
+    OpenerDirector,
+    ProxyHandler,
+    Request,
+    UnknownHandler,
+)
 
+from invrob import __version__
 from invrob.errors import InputError
 from invrob.files import write_atomically
 
-_PATIENCE = 30.0  # seconds without a byte after which a mirror counts as unreachable; torchvision waits for ever
+_PATIENCE = 30.0  # seconds without a byte after which a mirror counts as unreachable
+_LARGEST = 2**26  # bytes of an unpacked file: MNIST's training images are 47 million
+_BLOCK = 2**16
+
+Progress = Callable[[str, int, int], object]  # the name of an archive, its bytes so far, and in all
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A compressed file as mirrors offer it."""
+
+    size: int  # bytes
+    sha256: str
+    mirrors: tuple[str, ...]  # the folders of the web where it lies, ending in "/"
 
 
 @dataclass(frozen=True)
@@ -25,7 +57,7 @@ class Files:
     folder: str  # below the data folder
     algorithm: str  # of the sums, as hashlib calls it
     sums: Mapping[str, str]  # by the name of the file, in hex
-    download: Callable[[Path], object]  # torchvision's: puts the folder below a path, keeping archives that are whole
+    archives: Mapping[str, Archive]  # in which they are published: NAME.gz holds NAME, a .tar.gz holds the folder
 
 
 def faults(files: Files, folder: Path) -> str:
@@ -45,11 +77,11 @@ def read(files: Files, folder: Path) -> dict[str, bytes]:
     return contents
 
 
-def fetch(files: Files, root: Path, *, offline: bool = False) -> Path:
+def fetch(files: Files, root: Path, *, offline: bool = False, progress: Progress | None = None) -> Path:
     """Download the data set into its folder below `root` unless it is there, whole; returns that folder.
 
-    Each file appears whole or not at all; what an interrupted call has downloaded is used by the next one. Raises
-    InputError when `offline` and the files are not there, or when no mirror delivers them."""
+    Each file appears whole or not at all; archives that an interrupted call has downloaded are used by the next one.
+    Raises InputError when `offline` and the files are not there, or when no mirror delivers them."""
     folder = root / files.folder
     found = faults(files, folder)
     if not found:
@@ -60,18 +92,30 @@ def fetch(files: Files, root: Path, *, offline: bool = False) -> Path:
     if offline:
         raise InputError(f"{files.name} cannot be fetched offline ({found}): leave out --offline, {by_hand}")
     part = root / f".{files.name}-part"
-    part.mkdir(parents=True, exist_ok=True)
-    _download(files, part, by_hand)
-    if found := faults(files, part / files.folder):
+    contents: dict[str, bytes] = {}
+    for name, archive in files.archives.items():
+        try:
+            path = _downloaded(archive, part / name, progress or (lambda *_: None))
+            contents.update(_unpacked(path, files))
+        except _MirrorError as error:
+            raise InputError(f"{files.name} could not be fetched ({error}). Try again, {by_hand}") from error
+    if found := _faults(files, contents):
         raise InputError(f"what the mirrors of {files.name} sent is not {files.title}: {found}. Try again, {by_hand}")
-    for name in files.sums:
-        write_atomically(folder / name, (part / files.folder / name).replace)
+    for name, content in contents.items():
+        write_atomically(folder / name, lambda path, content=content: path.write_bytes(content))
     shutil.rmtree(part, ignore_errors=True)
     return folder
 
 
 def _contents(files: Files, folder: Path) -> dict[str, bytes]:
-    return {name: (folder / name).read_bytes() for name in files.sums if (folder / name).is_file()}
+    """What is there of the files; one that cannot be read counts as missing."""
+    found = {}
+    for name in files.sums:
+        try:
+            found[name] = (folder / name).read_bytes()
+        except OSError:
+            continue
+    return found
 
 
 def _faults(files: Files, contents: Mapping[str, bytes]) -> str:
@@ -87,15 +131,88 @@ def _sum(files: Files, content: bytes) -> str:
     return hashlib.new(files.algorithm, content, usedforsecurity=False).hexdigest()
 
 
-def _download(files: Files, part: Path, by_hand: str) -> None:
-    for name in files.sums:
-        (part / files.folder / name).unlink(missing_ok=True)  # torchvision would take a half-unpacked file for whole
-    patience = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(_PATIENCE)
-    try:
-        files.download(part)
-    except (RuntimeError, OSError, HTTPException) as error:
-        reason = " ".join(str(error).split())  # torchvision's has one line per mirror
-        raise InputError(f"{files.name} could not be fetched ({reason}). Try again, {by_hand}") from error
-    finally:
-        socket.setdefaulttimeout(patience)
+class _MirrorError(Exception):
+    """No mirror delivered an archive as it was published; the text says what each of them did."""
+
+
+def _downloaded(archive: Archive, path: Path, progress: Progress) -> Path:
+    """The path of the archive, which is downloaded from the first mirror that has it, unless it is there. Raises
+    _MirrorError."""
+    if path.is_file() and path.stat().st_size == archive.size:
+        with path.open("rb") as file:
+            if hashlib.file_digest(file, "sha256").hexdigest() == archive.sha256:
+                return path
+    for stale in path.parent.glob(".*.tmp.gz"):  # of a call that was killed
+        stale.unlink(missing_ok=True)
+    said = []
+    for mirror in archive.mirrors:
+        try:
+            content = b"".join(_blocks(archive, mirror + path.name, partial(progress, path.name)))
+        except (_MirrorError, OSError, HTTPException) as error:
+            reason = error.reason if isinstance(error, URLError) else error
+            said.append(f"{mirror}{path.name}: {reason}")
+            continue
+        return write_atomically(path, lambda temporary, content=content: temporary.write_bytes(content))
+    raise _MirrorError("; ".join(said))
+
+
+def _blocks(archive: Archive, url: str, progress: Callable[[int, int], object]) -> Iterator[bytes]:
+    """The content of `url`, refused as soon as it is known to be another than the archive."""
+    request = Request(url, headers={"User-Agent": f"invrob/{__version__}"})  # noqa: S310 - see _opener
+    total, digest = 0, hashlib.sha256()
+    with _opener().open(request, timeout=_PATIENCE) as response:
+        while block := response.read(_BLOCK):
+            total += len(block)
+            if total > archive.size:
+                raise _MirrorError(f"sends more than the {archive.size:,} bytes of the archive")
+            digest.update(block)
+            progress(total, archive.size)
+            yield block
+    if digest.hexdigest() != archive.sha256:
+        raise _MirrorError(
+            f"sent {total:,} bytes that are not the archive of {archive.size:,}: it is cut off or another"
+        )
+
+
+def _opener() -> OpenerDirector:
+    """Speaks HTTP and HTTPS and nothing else: no file:, no ftp:, no data:."""
+    opener = OpenerDirector()
+    for kind in (ProxyHandler, UnknownHandler, HTTPHandler, HTTPSHandler, HTTPDefaultErrorHandler, HTTPErrorProcessor):
+        opener.add_handler(kind())
+    opener.add_handler(_Redirects())
+    return opener
+
+
+class _Redirects(HTTPRedirectHandler):
+    """Follows a redirect to HTTPS, or from HTTP to HTTP."""
+
+    max_redirections = 5
+
+    def redirect_request(self, request: Request, response: IO[bytes], *rest: Any) -> Request | None:
+        target = str(rest[-1])
+        if urlsplit(target).scheme not in {"https", request.type}:
+            raise URLError(f"redirects to {target}, which is not followed: only https is")
+        return super().redirect_request(request, response, *rest)
+
+
+def _unpacked(path: Path, files: Files) -> Iterator[tuple[str, bytes]]:
+    """(name, content) of every file of the data set in an archive of known sum; other members are left where they are,
+    and no name in the archive is ever used as a path. Raises _MirrorError."""
+    if not path.name.endswith(".tar.gz"):
+        with gzip.open(path) as unpacked:
+            yield path.name.removesuffix(".gz"), _limited(unpacked, path.name)
+        return
+    with tarfile.open(path) as archive:
+        for member in archive:
+            folder, _, name = member.name.rpartition("/")
+            if member.isreg() and folder == files.folder and name in files.sums:
+                file = archive.extractfile(member)
+                assert file is not None  # of a regular file
+                yield name, _limited(file, member.name)
+
+
+def _limited(file: IO[bytes] | gzip.GzipFile, name: str) -> bytes:
+    content = file.read(_LARGEST + 1)
+    if len(content) > _LARGEST:
+        raise _MirrorError(f"{name} unpacks to more than {_LARGEST:,} bytes")
+    return content

@@ -4,15 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from invrob.empirical.fetching import Files, read
+from invrob.empirical.fetching import Archive, Files, read
 from invrob.empirical.npz import Array
 
-
-def _download(root: Path) -> None:
-    from torchvision.datasets import MNIST  # takes a second to import, and only this needs it
-
-    MNIST(root, download=True)
-
+MIRRORS = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/")
 
 FILES = Files(
     name="mnist",
@@ -25,7 +20,28 @@ FILES = Files(
         "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
         "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
     },
-    download=_download,
+    archives={
+        "train-images-idx3-ubyte.gz": Archive(
+            9_912_422,
+            "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+            MIRRORS,
+        ),
+        "train-labels-idx1-ubyte.gz": Archive(
+            28_881,
+            "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+            MIRRORS,
+        ),
+        "t10k-images-idx3-ubyte.gz": Archive(
+            1_648_877,
+            "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+            MIRRORS,
+        ),
+        "t10k-labels-idx1-ubyte.gz": Archive(
+            4_542,
+            "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+            MIRRORS,
+        ),
+    },
 )
 
 

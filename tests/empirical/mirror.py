@@ -1,9 +1,12 @@
 """A web server on this machine, for tests of fetching."""
 
+import hashlib
 from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
+
+from invrob.empirical.fetching import Archive
 
 
 @contextmanager
@@ -27,3 +30,12 @@ def serving(folder):
         finally:
             server.shutdown()
             thread.join()
+
+
+def publish(monkeypatch, files, packed, *mirrors):
+    """Let the archives `packed`, {name: bytes}, be those that a data set is published in."""
+    for name in list(files.archives):
+        monkeypatch.delitem(files.archives, name)
+    for name, content in packed.items():
+        archive = Archive(len(content), hashlib.sha256(content).hexdigest(), mirrors)
+        monkeypatch.setitem(files.archives, name, archive)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 import torchvision
-from mirror import serving
+from mirror import publish, serving
 
 from invrob.empirical import cifar10, data
 from invrob.errors import InputError
@@ -21,18 +21,21 @@ PER_BATCH = 4
 
 
 def python_2(value):
-    """`value` as Python 2 pickled it (protocol 2): strings are bytes, and numpy goes by its old names."""
+    """`value` as cPickle of Python 2 wrote it (protocol 2): strings are bytes, numpy goes by its old names, and what
+    may come again is remembered (q)."""
     if isinstance(value, dict):
-        return b"}(" + b"".join(python_2(k) + python_2(v) for k, v in value.items()) + b"u"
-    if isinstance(value, list):
-        return b"](" + b"".join(map(python_2, value)) + b"e"
+        return b"}q\x01(" + b"".join(python_2(k) + python_2(v) for k, v in value.items()) + b"u"
+    if isinstance(value, list):  # in portions, which have a thousand entries in the published files
+        portions = [value[i : i + 3] for i in range(0, len(value), 3)]
+        return b"]q\x02" + b"".join(b"(" + b"".join(map(python_2, portion)) + b"e" for portion in portions)
     if isinstance(value, int):
-        return b"J" + value.to_bytes(4, "little", signed=True)
+        return b"K" + bytes([value]) if 0 <= value < 256 else b"J" + value.to_bytes(4, "little", signed=True)
     if isinstance(value, str | bytes):
         raw = value.encode("latin1") if isinstance(value, str) else value
-        return b"T" + len(raw).to_bytes(4, "little") + raw
-    made = b"cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R"
-    kind = b"cnumpy\ndtype\nU\x02u1K\x00K\x01\x87R(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
+        length = b"U" + bytes([len(raw)]) if len(raw) < 256 else b"T" + len(raw).to_bytes(4, "little")
+        return length + raw + b"q\x03"
+    made = b"cnumpy.core.multiarray\n_reconstruct\nq\x04cnumpy\nndarray\nq\x05K\x00\x85U\x01b\x87R"
+    kind = b"cnumpy\ndtype\nq\x06U\x02u1K\x00K\x01\x87R(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
     shape = python_2(value.shape[0]) + python_2(value.shape[1]) + b"\x86"
     return made + b"(K\x01" + shape + kind + b"\x89" + python_2(value.tobytes()) + b"tb"
 
@@ -60,7 +63,7 @@ def small_cifar(monkeypatch):
 
 @pytest.fixture
 def mirror(small_cifar, tmp_path, monkeypatch):
-    """A web server with the archive, which torchvision takes for the one of the makers. Yields its file."""
+    """A web server with the archive, taken for that of the makers. Yields its file."""
     archive = tmp_path / "mirror/cifar-10-python.tar.gz"
     archive.parent.mkdir()
     with tarfile.open(archive, "w:gz") as tar:
@@ -69,8 +72,7 @@ def mirror(small_cifar, tmp_path, monkeypatch):
             entry.size = len(content)
             tar.addfile(entry, io.BytesIO(content))
     with serving(archive.parent) as (url, asked):
-        monkeypatch.setattr(torchvision.datasets.CIFAR10, "url", f"{url}{archive.name}")
-        monkeypatch.setattr(torchvision.datasets.CIFAR10, "tgz_md5", hashlib.md5(archive.read_bytes()).hexdigest())
+        publish(monkeypatch, cifar10.FILES, {archive.name: archive.read_bytes()}, url)
         yield archive, asked
 
 
@@ -118,7 +120,7 @@ def test_images_are_channels_rows_columns_of_the_batches(folder, small_cifar, tm
     arrays = cifar10.read_cifar10(folder)
     assert arrays["train_images"].shape == (5 * PER_BATCH, 32, 32, 3)
     assert arrays["train_labels"][:2].tolist() == [3, 5]
-    raw = np.frombuffer(small_cifar["test_batch"][-4 - PER_BATCH * 3072 : -4], np.uint8).reshape(PER_BATCH, 3, 32, 32)
+    raw = np.frombuffer(small_cifar["test_batch"][-6 - PER_BATCH * 3072 : -6], np.uint8).reshape(PER_BATCH, 3, 32, 32)
     images = data.load("cifar10", tmp_path).test.images
     assert (images * 255).round().to(torch.uint8).numpy().tobytes() == raw.tobytes()
 
@@ -138,7 +140,7 @@ def test_an_archive_cut_short_is_an_error_and_the_next_fetch_mends_it(mirror, sm
     archive, _ = mirror
     whole = archive.read_bytes()
     archive.write_bytes(whole[:-9])
-    with pytest.raises(InputError, match=r"cifar10 could not be fetched .*corrupted"):
+    with pytest.raises(InputError, match=r"cifar10 could not be fetched .*sent [\d,]+ bytes that are not the archive"):
         data.fetch("cifar10", tmp_path)
     assert not (tmp_path / "cifar-10-batches-py").exists()
     archive.write_bytes(whole)
@@ -163,14 +165,14 @@ def test_a_mirror_that_sends_something_else_is_found_out(mirror, tmp_path, monke
 
 
 def test_an_unreachable_mirror_is_an_error_that_says_how_to_do_it_by_hand(small_cifar, tmp_path, monkeypatch):
-    monkeypatch.setattr(torchvision.datasets.CIFAR10, "url", "http://127.0.0.1:9/cifar-10-python.tar.gz")
+    publish(monkeypatch, cifar10.FILES, {"cifar-10-python.tar.gz": b"x"}, "http://127.0.0.1:9/")
     with pytest.raises(InputError) as error:
         data.fetch("cifar10", tmp_path)
     text = re.sub(r"\[Errno \d+\] ", "", str(error.value))
     assert text == (
-        "cifar10 could not be fetched (<urlopen error Connection refused>). Try again, or put the 7 files of CIFAR-10, "
-        f"unpacked, into {tmp_path / 'cifar-10-batches-py'} by hand: data_batch_1, data_batch_2, data_batch_3, "
-        "data_batch_4, data_batch_5, test_batch, batches.meta"
+        "cifar10 could not be fetched (http://127.0.0.1:9/cifar-10-python.tar.gz: Connection refused). Try again, or "
+        f"put the 7 files of CIFAR-10, unpacked, into {tmp_path / 'cifar-10-batches-py'} by hand: data_batch_1, "
+        "data_batch_2, data_batch_3, data_batch_4, data_batch_5, test_batch, batches.meta"
     )
 
 
@@ -197,9 +199,15 @@ def test_damaged_files_are_named_and_never_unpickled(folder, small_cifar, tmp_pa
 
 
 @pytest.mark.parametrize("content", [Exploit(), np.random.PCG64(1)], ids=["another module", "another part of numpy"])
-def test_even_bytes_with_the_right_sum_make_arrays_only(folder, tmp_path, monkeypatch, content):
+def test_even_bytes_with_the_right_sum_are_never_unpickled(folder, tmp_path, monkeypatch, content):
     pickled = pickle.dumps({"data": content, "labels": []})
     (folder / "data_batch_1").write_bytes(pickled)
     monkeypatch.setitem(cifar10.FILES.sums, "data_batch_1", hashlib.md5(pickled).hexdigest())
-    with pytest.raises(pickle.UnpicklingError, match="is no part of an array"):
+    with pytest.raises(InputError, match="data_batch_1 holds 0 labels and 0 bytes of pixels: it is no CIFAR-10 batch"):
         data.load("cifar10", tmp_path)
+
+
+def test_the_archive_is_the_one_of_torchvision():
+    theirs = torchvision.datasets.CIFAR10
+    ((name, archive),) = cifar10.FILES.archives.items()
+    assert [mirror + name for mirror in archive.mirrors] == [theirs.url]

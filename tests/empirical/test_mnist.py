@@ -12,13 +12,15 @@ import numpy as np
 import pytest
 import torch
 import torchvision
-from mirror import serving
+from mirror import publish, serving
 
 from invrob.empirical import data, fetching, mnist
 from invrob.errors import InputError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SHARED = REPOSITORY / "../shared/data"
+
+CLOSED = ("http://127.0.0.1:9/", "http://127.0.0.1:9/second/")
 
 needs_mnist = pytest.mark.skipif(not (SHARED / "MNIST").is_dir(), reason="the canonical MNIST files are not at hand")
 
@@ -43,17 +45,14 @@ def small_mnist(monkeypatch):
 
 @pytest.fixture
 def mirror(small_mnist, tmp_path, monkeypatch):
-    """A web server with the four archives, which torchvision takes for the one mirror of MNIST. Yields its folder."""
+    """A web server with the four archives, the one mirror of MNIST. Yields its folder."""
     folder = tmp_path / "mirror"
     folder.mkdir()
-    resources = []
-    for name, content in small_mnist.items():
-        archive = gzip.compress(content, mtime=0)
-        (folder / f"{name}.gz").write_bytes(archive)
-        resources.append((f"{name}.gz", hashlib.md5(archive).hexdigest()))
+    packed = {f"{name}.gz": gzip.compress(content, mtime=0) for name, content in small_mnist.items()}
+    for name, content in packed.items():
+        (folder / name).write_bytes(content)
     with serving(folder) as (url, asked):
-        monkeypatch.setattr(torchvision.datasets.MNIST, "mirrors", [url])
-        monkeypatch.setattr(torchvision.datasets.MNIST, "resources", resources)
+        publish(monkeypatch, mnist.FILES, packed, url)
         yield folder, asked
 
 
@@ -88,9 +87,8 @@ def test_an_interrupted_fetch_is_not_whole_and_the_next_one_goes_on(mirror, smal
         data.fetch("mnist", tmp_path)
     with pytest.raises(InputError, match="all 4 files are missing"):
         data.load("mnist", tmp_path)
-    raw = tmp_path / ".mnist-part/MNIST/raw"
-    (raw / "train-images-idx3-ubyte").write_bytes(b"half unpacked")
-    (raw / "t10k-labels-idx1-ubyte").write_bytes(b"")  # so that torchvision would take the set for complete
+    killed = tmp_path / ".mnist-part/.t10k-labels-idx1-ubyte.abc.tmp.gz"
+    killed.write_bytes(b"what a process that was killed leaves")
     last.write_bytes(archive)
     asked.clear()
     data.fetch("mnist", tmp_path)
@@ -106,13 +104,14 @@ def test_a_mirror_that_sends_something_else_is_found_out(mirror, tmp_path, monke
 
 
 def test_an_unreachable_mirror_is_an_error_that_says_how_to_do_it_by_hand(small_mnist, tmp_path, monkeypatch):
-    monkeypatch.setattr(torchvision.datasets.MNIST, "mirrors", ["http://127.0.0.1:9/"])
+    publish(monkeypatch, mnist.FILES, {"train-images-idx3-ubyte.gz": b"x"}, *CLOSED)
     with pytest.raises(InputError) as error:
         data.fetch("mnist", tmp_path)
     text = re.sub(r"\[Errno \d+\] ", "", str(error.value))
     assert text == (
-        "mnist could not be fetched (Error downloading train-images-idx3-ubyte.gz: Tried http://127.0.0.1:9/, got: "
-        "<urlopen error Connection refused>). Try again, or put the 4 files of MNIST, unpacked, into "
+        "mnist could not be fetched (http://127.0.0.1:9/train-images-idx3-ubyte.gz: Connection refused; "
+        "http://127.0.0.1:9/second/train-images-idx3-ubyte.gz: Connection refused). Try again, or put the "
+        "4 files of MNIST, unpacked, into "
         f"{tmp_path / 'MNIST/raw'} by hand: train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte, "
         "t10k-labels-idx1-ubyte"
     )
@@ -122,7 +121,7 @@ def test_a_mirror_that_never_answers_is_given_up_and_the_callers_timeout_is_kept
     monkeypatch.setattr(fetching, "_PATIENCE", 0.2)
     before = socket.getdefaulttimeout()
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        monkeypatch.setattr(torchvision.datasets.MNIST, "mirrors", [f"http://127.0.0.1:{silent.getsockname()[1]}/"])
+        publish(monkeypatch, mnist.FILES, {"a.gz": b"x"}, f"http://127.0.0.1:{silent.getsockname()[1]}/")
         socket.setdefaulttimeout(77)
         try:
             with pytest.raises(InputError, match=r"mnist could not be fetched .*timed out"):
