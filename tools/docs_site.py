@@ -1,0 +1,69 @@
+"""What MkDocs needs beyond Markdown: pages that are written elsewhere, and links that are right in the repository too.
+
+README, CHANGELOG and CONTRIBUTING are pages of the site without a copy of them, and the commands' page is what Typer
+says about them. A link in any page is written as on a code host, from file to file; here it is led to the page."""
+
+import contextlib
+import io
+import posixpath
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
+from typer.main import get_command
+
+ROOT = Path(__file__).resolve().parents[1]
+ELSEWHERE = {  # page of the site -> file of the repository
+    "index.md": "README.md",
+    "changelog.md": "CHANGELOG.md",
+    "contributing.md": "CONTRIBUTING.md",
+    "digits.md": "invrob/empirical/assets/README.md",
+}
+LINK = re.compile(r"(?<=\]\()([^)#\s:]+)(?=[)#])")
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the pages that are not in docs/."""
+    for page, source in ELSEWHERE.items():
+        files.append(File.generated(config, page, content=(ROOT / source).read_text("utf-8")))
+    files.append(File.generated(config, "reference/cli.md", content=command_line()))
+    return files
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Lead links from file to file of the repository to the pages that those files are."""
+    here = page.file.src_uri
+    source = ELSEWHERE.get(here, f"docs/{here}")
+    pages = {file: uri for uri, file in ELSEWHERE.items()}
+
+    def led(link: re.Match[str]) -> str:
+        target = posixpath.normpath(posixpath.join(posixpath.dirname(source), link[1]))
+        uri = pages.get(target, target.removeprefix("docs/"))
+        return posixpath.relpath(uri, posixpath.dirname(here) or ".")
+
+    return outside_code(markdown, lambda text: LINK.sub(led, text))
+
+
+def outside_code(markdown: str, change: Callable[[str], str]) -> str:
+    """`markdown` with what is not in a fenced block changed."""
+    parts = re.split(r"(^ *```.*?^ *```$)", markdown, flags=re.MULTILINE | re.DOTALL)
+    return "".join(part if index % 2 else change(part) for index, part in enumerate(parts))
+
+
+def command_line() -> str:
+    """The page of every command and option, as Typer itself writes it, with each example on a line of its own."""
+    import typer.cli
+
+    with contextlib.redirect_stdout(io.StringIO()) as written:
+        get_command(typer.cli.app)(["invrob.cli", "utils", "docs", "--name", "invrob"], standalone_mode=False)
+    text = re.sub(r"\*\*Commands\*\*:\n\n(\*.*\n)+", "", written.getvalue())  # cut off after some words; see below
+    text = text.replace("# `invrob`", "# Commands", 1)
+
+    def block(examples: re.Match[str]) -> str:
+        lines = [line.strip() for line in examples[1].split("   |   ")]
+        return "**Examples**:\n\n" + "\n".join(["```console", *(f"$ {line}" for line in lines), "```"])
+
+    return re.sub(r"^Examples:  (.*)$", block, text, flags=re.MULTILINE)
