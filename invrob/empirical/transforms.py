@@ -1,21 +1,18 @@
 """Rotation of image batches: one differentiable operation, per-image angles, any device, quarter turns exact.
 
-The same angle gives the same bits alone, in a batch, and as a float32 or float64 number. Cosine and sine are taken in
-float64 on the CPU, and from there on each sampling position is one rounded addition: the same on every device."""
+The same angle gives the same bits alone, in a batch, and as a float32 or float64 number; see affine.py for how."""
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from invrob.errors import InputError, did_you_mean
-
-Interpolation = Literal["bilinear", "nearest"]
-
-_BLOCK = 200_000  # values per pass on a CPU: a pass then stays in its cache, and memory stays small for any batch
+from invrob.empirical.affine import Interpolation as Interpolation  # part of what `rotate` takes
+from invrob.empirical.affine import check_resampling, resampled, turned
+from invrob.errors import InputError
 
 
 def rotate(
@@ -38,25 +35,10 @@ def rotate(
     tensor of angles. Raises InputError for images that are not a float [N, C, H, W], for an angle that is not finite,
     for a number of angles other than 1 or N, and for an unknown interpolation."""
     angles = _checked(images, degrees, interpolation, fill)
-    if images.numel() == 0:
-        return images.clone()
     exact = 90 if images.shape[2] == images.shape[3] else 180
     if angles.numel() == 1 and angles.item() % exact == 0 and not angles.requires_grad:
         return torch.rot90(images, int(angles.item() / 90), (2, 3)).contiguous()
-    block = _BLOCK if images.device.type == "cpu" else 2**26  # so that places in it fit into int32
-    parts = torch.split(images, max(1, block // images[0].numel()))
-    if angles.numel() == 1:
-        taps = _taps(angles, images, interpolation)
-        turned = (_resampled(part, taps, fill) for part in parts)
-    else:
-        pairs = zip(parts, torch.split(angles, len(parts[0])), strict=True)
-        turned = (_resampled(part, _taps(own, part, interpolation), fill) for part, own in pairs)
-    if torch.is_grad_enabled() and (images.requires_grad or angles.requires_grad):
-        return torch.cat([*turned])
-    result = torch.empty(images.shape, dtype=images.dtype, device=images.device)
-    for place, part in zip(torch.split(result, len(parts[0])), turned, strict=True):
-        place.copy_(part)  # one by one, so that each takes the memory of the one before
-    return result
+    return resampled(images, turned(angles), interpolation, fill)
 
 
 def on_canvas(images: Tensor, fill: float = 0.0) -> Tensor:
@@ -91,16 +73,7 @@ def in_disc(images: Tensor, fill: float = 0.0) -> Tensor:
 
 def _checked(images: Tensor, degrees: Any, interpolation: str, fill: float) -> Tensor:
     """The angles as float64 on the CPU, [1] or [N], reduced to (-360, 360)."""
-    if not (isinstance(images, Tensor) and images.is_floating_point() and images.ndim == 4):
-        got = f"{images.dtype} {[*images.shape]}" if isinstance(images, Tensor) else type(images).__name__
-        raise InputError(
-            f"images are {got} but must be a float tensor [N, C, H, W]: x / 255 for bytes, x[None] for one image"
-        )
-    if interpolation not in ("bilinear", "nearest"):
-        near = did_you_mean(str(interpolation), ("bilinear", "nearest"))
-        raise InputError(f"interpolation = {interpolation!r} is unknown: use 'bilinear' or 'nearest'{near}")
-    if not abs(fill) < float("inf"):
-        raise InputError(f"fill = {fill} must be a finite number: it is the value of the pixels outside the image")
+    check_resampling(images, interpolation, fill)
     try:
         angles = torch.as_tensor(degrees, dtype=torch.float64, device="cpu")
     except (TypeError, ValueError, RuntimeError) as error:
@@ -112,78 +85,3 @@ def _checked(images: Tensor, degrees: Any, interpolation: str, fill: float) -> T
     if not angles.isfinite().all():
         raise InputError(f"degrees holds {angles[~angles.isfinite()][0].item()}: every angle must be finite")
     return angles.fmod(360).reshape(-1)  # fmod is exact: a multiple of 90 stays one
-
-
-def _taps(angles: Tensor, images: Tensor, interpolation: Interpolation) -> tuple[Tensor, ...]:
-    """Where each output pixel comes from in an image with a frame: the place [A, H W] of the pixel above and left of it
-    and, for bilinear, how far below and to the right of that it lies, both [A, H W] in [0, 1)."""
-    height, width = images.shape[2:]
-    rows, columns = _positions(angles, height, width, images)
-    if interpolation == "nearest":
-        rows, columns = rows + 0.5, columns + 0.5
-    index = torch.add(columns.int(), rows.int(), alpha=width + 3)
-    if interpolation == "nearest":
-        return (index,)
-    return index, rows.frac().to(images.dtype), columns.frac().to(images.dtype)
-
-
-def _resampled(images: Tensor, taps: tuple[Tensor, ...], fill: float) -> Tensor:
-    """The images, with a frame of fill around them, read at `taps`: one row of taps for all images or one for each."""
-    n, channels, height, width = images.shape
-    index, *weights = taps
-    frame = (1, 2, 1, 2)
-    shape: tuple[int, ...]
-    if shared := len(index) == 1:  # a table [P, N C]: what one tap reads in all images lies side by side
-        pixels = _transposed(images.reshape(n * channels, -1)).view(height, width, -1)
-        table = F.pad(pixels, (0, 0, *frame), value=fill).flatten(0, 1)
-        index, shape = index[0], (height * width, n * channels)
-        weights = [weight.view(-1, 1) for weight in weights]
-    else:  # one long row [N C P]
-        table = F.pad(images, frame, value=fill).flatten()
-        first = torch.arange(n * channels, dtype=torch.int32, device=images.device) * (table.numel() // (n * channels))
-        index, shape = (index[:, None] + first.view(n, channels, 1)).flatten(), (n, channels, height * width)
-        weights = [weight[:, None] for weight in weights]
-
-    def read(offset: int) -> Tensor:
-        return table[offset:].index_select(0, index).view(shape)
-
-    result = read(0)
-    if weights:
-        down, right = weights
-        # Not a weighted sum: lerp never leaves the interval between its ends, and keeps constants, to the last bit.
-        below = read(width + 3).lerp_(read(width + 4), right)
-        result = result.lerp_(read(1), right).lerp_(below, down)
-    return (_transposed(result) if shared else result).view(images.shape)
-
-
-def _transposed(matrix: Tensor) -> Tensor:
-    """[A, B] -> [B, A], contiguous. Shuffling the A B channels of one pixel in A groups is the same permutation; on a
-    CPU torch has no other vectorised form of it: this takes a quarter of the time of `.t().contiguous()`."""
-    rows, columns = matrix.shape
-    pixel = matrix.reshape(1, 1, 1, -1).permute(0, 3, 1, 2)  # [1, A B, 1, 1]
-    return F.channel_shuffle(pixel, rows).reshape(columns, rows)
-
-
-def _positions(angles: Tensor, height: int, width: int, images: Tensor) -> tuple[Tensor, Tensor]:
-    """Where each output pixel comes from: rows and columns [A, H W] in the image with a frame of one pixel.
-
-    Positions further out than the frame are moved into it, where everything is fill. What depends on the row and on the
-    column is computed in float64, then rounded and added: the same bits on every device, exact at quarter turns."""
-    quarters = (angles.detach() / 90).round()
-    rest = torch.deg2rad(angles - 90 * quarters)[:, None]  # in [-45, 45] degrees: cos and sin of k 90 come out exact
-    cos90, sin90 = (
-        torch.tensor(table, dtype=rest.dtype)[quarters.long() % 4, None] for table in ((1, 0, -1, 0), (0, 1, 0, -1))
-    )
-    cos, sin = cos90 * rest.cos() - sin90 * rest.sin(), sin90 * rest.cos() + cos90 * rest.sin()
-    y = torch.arange(height, dtype=rest.dtype, device="cpu") - (height - 1) / 2
-    x = torch.arange(width, dtype=rest.dtype, device="cpu") - (width - 1) / 2
-    precise = torch.float64 if images.dtype == torch.float64 else torch.float32
-
-    def summed(of_row: Tensor, of_column: Tensor, largest: int) -> Tensor:
-        of_row, of_column = of_row.to(images.device, precise), of_column.to(images.device, precise)
-        return (of_row[:, :, None] + of_column[:, None]).clamp_(0, largest).flatten(1)
-
-    return (
-        summed(cos * y + (height + 1) / 2, sin * x, height + 1),
-        summed((width + 1) / 2 - sin * y, cos * x, width + 1),
-    )
