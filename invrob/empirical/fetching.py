@@ -102,7 +102,7 @@ def fetch(files: Files, root: Path, *, offline: bool = False, progress: Progress
     if found := _faults(files, contents):
         raise InputError(f"what the mirrors of {files.name} sent is not {files.title}: {found}. Try again, {by_hand}")
     for name, content in contents.items():
-        write_atomically(folder / name, lambda path, content=content: path.write_bytes(content))
+        write_atomically(folder / name, partial(Path.write_bytes, data=content))
     shutil.rmtree(part, ignore_errors=True)
     return folder
 
@@ -152,7 +152,7 @@ def _downloaded(archive: Archive, path: Path, progress: Progress) -> Path:
             reason = error.reason if isinstance(error, URLError) else error
             said.append(f"{mirror}{path.name}: {reason}")
             continue
-        return write_atomically(path, lambda temporary, content=content: temporary.write_bytes(content))
+        return write_atomically(path, partial(Path.write_bytes, data=content))
     raise _MirrorError("; ".join(said))
 
 
