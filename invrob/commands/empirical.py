@@ -1,6 +1,6 @@
 """`invrob empirical run` and `invrob empirical figures`."""
 
-import os
+import json
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from invrob.commands.progress import Live, Silent
+from invrob.commands.execution import Address, Cpus, Device, Executor, Gpus, Jobs, Retries, Stack, execution
+from invrob.commands.progress import Live, Silent, print_failures
 from invrob.commands.summary import conclude, print_costs, print_plan
 from invrob.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
-    import torch
-
     from invrob.empirical.claims import Claim
+    from invrob.empirical.execute import Failure
+    from invrob.empirical.executors import Execution
     from invrob.empirical.experiment import Cell, Experiment
     from invrob.empirical.store import Store
 
@@ -28,7 +29,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and no
 @app.command(
     epilog="Examples:  invrob empirical run   |   invrob empirical run --preset smoke --out runs/try   |   "
     "invrob empirical run --config my.toml --jobs 8   |   invrob empirical run --json > run.json   |   "
-    "invrob empirical run --preset paper-cifar --dry-run"
+    "invrob empirical run --preset paper-cifar --dry-run   |   "
+    "invrob empirical run --preset paper-mnist --executor ray --address auto --gpus-per-cell 0.5"
 )
 def run(
     preset: Annotated[
@@ -39,14 +41,15 @@ def run(
     ] = None,
     config: Annotated[Path | None, typer.Option(help="A TOML file with any other grid, instead of a preset.")] = None,
     out: Annotated[Path | None, typer.Option(help="The run directory; runs/PRESET when left out.")] = None,
-    device: Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, cuda or cuda:1.")] = "auto",
+    device: Device = "auto",
     seed: Annotated[int | None, typer.Option(min=0, max=10**9, help="The first seed; several count up.")] = None,
-    jobs: Annotated[
-        int | None, typer.Option(min=1, max=1024, help="Cells at a time; one per core, or one on a GPU.")
-    ] = None,
-    stack: Annotated[
-        int | None, typer.Option(min=1, max=1024, help="Small networks trained as one; 32 on a GPU, 1 on a CPU.")
-    ] = None,
+    executor: Executor = None,
+    jobs: Jobs = None,
+    stack: Stack = None,
+    retries: Retries = 2,
+    address: Address = None,
+    gpus_per_cell: Gpus = None,
+    cpus_per_cell: Cpus = None,
     attack: Annotated[
         list[str] | None,
         typer.Option(
@@ -60,23 +63,21 @@ def run(
 ) -> None:
     """Train, profile and draw every cell of an experiment; the same command goes on where it was stopped.
 
-    The results do not depend on --jobs. Ctrl-C, and even kill -9, lose only the cells that were being worked on."""
-    from invrob.empirical import execute
-
+    The results do not depend on --executor and --jobs. Ctrl-C, and even kill -9, lose only the cells that were being
+    worked on. A cell that fails does not stop the others; then the exit code is 1."""
     experiment, name = _experiment(preset, config, seed, attack or [])
-    chosen = execute.chosen_device(device)
-    workers = jobs or (1 if chosen.type == "cuda" else _cores())
+    how = execution(executor, device, jobs, stack, retries, address, gpus_per_cell, cpus_per_cell)
     path = out or Path("runs") / name
     if dry_run:
-        _plan(experiment, path, chosen, workers, as_json)
+        _plan(experiment, path, how, as_json)
         return
-    stacked = stack or (execute.STACK if chosen.type == "cuda" else 1)
-    claims = _compute(experiment, path, chosen, workers, stacked, quiet, as_json)
-    if strict and any(claim.verdict == "fails" for claim in claims):
+    claims, failures = _compute(experiment, path, how, quiet, as_json)
+    print_failures(failures)
+    if failures or (strict and any(claim.verdict == "fails" for claim in claims)):
         raise typer.Exit(1)
 
 
-def _plan(experiment: "Experiment", path: Path, device: "torch.device", jobs: int, as_json: bool) -> None:
+def _plan(experiment: "Experiment", path: Path, how: "Execution", as_json: bool) -> None:
     """Print what is still to be done of an experiment; the data need not be there."""
     from invrob.empirical import data, execute, plan
     from invrob.empirical.store import Store
@@ -88,15 +89,15 @@ def _plan(experiment: "Experiment", path: Path, device: "torch.device", jobs: in
     dataset = missing or execute.dataset_of(experiment.dataset)
     cells = experiment.cells(dataset.fingerprint)
     todo = _unfinished(cells, Store(path))
-    rows = plan.planned(todo, dataset, device)
-    print_plan(rows, len(cells) - len(todo), str(device), min(jobs, max(len(todo), 1)), as_json)
+    rows = plan.planned(todo, dataset, how.device)
+    print_plan(rows, len(cells) - len(todo), str(how.device), min(how.jobs or 1, max(len(todo), 1)), as_json)
 
 
 def _compute(
-    experiment: "Experiment", path: Path, device: "torch.device", jobs: int, stack: int, quiet: bool, as_json: bool
-) -> "tuple[Claim, ...]":
+    experiment: "Experiment", path: Path, how: "Execution", quiet: bool, as_json: bool
+) -> "tuple[tuple[Claim, ...], tuple[Failure, ...]]":
     """Run what is still to be done of an experiment, and show what it came to."""
-    from invrob.empirical import execute, plan
+    from invrob.empirical import execute, executors, plan
     from invrob.empirical.results import write_experiment
     from invrob.empirical.store import Store
 
@@ -104,20 +105,24 @@ def _compute(
     cells = experiment.cells(dataset.fingerprint)
     for cell in {cell.network: cell for cell in cells}.values():
         execute.model_of(cell, dataset)  # images that a network does not take are refused before anything is written
-    begin = time.monotonic()
+    begin, hidden = time.monotonic(), quiet or as_json
     with store.locked(), _farewell():
         write_experiment(store, experiment, dataset.fingerprint)
         todo = _unfinished(cells, store)
         effort = plan.effort(todo, dataset)
         todo.sort(key=lambda cell: -effort[cell.key])  # the longest first, so that no core waits long at the end
-        hidden = quiet or as_json
         with Live(len(cells), len(cells) - len(todo), effort) if not hidden else nullcontext(Silent()) as live:
-            execute.run(todo, path, device=device, jobs=jobs, observer=live, stack=stack)
-        extra = {"computed": len(todo), "seconds": round(time.monotonic() - begin, 1)}
+            failures = executors.run(todo, path, how, live)
+        failed = [{"cell": str(failure.cell), "reason": failure.reason} for failure in failures]
+        extra = {"computed": len(todo) - len(failed), "seconds": round(time.monotonic() - begin, 1), "failed": failed}
+        if len(failures) == len(cells):  # nothing to draw or to judge
+            if as_json:
+                typer.echo(json.dumps({"run": str(path), **extra, "missing_cells": len(cells)}))
+            return (), failures
         claims = conclude(path, as_json, quiet, extra)
         if not hidden:
-            print_costs(plan.spent(todo, dataset, store), plan.peak_flops(device), str(device))
-    return claims
+            print_costs(plan.spent(todo, dataset, store), plan.peak_flops(how.device), str(how.device))
+    return claims, failures
 
 
 def _unfinished(cells: "Sequence[Cell]", store: "Store") -> "list[Cell]":
@@ -128,10 +133,25 @@ def _unfinished(cells: "Sequence[Cell]", store: "Store") -> "list[Cell]":
     return [cell for cell, result in read if result is None or not result.complete]
 
 
-@app.command(epilog="Examples:  invrob empirical figures runs/mini   |   invrob empirical figures runs/mini --json")
-def figures(run: Annotated[Path, typer.Argument(help="A run directory.")], as_json: Json = False) -> None:
+@app.command(
+    epilog="Examples:  invrob empirical figures runs/mini   |   invrob empirical figures runs/mini --theta 90 "
+    "--epsilon 0.2   |   invrob empirical figures runs/mini --json"
+)
+def figures(
+    run: Annotated[Path, typer.Argument(help="A run directory.")],
+    theta: Annotated[
+        float | None, typer.Option(help="Where plane.png cuts the invariance profiles; the largest angle measured.")
+    ] = None,
+    epsilon: Annotated[
+        str | None, typer.Option(help="And the robustness profiles: 0.1 or 8/255; the first one of the tables.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Draw the figures and write profiles.csv of a run again, from what its directory holds."""
-    conclude(run, as_json, quiet=False, extra={})
+    from invrob.empirical.plane import read_epsilon
+
+    place = (theta, None if epsilon is None else read_epsilon(epsilon))
+    conclude(run, as_json, False, {}, *place)
 
 
 @contextmanager
@@ -142,11 +162,6 @@ def _farewell() -> Iterator[None]:
     except KeyboardInterrupt:
         typer.echo("stopped: nothing that was finished is lost; the same command goes on", err=True)
         raise
-
-
-def _cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _experiment(

@@ -1,9 +1,13 @@
 """Progress of a run on stderr."""
 
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import typer
+
 if TYPE_CHECKING:
+    from invrob.empirical.execute import Failure
     from invrob.empirical.experiment import Cell
 
 
@@ -13,6 +17,7 @@ class Silent:
     def started(self, cell: "Cell") -> None: ...
     def advanced(self, cell: "Cell", fraction: float) -> None: ...
     def finished(self, cell: "Cell") -> None: ...
+    def failed(self, cell: "Cell", reason: str) -> None: ...
 
 
 class Live(Silent):
@@ -57,9 +62,14 @@ class Live(Silent):
         self._show()
 
     def finished(self, cell: "Cell") -> None:
-        del self.current[cell.key]
+        self.current.pop(cell.key, None)
         self.done += 1
         self.advanced(cell, 1.0)
+
+    def failed(self, cell: "Cell", reason: str) -> None:
+        self.current.pop(cell.key, None)
+        self.progress.console.print(f"{cell} failed: {reason}", markup=False, highlight=False)
+        self._show()
 
     def _show(self) -> None:
         completed = sum(self.effort[key] * fraction for key, fraction in self.fractions.items())
@@ -68,3 +78,11 @@ class Live(Silent):
 
     def _count(self) -> str:
         return f"{self.done}/{self.total} cells"
+
+
+def print_failures(failures: "Sequence[Failure]") -> None:
+    """On stderr: which cells failed and why, each reason once, and where in the code it was no word to the user."""
+    for reason in dict.fromkeys(failure.reason for failure in failures):
+        alike = [failure for failure in failures if failure.reason == reason]
+        names = "; ".join(str(failure.cell) for failure in alike)
+        typer.echo(f"{alike[0].trace}failed: {names}: {reason}", err=True)

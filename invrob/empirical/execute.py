@@ -1,19 +1,15 @@
-"""Runs cells: in this process or in one process per core, always on one CPU thread each, so that the number of cores
-never changes a result. On a GPU, small networks of one kind are trained together as one stack."""
+"""One cell of an experiment: train it, measure it, keep what it came to; or several cells of small networks, trained
+together as one stack on a GPU. executors.py runs many.
+
+Always on one CPU thread: sums in another order would change the last bits of a result."""
 
 import logging
-import multiprocessing
-import os
-import signal
-import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
-from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 from typing import Protocol
 
@@ -35,14 +31,26 @@ STACK = 32  # networks trained as one on a GPU
 
 
 class Observer(Protocol):
-    """Who is told how the cells come along; called in the process that called `run`."""
+    """Who is told how the cells come along; called in the process that called `executors.run`."""
 
-    def started(self, cell: Cell) -> None: ...
+    def started(self, cell: Cell) -> None:
+        """The work on the cell begins; told again where its worker was lost and another one takes over."""
 
     def advanced(self, cell: Cell, fraction: float) -> None:
         """About `fraction` of the cell, in [0, 1], is done."""
 
     def finished(self, cell: Cell) -> None: ...
+
+    def failed(self, cell: Cell, reason: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A cell that could not be finished by its own fault; the other cells were not stopped by it."""
+
+    cell: Cell
+    reason: str  # one sentence
+    trace: str = ""  # the traceback, where the reason is not one that the user's input gave
 
 
 def chosen_device(name: str) -> torch.device:
@@ -133,7 +141,12 @@ def train_together(
 
 
 def keep(store: Store, cell: Cell, model: nn.Module, training: Training) -> None:
-    """Write what the training of a cell came to."""
+    """Write what the training of a cell came to, unless another worker was first: a machine that was given up for lost
+    may still be at work. Then the model gets the weights that are kept, on which the profiles beside them rest."""
+    first = store.read_training(cell.key)
+    if first is not None:
+        model.load_state_dict(first[0])
+        return
     store.write_training(cell.key, model.state_dict(), {"cell": cell.model_dump(mode="json"), **asdict(training)})
 
 
@@ -180,102 +193,45 @@ def stacks(cells: Sequence[Cell], size: int) -> list[list[Cell]]:
     return [group[i : i + size] for group in groups.values() for i in range(0, len(group), size)]
 
 
-def run(
-    cells: Sequence[Cell], path: Path, *, device: torch.device, jobs: int, observer: Observer, stack: int = 1
-) -> None:
-    """Run all `cells` into the run directory `path`, at most `jobs` at a time; what it holds already is not done again.
+def run_group(cells: Sequence[Cell], path: Path, device: torch.device, observer: Observer) -> tuple[Failure, ...]:
+    """Train `cells`, two or more as one stack, and profile each; what the run directory `path` holds is not done again.
 
-    stack: how many small networks are trained as one where jobs = 1. An exception or Ctrl-C stops the workers and
-    passes on; what was finished stays in the directory."""
-    if jobs > 1 and len(cells) > 1:
-        _run_in_workers(cells, path, device, jobs, observer)
-        return
-    with single_thread():
-        for group in stacks(cells, stack):
-            for cell in group:
-                observer.started(cell)
-            untrained = [cell for cell in group if Store(path).read_training(cell.key) is None]
-            if len(untrained) > 1:
-                train_together(untrained, path, device, observer.advanced)
-            for cell in group:
-                run_cell(cell, path, device, partial(observer.advanced, cell))
-                observer.finished(cell)
-
-
-def _run_in_workers(cells: Sequence[Cell], path: Path, device: torch.device, jobs: int, observer: Observer) -> None:
-    context = multiprocessing.get_context("spawn")
-    events: SimpleQueue[tuple[str, float]] = context.SimpleQueue()
-    by_key = {cell.key: cell for cell in cells}
-    others = set(multiprocessing.active_children())
-    with ProcessPoolExecutor(min(jobs, len(cells)), context, initializer=_begin_worker, initargs=(events,)) as pool:
-        waiting, running = list(cells), dict[Future[None], Cell]()
+    A cell that fails by itself, such as one whose loss becomes NaN, does not stop the others and is returned. What all
+    cells share stops them: raises InputError where the data set is not the one they were made for, and OSError where
+    the run directory cannot be written."""
+    for cell in cells:
+        observer.started(cell)
+        _checked_dataset(cell)
+    untrained = [cell for cell in cells if Store(path).read_training(cell.key) is None]
+    if len(untrained) > 1:
         try:
-            while waiting or running:
-                while waiting and len(running) < jobs:
-                    cell = waiting.pop(0)
-                    with _interrupts_held():
-                        running[pool.submit(_run_in_worker, cell, path, device)] = cell
-                    observer.started(cell)
-                done = wait(running, timeout=0.5, return_when=FIRST_COMPLETED).done
-                while not events.empty():
-                    key, fraction = events.get()
-                    observer.advanced(by_key[key], fraction)
-                for future in done:
-                    cell = running.pop(future)
-                    future.result()
-                    observer.finished(cell)
-        except BaseException as error:
-            for worker in set(multiprocessing.active_children()) - others:
-                worker.terminate()
-            if isinstance(error, BrokenProcessPool):
-                raise ChildProcessError(
-                    "a worker process was killed, perhaps for lack of memory: the same command with fewer --jobs goes "
-                    "on, and nothing that was finished is lost"
-                ) from None
+            train_together(untrained, path, device, observer.advanced)
+        except OSError:
             raise
-
-
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Ctrl-C, which reaches the whole process group, waits for the end of the block and passes by what starts in it.
-
-    The parent answers for its workers; one that is still being imported could not ignore the signal by itself."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        except Exception as error:  # by one of them: each is trained alone, so that the others are not lost
+            logging.getLogger("invrob").warning("%d networks one by one, not as a stack: %s", len(untrained), error)
+    failures = []
+    for cell in cells:
+        try:
+            run_cell(cell, path, device, partial(observer.advanced, cell))
+        except OSError:
+            raise
+        except Exception as error:
+            expected = isinstance(error, InputError)
+            reason = str(error) if expected else f"{type(error).__name__}: {error}"
+            failures.append(Failure(cell, reason, "" if expected else traceback.format_exc()))
+            observer.failed(cell, reason)
+        else:
+            observer.finished(cell)
+    return tuple(failures)
 
 
 @contextmanager
 def single_thread() -> Iterator[None]:
-    """One torch thread inside the block: sums in another order would change the last bits of a result."""
+    """One torch thread inside the block."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         yield
     finally:
         torch.set_num_threads(threads)
-
-
-_events: "SimpleQueue[tuple[str, float]] | None" = None  # of a worker process, to its parent
-
-
-def _run_in_worker(cell: Cell, path: Path, device: torch.device) -> None:
-    assert _events is not None
-    events = _events
-    run_cell(cell, path, device, lambda fraction: events.put((cell.key, fraction)))
-
-
-def _begin_worker(events: "SimpleQueue[tuple[str, float]]") -> None:
-    global _events
-    _events = events
-    torch.set_num_threads(1)
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def end_with_parent() -> None:  # else a kill -9 of the parent would leave workers behind
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=end_with_parent, daemon=True).start()

@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from invrob.empirical import execute
+from invrob.empirical import execute, executors
 from invrob.empirical.data import Split
+from invrob.empirical.executors import Execution
 from invrob.empirical.experiment import Cell, Profiling
 from invrob.empirical.models import build
 from invrob.empirical.recipes import Recipe
@@ -58,13 +59,16 @@ class Told:
     def finished(self, cell):
         self.events.append((cell.key, "finished"))
 
+    def failed(self, cell, reason):
+        self.events.append((cell.key, "failed", reason))
+
     def of(self, cell):
-        return [event for key, event in self.events if key == cell.key]
+        return [event for key, event, *_ in self.events if key == cell.key]
 
 
-def run(cells, path, jobs=1):
+def run(cells, path, jobs=1, **how):
     told = Told()
-    execute.run(cells, path, device=CPU, jobs=jobs, observer=told)
+    told.failures = executors.run(cells, path, Execution("local" if jobs > 1 else "inline", CPU, jobs, **how), told)
     return told
 
 
@@ -87,7 +91,8 @@ def copied(alone, tmp_path):
 
 
 def check_told(told, cells):
-    assert {key for key, _ in told.events} == {cell.key for cell in cells}
+    assert told.failures == ()
+    assert {key for key, *_ in told.events} == {cell.key for cell in cells}
     for cell in cells:
         first, *fractions, last = told.of(cell)
         assert (first, last) == ("started", "finished")
@@ -179,18 +184,44 @@ class Diverging(nn.Module):
         return x.flatten(1)[:, :10] * self.weight
 
 
-def test_of_a_training_that_diverges_nothing_is_kept(cells, tmp_path, monkeypatch):
-    monkeypatch.setattr(execute, "build", lambda *_, **__: Diverging())
-    with pytest.raises(InputError, match="the training loss became nan in epoch 1: take a smaller learning_rate"):
+def test_of_a_training_that_diverges_nothing_is_kept_and_the_other_cells_go_on(cells, alone, tmp_path, monkeypatch):
+    real = execute.build
+    monkeypatch.setattr(execute, "build", lambda name, **rest: Diverging() if name == "gcnn" else real(name, **rest))
+    told = run(cells, tmp_path)
+    (failure,) = told.failures
+    assert failure.cell == cells[0]
+    assert failure.reason.startswith("the training loss became nan in epoch 1: take a smaller learning_rate")
+    assert failure.trace == ""
+    assert (cells[0].key, "failed", failure.reason) in told.events
+    others = {name: content for name, content in files(alone[0]).items() if cells[0].key not in name}
+    assert files(tmp_path) == others
+    assert len(others) == 6
+
+
+def test_a_bug_in_one_cell_is_told_with_its_traceback(cells, tmp_path, monkeypatch):
+    def measured(name, model, *_):
+        raise ZeroDivisionError(name)
+
+    monkeypatch.setattr(execute, "measured", measured)
+    (failure,) = run(cells[:1], tmp_path).failures
+    assert failure.reason == "ZeroDivisionError: profiles"
+    assert "in measured" in failure.trace
+
+
+def test_a_disk_that_is_full_stops_the_run(cells, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Store, "write_training", full)
+    with pytest.raises(OSError, match="No space left"):
         run(cells, tmp_path)
-    assert files(tmp_path) == {}
 
 
-def test_an_error_in_a_worker_comes_out_and_what_others_finished_stays(cells, tmp_path):
+def test_data_that_changed_stop_the_run_from_a_worker_too_and_what_others_finished_stays(cells, tmp_path):
     changed = [cell.model_copy(update={"fingerprint": "other"}) for cell in cells[1:]]
     with pytest.raises(InputError, match="changed while the run was on: start it again"):
         run([changed[0], cells[2]], tmp_path, jobs=2)
-    assert execute.multiprocessing.active_children() == []
+    assert executors.multiprocessing.active_children() == []
     assert all(json.loads(content) for name, content in files(tmp_path).items() if name.endswith("json"))
 
 
@@ -273,9 +304,9 @@ def sweep(cells):
 
 
 def test_cells_are_stacked_by_kind_and_never_beyond_the_size(sweep):
-    kinds = [[c.recipe.rotation or c.recipe.epsilon for c in group] for group in execute.stacks(sweep, 2)]
+    kinds = [[c.recipe.rotation or c.recipe.epsilon for c in group] for group in executors.stacks(sweep, 2)]
     assert kinds == [[0, 90], [180], [0.1, 0.2], [0]]
-    assert execute.stacks(sweep, 1) == [[cell] for cell in sweep]
+    assert executors.stacks(sweep, 1) == [[cell] for cell in sweep]
 
 
 def test_a_stack_that_does_not_fit_into_the_memory_is_halved_and_said(sweep, tmp_path, monkeypatch, caplog):
@@ -289,8 +320,7 @@ def test_a_stack_that_does_not_fit_into_the_memory_is_halved_and_said(sweep, tmp
 
     monkeypatch.setattr(execute, "train_stack", limited)
     monkeypatch.setattr(execute, "train", forbidden)
-    told = Told()
-    execute.run(sweep[:3], tmp_path, device=CPU, jobs=1, observer=told, stack=8)
+    told = run(sweep[:3], tmp_path, stack=8)
     check_told_of_stack(told, sweep[:3])
     assert asked == [3, 1, 2]
     assert "out of memory: 1 networks at a time instead of 3" in caplog.text

@@ -1,0 +1,86 @@
+"""Options that say how the cells of a run are spread over processes and machines."""
+
+import os
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from invrob.errors import InputError
+
+if TYPE_CHECKING:
+    from invrob.empirical.executors import Execution
+
+Name = Literal["inline", "local", "ray"]
+
+Executor = Annotated[
+    Name | None,
+    typer.Option(
+        help="inline: in this process; local: in worker processes, the default for --jobs above 1; ray: on a cluster."
+    ),
+]
+Device = Annotated[str, typer.Option(help="auto (a GPU where there is one), cpu, cuda (all of them) or cuda:1.")]
+Jobs = Annotated[
+    int | None,
+    typer.Option(min=1, max=100_000, help="Cells at a time; one per core or GPU; on Ray as many as there is room for."),
+]
+Stack = Annotated[
+    int | None, typer.Option(min=1, max=1024, help="Small networks trained as one; up to 32 on a GPU, 1 on a CPU.")
+]
+Retries = Annotated[
+    int, typer.Option(min=0, max=1000, help="How often a cell is done again whose worker or machine was lost.")
+]
+Address = Annotated[
+    str | None,
+    typer.Option(help="Of the Ray cluster: auto, HOST:6379 or ray://HOST:10001; RAY_ADDRESS, or one started here."),
+]
+Gpus = Annotated[
+    float | None, typer.Option(min=0, help="Of Ray, for each cell, also a part; 1 where the cluster has GPUs.")
+]
+Cpus = Annotated[float | None, typer.Option(min=0, help="Of Ray, for each cell; 1.")]
+
+
+def execution(
+    executor: Name | None,
+    device: str,
+    jobs: int | None,
+    stack: int | None,
+    retries: int,
+    address: str | None,
+    gpus: float | None,
+    cpus: float | None,
+) -> "Execution":
+    """What the options ask for. Raises InputError where they do not go together."""
+    from invrob.empirical.execute import chosen_device
+    from invrob.empirical.executors import Execution, pinned
+
+    if executor == "ray":
+        on = chosen_device("cpu" if device in ("auto", "cuda") else device)  # the workers' GPUs need not be here
+        return Execution("ray", on, jobs, stack, retries, address, _gpus(device, gpus), 1.0 if cpus is None else cpus)
+    for option, value in (("--address", address), ("--gpus-per-cell", gpus), ("--cpus-per-cell", cpus)):
+        if value is not None:
+            raise InputError(f"{option} {value} is for --executor ray: add it, or leave {option} out")
+    chosen = chosen_device(device)
+    if executor == "inline" and (jobs or 1) > 1:
+        raise InputError(f"--jobs {jobs} is for --executor local or ray: inline does one cell after another")
+    workers = jobs or (1 if executor == "inline" else len(pinned(chosen)) if chosen.type == "cuda" else _cores())
+    return Execution(executor or ("local" if workers > 1 else "inline"), chosen, workers, stack, retries)
+
+
+def _gpus(device: str, gpus: float | None) -> float | None:
+    """GPUs for each cell on Ray, as --device and --gpus-per-cell say it together."""
+    if device.startswith("cuda:"):
+        raise InputError(f"--device {device} is one GPU of this machine, and Ray chooses them: use cuda, cpu or auto")
+    if device == "cpu" and gpus:
+        raise InputError(f"--gpus-per-cell {gpus:g} and --device cpu exclude each other: leave one out")
+    if device == "cuda" and gpus == 0:
+        raise InputError(
+            "--gpus-per-cell 0 and --device cuda exclude each other: ask for a part of a GPU, such as 0.25"
+        )
+    if gpus is not None and gpus > 1 and gpus != int(gpus):
+        raise InputError(f"--gpus-per-cell {gpus:g} must be a whole number or below 1: Ray shares out one GPU at most")
+    return 0.0 if device == "cpu" else 1.0 if device == "cuda" and gpus is None else gpus
+
+
+def _cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
