@@ -16,20 +16,28 @@ if TYPE_CHECKING:
     from invrob.empirical.results import Result
 
 SHOWN_THETAS = (90, 180)
-SHOWN_EPSILONS = (0.1, 0.3, 2 / 255, 8 / 255)  # the first two of these that the run has
 
 
-def conclude(path: Path, as_json: bool, quiet: bool, extra: dict[str, Any]) -> "tuple[Claim, ...]":
-    """CSV, figures, verdicts; then the tables, or one JSON object."""
+def conclude(
+    path: Path,
+    as_json: bool,
+    quiet: bool,
+    extra: dict[str, Any],
+    theta: float | None = None,
+    epsilon: float | None = None,
+) -> "tuple[Claim, ...]":
+    """CSV, figures (the trade-off plane at theta and epsilon), verdicts; then the tables, or one JSON object."""
     from invrob.empirical.claims import check_claims
     from invrob.empirical.figures import write_figures
+    from invrob.empirical.plane import place_of
     from invrob.empirical.results import read_run, write_csv
 
     _, results, missing = read_run(path)
     if not results:
         raise InputError(f"{path} holds no finished cell: start `invrob empirical run --out {path}` again")
+    theta, epsilon = place_of(results, theta, epsilon)
     table = write_csv(path / "profiles.csv", results)
-    drawn = write_figures(path, results)
+    drawn = write_figures(path, results, theta, epsilon)
     claims = check_claims(results)
     if as_json:
         summary = {
@@ -40,6 +48,7 @@ def conclude(path: Path, as_json: bool, quiet: bool, extra: dict[str, Any]) -> "
             **extra,
             "cells": [_row(result) for result in results],
             "claims": [asdict(claim) for claim in claims],
+            "plane": _plane(results, theta, epsilon),
         }
         typer.echo(json.dumps(summary, allow_nan=False))
     elif not quiet:
@@ -50,10 +59,20 @@ def conclude(path: Path, as_json: bool, quiet: bool, extra: dict[str, Any]) -> "
     return claims
 
 
+def _plane(results: "Sequence[Result]", theta: float, epsilon: float) -> dict[str, Any]:
+    """The trade-off plane: its points, and what each is."""
+    from invrob.empirical.plane import pareto_front, plane
+
+    points = plane(results, theta, epsilon)
+    rows = [{**asdict(point), "status": status} for point, status in zip(points, pareto_front(points), strict=True)]
+    return {"theta": theta, "epsilon": epsilon, "points": rows}
+
+
 def _epsilons(result: "Result") -> list[float]:
     """Which epsilons stand in the tables."""
-    grid: list[float] = result.robustness["epsilons"]
-    return [epsilon for epsilon in SHOWN_EPSILONS if epsilon in grid][:2] or [grid[len(grid) // 2], grid[-1]]
+    from invrob.empirical.plane import shown_epsilons
+
+    return shown_epsilons(result.robustness["epsilons"])
 
 
 def _row(result: "Result") -> dict[str, Any]:

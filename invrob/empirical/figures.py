@@ -15,9 +15,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from invrob.empirical.claims import over_seeds
+from invrob.empirical.plane import DOMINATED, FRONT, Point, averaged, front_line, pareto_front, place_of, plane
 from invrob.empirical.recipes import Recipe
-from invrob.empirical.results import Result, grid_of, shown_epsilon, varied
+from invrob.empirical.results import Result, shown_epsilon, varied
 from invrob.files import write_atomically
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from invrob.empirical.profiles import RobustnessProfile
 
 MARKERS = "osD^vPX*<>"
+NORM_NAMES = {"linf": "L-inf", "l2": "L2"}
 DASHES = ("-", (0, (5, 1.5)), (0, (3, 1, 1, 1)), (0, (1, 1)))
 PAPER = {  # on which data set each network is in the paper, and where
     "stdcnn": ("mnist", "Figure 1"),
@@ -65,20 +66,24 @@ class Panel:
     curves: list[Curve]
 
 
-def write_figures(folder: Path, results: Sequence[Result]) -> list[Path]:
-    """The figures of each network of `results`, as PNG and SVG in `folder`; returns the paths."""
-    paths = []
+def write_figures(
+    folder: Path, results: Sequence[Result], theta: float | None = None, epsilon: float | None = None
+) -> list[Path]:
+    """The figures of each network of `results`, and the trade-off plane at theta and epsilon, as PNG and SVG in
+    `folder`; returns the paths."""
+    theta, epsilon = place_of(results, theta, epsilon)
+    seeds = len({result.cell.seed for result in results})
+    title = f"Trade-off on {results[0].cell.dataset}, {seeds} seed{'s' * (seeds > 1)}"
+    drawn = {"plane": plane_figure(plane(results, theta, epsilon), theta, epsilon, title)}
     networks = list(dict.fromkeys(result.network for result in results))
     for network in networks:
         group = [result for result in results if result.network == network]
         stem = "figure-" + "-".join("".join(c if c.isalnum() or c in "._" else " " for c in network).split())
-        figures = {stem: network_figure(group)}
+        drawn[stem] = network_figure(group)
         if any(result.beside for result in group):
-            figures[stem + "-beside"] = beside_figure(group)
-        for name, figure in figures.items():
-            files = (folder / (name + suffix) for suffix in (".png", ".svg"))
-            paths += [write_atomically(file, partial(_save, figure)) for file in files]
-    return paths
+            drawn[stem + "-beside"] = beside_figure(group)
+    files = [(folder / (name + suffix), figure) for name, figure in drawn.items() for suffix in (".png", ".svg")]
+    return [write_atomically(file, partial(_save, figure)) for file, figure in files]
 
 
 def network_figure(group: Sequence[Result]) -> Figure:
@@ -156,17 +161,66 @@ def card_figure(robustness: "RobustnessProfile", invariance: "InvarianceProfile"
     return _figure(f"Robustness and invariance: {robustness.images} images, bands of 95 %", panels, legend="")
 
 
+def plane_figure(points: Sequence[Point], theta: float, epsilon: float, title: str, norm: str = "linf") -> Figure:
+    """The points of `plane.plane` with their intervals, the line through the best estimates, and what is known of each.
+
+    A marker per network, a shade per training of it, as in `network_figure`."""
+    figure = Figure(figsize=(9.5, 5.4), layout="constrained")
+    axes = figure.subplots()
+    line = front_line(points)
+    axes.plot(
+        [p.invariance.estimate for p in line],
+        [p.robustness.estimate for p in line],
+        color="0.45",
+        linestyle=(0, (4, 2)),
+        linewidth=1.2,
+        zorder=1,
+        label="front of the estimates",
+    )
+    networks = list(dict.fromkeys(point.network for point in points))
+    for number, network in enumerate(networks):
+        group = [pair for pair in zip(points, pareto_front(points), strict=True) if pair[0].network == network]
+        shades = matplotlib.colormaps["viridis"](np.linspace(0, 0.82, max(len(group), 2)))
+        for (point, status), shade in zip(group, shades, strict=False):
+            _draw_point(axes, point, status, shade, MARKERS[number % len(MARKERS)])
+    axes.set(
+        xlim=(-0.03, 1.03),
+        ylim=(-0.03, 1.03),
+        xlabel=f"rate of invariance, rotated by angles in [-{theta:g}, {theta:g}] degrees",
+        ylabel=rf"robustness at $\epsilon$ = {shown_epsilon(epsilon)} ({NORM_NAMES.get(norm, norm)})",
+        title=f"{title}: bars of 95 %",
+    )
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    axes.grid(alpha=0.25)
+    figure.legend(loc="outside right upper", fontsize="small")
+    return figure
+
+
+def _draw_point(axes: Axes, point: Point, status: str, shade: np.ndarray, marker: str) -> None:
+    x, y = point.invariance, point.robustness
+    accuracy = f"  ({point.accuracy.estimate:.1%})" if point.accuracy else ""
+    axes.errorbar(
+        [x.estimate],
+        [y.estimate],
+        xerr=[[x.estimate - x.low], [x.high - x.estimate]],
+        yerr=[[y.estimate - y.low], [y.high - y.estimate]],
+        color=shade,
+        marker=marker,
+        markersize=9 if status == FRONT else 7,
+        markeredgecolor="black" if status == FRONT else shade,
+        markeredgewidth=1.6 if status == FRONT else 1.0,
+        markerfacecolor=shade if point.believed else "white",
+        alpha=0.45 if status == DOMINATED else 1.0,
+        elinewidth=1.2,
+        linestyle="none",
+        label=f"{point.name}{accuracy}: {status if point.believed else point.verdict.upper()}",
+    )
+
+
 def _curve(label: str, profiles: Sequence[dict[str, Any]], masked: bool) -> Curve:
     """The profiles of one recipe as a line: as it is for one seed, the mean and its interval for several."""
-    x, rate = np.array(grid_of(profiles[0])), np.array([p["rate"] for p in profiles])
-    low, high = (np.array([p[bound] for p in profiles]) for bound in ("low", "high"))
-    if len(profiles) == 1:
-        return Curve(label, x, rate[0], low[0], high[0], masked)
-    variances = ((high - low) / (2 * 1.96)) ** 2
-    images = profiles[0]["images"]
-    means = [over_seeds(rate[:, i], variances[:, i], images) for i in range(len(x))]
-    mean, least, most = (np.clip([m[j] for m in means], 0, 1) for j in range(3))
-    return Curve(label, x, mean, least, most, masked)
+    return Curve(label, *averaged(profiles), masked)
 
 
 def _figure(title: str, panels: Sequence[Panel], legend: str) -> Figure:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import matplotlib.image
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from invrob.empirical import figures
+from invrob.empirical.plane import plane
 from invrob.empirical.results import read_run
 from invrob.errors import InputError
 from invrob.intervals import bootstrap_bounds
@@ -53,7 +55,16 @@ def test_the_json_summary_has_cells_claims_and_paths(whole):
         for name in ("accuracy", "invariance_90", "invariance_180", "robustness_0.1", "robustness_0.3"):
             assert cell[name]["low"] <= cell[name]["estimate"] <= cell[name]["high"]
     assert summary["csv"] == str(out / "profiles.csv")
-    assert len(summary["figures"]) == 2
+    assert {path.rsplit("/")[-1] for path in summary["figures"]} == {
+        f"{name}.{suffix}" for name in ("plane", "figure-stdcnn-width-0.3") for suffix in ("png", "svg")
+    }
+    plane = summary["plane"]
+    assert (plane["theta"], plane["epsilon"]) == (180, 0.1)
+    assert [point["name"] for point in plane["points"]] == [f"stdcnn (width 0.3), A = {a}" for a in (0, 90, 180)]
+    for point, cell in zip(plane["points"], summary["cells"], strict=True):
+        assert point["invariance"] == cell["invariance_180"]
+        assert point["robustness"] == cell["robustness_0.1"]
+        assert (point["status"] == "excluded") == (cell["verdict"] == "masked")
 
 
 def test_weights_and_profiles_are_those_that_were_measured(results, whole):
@@ -73,6 +84,24 @@ def test_figures_are_png_and_svg_and_the_same_bytes_for_the_same_results(whole, 
             assert image.std() > 0.01
         else:
             assert path.read_text().startswith("<?xml")
+
+
+def test_the_plane_takes_the_seeds_of_a_training_together(results):
+    seeds = [replace(result, cell=result.cell.model_copy(update={"seed": 1})) for result in results]
+    both = plane([*results, *seeds])
+    assert [point.name for point in both] == [point.name for point in plane(results)]
+    for one, two in zip(plane(results), both, strict=True):  # the same rates twice: nothing between the seeds
+        assert two.robustness.estimate == one.robustness.estimate
+        assert two.accuracy.low < two.accuracy.estimate < two.accuracy.high
+
+
+def test_figures_cut_the_plane_where_they_are_told(invrob, finished):
+    process = invrob("empirical", "figures", finished, "--theta", "90", "--epsilon", "0.3", "--json")
+    plane = json.loads(process.stdout)["plane"]
+    assert (plane["theta"], plane["epsilon"]) == (90, 0.3)
+    process = invrob("empirical", "figures", finished, "--theta", "45")
+    assert process.returncode == 2
+    assert "theta = 45 was not measured: choose one of 0, 90, 180" in process.stderr
 
 
 def test_a_figure_says_its_units_its_trainings_and_its_doubts(results):

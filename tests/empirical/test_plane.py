@@ -1,0 +1,196 @@
+"""The trade-off plane: who is on the front, who is dominated, and what the intervals leave open."""
+
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from invrob import tradeoff
+from invrob.empirical.figures import plane_figure
+from invrob.empirical.plane import Point, front_line, pareto_front, place_of, plane, read_epsilon, shared_grids
+from invrob.errors import InputError
+from invrob.intervals import Estimate
+
+SHARES = st.integers(0, 10).map(lambda tenth: tenth / 10)  # ties are to happen
+
+
+@st.composite
+def estimates(draw):
+    low, estimate, high = sorted(draw(st.tuples(SHARES, SHARES, SHARES)))
+    return Estimate(estimate, low, high)
+
+
+@st.composite
+def exact(draw):
+    share = draw(SHARES)
+    return Estimate(share, share, share)
+
+
+def points(rate=None, verdicts=("sound", "masked", "constant")):
+    rate = estimates() if rate is None else rate
+    return st.lists(
+        st.builds(
+            Point,
+            name=st.text(max_size=3),
+            network=st.just("net"),
+            invariance=rate,
+            robustness=rate,
+            accuracy=st.none(),
+            verdict=st.sampled_from(verdicts),
+        ),
+        max_size=8,
+    )
+
+
+def at(invariance, robustness, width=0.0, verdict="sound"):
+    return Point(
+        f"{invariance}/{robustness}",
+        "net",
+        *(Estimate(v, max(v - width, 0), min(v + width, 1)) for v in (invariance, robustness)),
+        accuracy=None,
+        verdict=verdict,
+    )
+
+
+def dominates(one, other):
+    """By estimates, as the textbooks have it."""
+    pairs = [(getattr(one, k).estimate, getattr(other, k).estimate) for k in ("invariance", "robustness")]
+    return all(a >= b for a, b in pairs) and any(a > b for a, b in pairs)
+
+
+@given(points(), st.randoms(use_true_random=False))
+def test_the_order_of_the_points_does_not_matter(listed, random):
+    order = list(range(len(listed)))
+    random.shuffle(order)
+    before, after = pareto_front(listed), pareto_front([listed[i] for i in order])
+    assert [before[i] for i in order] == list(after)
+    assert Counter(front_line([listed[i] for i in order])) == Counter(front_line(listed))
+
+
+@given(points(exact()))
+def test_without_uncertainty_the_front_is_the_textbooks(listed):
+    believed = [point for point in listed if point.verdict == "sound"]
+    for point, status in zip(listed, pareto_front(listed), strict=True):
+        if point.verdict != "sound":
+            assert status == "excluded"
+        else:
+            assert status == ("dominated" if any(dominates(other, point) for other in believed) else "front")
+
+
+@given(points(verdicts=("sound",)))
+def test_the_one_best_in_a_rate_is_never_dominated_and_someone_is_left(listed):
+    statuses = pareto_front(listed)
+    assert not listed or set(statuses) != {"dominated"}
+    for rate in ("invariance", "robustness"):
+        shares = [getattr(point, rate).estimate for point in listed]
+        if shares and shares.count(max(shares)) == 1:
+            assert statuses[shares.index(max(shares))] != "dominated"
+
+
+@given(points())
+def test_the_line_holds_the_front_and_nothing_dominated_and_falls(listed):
+    line = front_line(listed)
+    for point, status in zip(listed, pareto_front(listed), strict=True):
+        assert status != "front" or point in line
+        assert status not in ("dominated", "excluded") or not any(point is other for other in line)
+    robustness = [point.robustness.estimate for point in line]
+    assert robustness == sorted(robustness, reverse=True)
+
+
+@given(points(), st.floats(0, 1))
+def test_narrower_intervals_change_no_verdict_but_the_undecided(listed, factor):
+    def narrow(rate):
+        middle = rate.estimate
+        return Estimate(middle, middle + factor * (rate.low - middle), middle + factor * (rate.high - middle))
+
+    sharper = [replace(p, invariance=narrow(p.invariance), robustness=narrow(p.robustness)) for p in listed]
+    for before, after in zip(pareto_front(listed), pareto_front(sharper), strict=True):
+        assert before in ("undecided", after)
+
+
+@given(points(), points(verdicts=("masked", "constant")))
+def test_what_cannot_be_believed_moves_nobody(listed, doubtful):
+    assert pareto_front([*doubtful, *listed])[len(doubtful) :] == pareto_front(listed)
+    assert front_line([*doubtful, *listed]) == front_line(listed)
+
+
+def test_intervals_decide_what_estimates_only_suggest():
+    assert pareto_front([at(0.5, 0.5, 0.04), at(0.6, 0.6, 0.04)]) == ("dominated", "front")
+    assert pareto_front([at(0.5, 0.5, 0.06), at(0.6, 0.6, 0.06)]) == ("undecided", "undecided")
+    assert pareto_front([at(0.5, 0.9, 0.06), at(0.6, 0.6, 0.06)]) == ("front", "undecided")
+    assert pareto_front([at(1.0, 0.5), at(1.0, 0.6)]) == ("dominated", "front")  # theta 0: all rates are 1 for certain
+    assert pareto_front([at(0.5, 0.5), at(0.5, 0.5)]) == ("front", "front")
+    assert pareto_front([at(1, 1, verdict="constant"), at(0.3, 0.3)]) == ("excluded", "front")
+    assert pareto_front([]) == ()
+
+
+@pytest.fixture(scope="module")
+def cards(digits, _trained):
+    images, labels = digits.test.images[:40], digits.test.labels[:40]
+    return {
+        name: tradeoff(_trained, images, labels, epsilons=epsilons, thetas=[0, 90, 180])
+        for name, epsilons in (("mine", [0, 0.1, 0.3]), ("yours", [0.1, 0.2, 0.3]))
+    }
+
+
+def test_cards_are_points_at_the_values_that_all_were_measured_at(cards):
+    assert shared_grids(cards) == ([0, 90, 180], [0.1, 0.3])
+    assert place_of(cards, None, None) == (180, 0.1)
+    mine, yours = plane(cards, 90, 0.3)
+    assert (mine.name, yours.name, mine.verdict) == ("mine", "yours", "sound")
+    card = cards["mine"]
+    assert mine.invariance == Estimate(*(getattr(card.invariance, k)[1] for k in ("rate", "low", "high")))
+    assert mine.robustness == Estimate(*(getattr(card.robustness, k)[2] for k in ("rate", "low", "high")))
+    assert mine.accuracy.estimate == card.robustness.clean_accuracy
+
+
+@pytest.mark.parametrize(
+    ("theta", "epsilon", "message"),
+    [
+        (45, None, r"theta = 45 was not measured: choose one of 0, 90, 180"),
+        (float("nan"), None, r"theta = nan was not measured: choose one of 0, 90, 180"),
+        (None, 0.2, r"epsilon = 0.2 was not measured: choose one of 0.1, 0.3"),
+    ],
+)
+def test_a_place_off_the_grid_is_refused_by_naming_the_grid(cards, theta, epsilon, message):
+    with pytest.raises(InputError) as caught:
+        plane(cards, theta, epsilon)
+    assert str(caught.value) == message
+
+
+def test_models_that_share_nothing_are_refused(cards):
+    other = replace(cards["mine"], robustness=replace(cards["mine"].robustness, norm="l2"))
+    with pytest.raises(InputError, match="models were measured with norm = l2 and linf: plot one at a time"):
+        plane({**cards, "third": other})
+    far = replace(cards["mine"], invariance=replace(cards["mine"].invariance, thetas=np.array([1.0, 2.0, 3.0])))
+    with pytest.raises(InputError, match="models share none of their thetas: measure them on the same ones"):
+        plane({**cards, "third": far})
+    with pytest.raises(InputError, match="a plane takes at least one model"):
+        plane([])
+
+
+def test_an_epsilon_is_read_as_people_write_it():
+    assert read_epsilon("8/255") == 8 / 255
+    assert read_epsilon("0.1") == 0.1
+    for text in ("eight", "1/0", ""):
+        with pytest.raises(InputError, match=f"epsilon = '{text}' is no number: write 0.1, or 8/255"):
+            read_epsilon(text)
+
+
+def test_the_figure_names_every_point_its_status_and_where_the_plane_is_cut():
+    shown = [at(0.2, 0.9, 0.01), at(0.9, 0.2, 0.01), at(0.1, 0.1, 0.01), at(0.99, 0.99, 0.01, "masked")]
+    figure = plane_figure(shown, 90, 8 / 255, "Title", "l2")
+    (axes,) = figure.axes
+    assert "[-90, 90] degrees" in axes.get_xlabel()
+    assert axes.get_ylabel() == r"robustness at $\epsilon$ = 8/255 (L2)"
+    texts = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert texts == [
+        *("front of the estimates", "0.2/0.9: front", "0.9/0.2: front", "0.1/0.1: dominated", "0.99/0.99: MASKED"),
+    ]
+    line = axes.get_lines()[0]
+    assert list(line.get_xdata()) == [0.2, 0.9]
+    hollow = [container[0].get_markerfacecolor() for container in axes.containers]
+    assert [isinstance(colour, str) and colour == "white" for colour in hollow] == [False, False, False, True]
