@@ -9,7 +9,7 @@ COMMENT = re.compile(r"\s#\s+(?!noqa|type:)(.*)$")
 
 
 class Fields(griffe.Extension):
-    """Puts a table of its fields below the docstring of each class: name, type and default, and the comment on the line."""
+    """Puts a table of its fields below the docstring of each class: name, type, default, comment on the line."""
 
     def on_class_members(self, *, cls: griffe.Class, **_: Any) -> None:
         """`rate: Array  # [T] float64` becomes a row."""
