@@ -45,7 +45,7 @@ def affine(
         maps = torch.as_tensor(maps, dtype=torch.float64, device="cpu")
     except (TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"maps = {maps!r} must be numbers [2, 3], or [N, 2, 3] for one map each ({error})") from None
-    if maps.shape not in ((2, 3), (len(images), 2, 3)):
+    if maps.shape not in ((2, 3), (1, 2, 3), (len(images), 2, 3)):
         raise InputError(
             f"maps have the shape {[*maps.shape]} for {len(images)} images: give one map [2, 3], or one per image "
             "[N, 2, 3]"

@@ -94,16 +94,16 @@ def binomial_bounds(values: Array, confidence: float) -> tuple[Array, Array]:
     return share_bounds(values.mean(0), len(values), confidence)
 
 
-def checked_grid(name: str, values: Iterable[float], largest: float, why: str) -> Array:
-    """`values` as float64 [T], T >= 1, increasing in [0, largest]. Raises InputError otherwise, with `why` and a way
-    out."""
+def checked_grid(name: str, values: Iterable[float], largest: float, why: str, *, smallest: float = 0.0) -> Array:
+    """`values` as float64 [T], T >= 1, increasing in [smallest, largest]. Raises InputError otherwise, with `why` and a
+    way out."""
     try:
         listed = [float(value) for value in values]
     except (TypeError, ValueError):
         raise InputError(f"{name} = {values!r} must be a list of numbers, such as [0, 0.1, 0.2]") from None
     for value in listed:
-        if not (0 <= value <= largest and value < float("inf")):
-            limits = f"[0, {largest:g}]" if largest < float("inf") else "[0, inf)"
+        if not (smallest <= value <= largest and value < float("inf")):
+            limits = f"[{smallest:g}, {largest:g}" + ("]" if largest < float("inf") else ")")
             raise InputError(f"{name} holds {value}, outside {limits}: {why}")
     if not listed or any(after <= before for before, after in pairwise(listed)):
         raise InputError(f"{name} = {listed} must be at least one number, each larger than the one before: sort them")

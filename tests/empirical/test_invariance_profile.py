@@ -11,16 +11,16 @@ from hypothesis import strategies as st
 from torch import nn
 
 from invrob import InputError, invariance_profile
-from invrob.empirical.invariance import (
+from invrob.empirical.bands import (
     GROUPS,
     LEAST,
-    _angles,
-    _averaged,
     _bands,
+    _grouped,
     _intervals,
-    _normal_bounds,
     _spread_out,
-    _sweep,
+    averaged,
+    normal_bounds,
+    sweep,
 )
 from invrob.empirical.models import build
 from invrob.empirical.transforms import rotate
@@ -126,7 +126,7 @@ def test_a_step_gives_each_of_eight_groups_its_own_angle_between_two_thetas(net,
     # What finished profiles rest on, written as a plain loop.
     images, thetas = digits.test.images[:83], np.array([0.0, 15, 30, 60])
     intervals = _intervals(thetas, 15)
-    angles = _angles(intervals, np.random.default_rng(5))
+    angles = _grouped(intervals, np.random.default_rng(5))
     kept = np.zeros((83, 4))
     with torch.no_grad():
         clean = net(images).argmax(1)
@@ -160,16 +160,16 @@ def shares(limits, thetas):
 def swept(limits, classes, thetas, seed):
     """What the sweep says about such images, [n, T]."""
     n = len(classes)
-    intervals, angles, where = _sweep(thetas, None, n, np.random.default_rng(seed))
+    intervals, angles, where = sweep(thetas, None, n, np.random.default_rng(seed))
     hits = np.abs(angles) < np.where(angles < 0, limits[0], limits[1])
-    return _averaged(np.vstack([np.ones((1, n), bool), hits]).T, where, classes, intervals, thetas)
+    return averaged(np.vstack([np.ones((1, n), bool), hits]).T, where, classes, intervals, thetas)
 
 
 @given(grids, st.integers(1, 300), seeds)
 @settings(deadline=None, max_examples=50)
 def test_each_image_has_an_angle_in_every_band_and_each_interval_its_share_of_images(thetas, n, seed):
     thetas = np.array(thetas)
-    intervals, angles, where = _sweep(thetas, None, n, np.random.default_rng(seed))
+    intervals, angles, where = sweep(thetas, None, n, np.random.default_rng(seed))
     bands = _bands(intervals, max(1, n // LEAST))
     assert angles.shape == where.shape == (len(bands), n)
     assert [i for band in bands for i in range(band.start, band.stop)] == [*range(len(intervals))]
@@ -215,7 +215,7 @@ def test_in_shared_bands_the_intervals_cover_the_rate_of_all_images():
     covered = []
     for seed in range(400):
         some = np.random.default_rng([4, seed]).integers(0, 100_000, 200)
-        low, high = _normal_bounds(swept(everyone[:, some], of_class[some], EVERY_15, seed), 0.95)
+        low, high = normal_bounds(swept(everyone[:, some], of_class[some], EVERY_15, seed), 0.95)
         covered.append((low[1:] <= exact) & (exact <= high[1:]))
     assert (np.mean(covered, axis=0) > 0.91).all()  # 400 times: +-1.1 %
     assert np.mean(covered) < 0.985
@@ -239,10 +239,10 @@ def test_in_shared_bands_a_class_that_always_stays_has_exactly_1_and_one_that_ne
 @settings(deadline=None, max_examples=50)
 def test_in_shared_bands_rates_are_shares_whatever_the_model_does(thetas, n, seed):
     rng = np.random.default_rng(seed)
-    intervals, angles, where = _sweep(np.array(thetas), None, n, rng)
+    intervals, angles, where = sweep(np.array(thetas), None, n, rng)
     hits = rng.random((n, 1 + len(angles))) < rng.random()
-    values = _averaged(hits, where, rng.integers(0, 20, n), intervals, np.array(thetas))
-    low, high = _normal_bounds(values, 0.95)
+    values = averaged(hits, where, rng.integers(0, 20, n), intervals, np.array(thetas))
+    low, high = normal_bounds(values, 0.95)
     assert (low >= 0).all()
     assert (low <= values.mean(0)).all()
     assert (values.mean(0) <= high).all()
@@ -303,7 +303,7 @@ def test_intervals_tile_the_angles_with_an_edge_at_every_theta(thetas, step):
 @settings(deadline=None, max_examples=30)
 def test_every_band_gets_one_angle_in_each_quarter_of_either_side(thetas, seed):
     bands = _intervals(np.array(thetas), 20)
-    angles = _angles(bands, np.random.default_rng(seed))
+    angles = _grouped(bands, np.random.default_rng(seed))
     assert angles.shape == (len(bands), GROUPS)
     assert ((bands[:, :1] <= np.abs(angles)) & (np.abs(angles) <= bands[:, 1:])).all()
     places = (np.abs(angles) - bands[:, :1]) / np.diff(bands, axis=1)
@@ -313,7 +313,7 @@ def test_every_band_gets_one_angle_in_each_quarter_of_either_side(thetas, seed):
 
 def test_the_angles_of_a_group_are_uniform_and_no_part_belongs_to_it():
     bands = _intervals(np.array([30.0]), 30)
-    draws = np.array([_angles(bands, np.random.default_rng(seed)) for seed in range(500)])  # [500, 1, GROUPS]
+    draws = np.array([_grouped(bands, np.random.default_rng(seed)) for seed in range(500)])  # [500, 1, GROUPS]
     for group in range(GROUPS):
         places = np.sort((draws[:, 0, group]) / 60 + 0.5)
         assert np.abs(places - np.arange(1, 501) / 500).max() < 1.63 / 500**0.5 + 1 / 500  # Kolmogorov-Smirnov, 1 %

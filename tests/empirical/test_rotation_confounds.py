@@ -112,7 +112,7 @@ def test_in_a_disc_no_corner_tells_the_angle():
 @pytest.mark.parametrize("interpolation", ["bilinear", "nearest"])
 def test_there_and_back_by_quarter_turns_changes_no_bit_for_any_model(border, interpolation, monkeypatch):
     quarters = lambda bands, rng: 90.0 * rng.integers(-2, 3, (len(bands), 8))  # noqa: E731
-    monkeypatch.setattr("invrob.empirical.invariance._angles", quarters)
+    monkeypatch.setattr("invrob.empirical.bands._grouped", quarters)
     arguments = {"border": border, "interpolation": interpolation, "step": 45}
     images = noise(16, 1, 11, 11)
     assert invariance_profile(hashed, images, [180], path="there-and-back", **arguments).rate[0] == 1
