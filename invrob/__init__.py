@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from invrob.empirical.invariance import InvarianceProfile, invariance_profile
     from invrob.empirical.profiles import RobustnessProfile, robustness_profile
     from invrob.empirical.tradeoff import Card, tradeoff
+    from invrob.empirical.worst_case import WorstCaseProfile, worst_case_profile
     from invrob.errors import InputError
 
 __version__ = "0.2.0"
@@ -18,9 +19,11 @@ _HOMES = {
     "InputError": "invrob.errors",
     "InvarianceProfile": "invrob.empirical.invariance",
     "RobustnessProfile": "invrob.empirical.profiles",
+    "WorstCaseProfile": "invrob.empirical.worst_case",
     "invariance_profile": "invrob.empirical.invariance",
     "robustness_profile": "invrob.empirical.profiles",
     "tradeoff": "invrob.empirical.tradeoff",
+    "worst_case_profile": "invrob.empirical.worst_case",
 }
 
 __all__ = [
@@ -28,10 +31,12 @@ __all__ = [
     "InputError",
     "InvarianceProfile",
     "RobustnessProfile",
+    "WorstCaseProfile",
     "__version__",
     "invariance_profile",
     "robustness_profile",
     "tradeoff",
+    "worst_case_profile",
 ]
 
 

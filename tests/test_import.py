@@ -62,7 +62,7 @@ def test_another_name_is_an_attribute_error_that_lists_the_names():
         invrob.robustnes_profile  # noqa: B018
     assert str(caught.value) == (
         "module 'invrob' has no attribute 'robustnes_profile'; it has Card, InputError, InvarianceProfile, "
-        "RobustnessProfile, invariance_profile, robustness_profile, tradeoff"
+        "RobustnessProfile, WorstCaseProfile, invariance_profile, robustness_profile, tradeoff, worst_case_profile"
     )
     assert not hasattr(invrob, "nothing")
 
