@@ -1,0 +1,239 @@
+"""Your own model, by a spec: `load_model("pkg.module:callable", weights="FILE.safetensors")` and five other kinds.
+
+    spec                            what it executes
+    pkg.module:callable             the code of that module and of all that it imports: name only what you trust
+    timm:NAME, torchvision:NAME     the code of these libraries
+    FILE.pt2, FILE.pt, FILE.ts      the operators of the graph in a file of torch.export or TorchScript, and no Python
+    FILE.onnx                       the operators of the graph, by onnxruntime; it gives no gradients
+    RUN/cells/KEY                   this package's own networks, trained by `invrob empirical run`
+
+Weights never execute: they are tensors in a file of safetensors, or in a state dict that is read with `weights_only`.
+Nothing is ever unpickled freely, and a file that would have to be is refused. See `model_files`, `pt2`, `weights`."""
+
+import hashlib
+import importlib
+import inspect
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from invrob.empirical.adapted import Adapted, Size
+from invrob.empirical.inference import Model
+from invrob.empirical.layers import Normalize
+from invrob.empirical.model_files import SUFFIXES, Opened, open_file
+from invrob.empirical.weights import put_weights, read_weights
+from invrob.empirical.zoo import open_timm, open_torchvision
+from invrob.errors import InputError, did_you_mean
+
+SPECS = "pkg.module:callable, timm:NAME, torchvision:NAME, FILE.pt2, FILE.pt, FILE.onnx or RUN/cells/KEY"
+
+
+@dataclass(frozen=True, eq=False)
+class Loaded:
+    """A model that is ready to be measured, and what it is."""
+
+    model: Model  # images [N, C, H, W] in [0, 1] on `device` -> logits [N, K]
+    spec: str
+    kind: str  # "Python", "timm", "torchvision", "TorchScript", "torch.export", "ONNX" or "run"
+    differentiable: bool  # without gradients only invariance and black-box attacks can be measured
+    channels: int | None  # that the network takes, grey images being repeated; None where nobody knows
+    size: Size | None  # (height, width) that images are resized to inside the model; None for as they come
+    mean: tuple[float, ...] | None  # that is subtracted inside the model, per channel
+    std: tuple[float, ...] | None  # that is divided by
+    device: torch.device
+    files: dict[str, str]  # path -> SHA-256 of every file that was read
+    notes: tuple[str, ...]  # what a reader of the numbers should know
+
+    @property
+    def name(self) -> str:
+        """A short name for files and tables: `resnet18` of "timm:resnet18"."""
+        last = self.spec.rstrip("/").replace(":", "/").rsplit("/", 1)[-1]
+        return last.removesuffix(Path(last).suffix) if last.endswith(SUFFIXES) else last
+
+
+def load_model(
+    spec: str | PathLike[str],
+    *,
+    weights: str | PathLike[str] | None = None,
+    pretrained: bool = False,
+    offline: bool = False,
+    device: torch.device | str = "cpu",
+    mean: float | Sequence[float] | None = None,
+    std: float | Sequence[float] | None = None,
+    size: int | Size | None = None,
+    classes: int | None = None,
+    seed: int = 0,
+) -> Loaded:
+    """The model that `spec` names, as images in [0, 1] -> logits, in eval mode and on `device`.
+
+    spec: one of those at the head of this module. A callable that can be called without arguments builds the model (a
+    class or a function, as in "torchvision.models:resnet18"); an nn.Module, or a function with one required argument,
+    is the model. The current folder can be imported from. weights: a file of safetensors or a state dict, for specs
+    that name code. pretrained: the published weights of timm and torchvision, which may be downloaded; never with
+    offline. mean, std: one number or one per channel, subtracted and divided by inside the model, so that epsilons stay
+    in pixels; timm's and torchvision's own where left out, else none. size: the images are resized to inside the model,
+    differentiably; left out, to what a file or published weights demand, else not at all. Grey images are repeated
+    where the network takes more channels. classes: of a timm or torchvision network that is not pretrained. seed: of
+    weights that are drawn at random.
+
+    `loaded = load_model("mynet:build", weights="mynet.safetensors"); tradeoff(loaded.model, images, labels)`.
+    Raises InputError for a spec, a file or weights that cannot be used; the code of a spec may raise anything."""
+    spec, device = str(spec), torch.device(device)
+    if pretrained and (weights is not None or offline):
+        other = "--weights" if weights is not None else "--offline"
+        raise InputError(f"--pretrained and {other} exclude each other: leave one out")
+    files: dict[str, str] = {}
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(int(seed))
+        opened = _opened(spec, pretrained, classes, device, files)
+    network, notes = opened.network, opened.notes
+    if weights is not None:
+        if not isinstance(network, nn.Module) or opened.kind in ("TorchScript", "torch.export", "ONNX", "run"):
+            raise InputError(f"--weights {weights} is for a spec that names code, and {spec} ({opened.kind}) is none")
+        put_weights(network, read_weights(_content(weights, files), str(weights)), str(weights))
+        notes = ()
+    if isinstance(network, nn.Module):
+        network = network.to(device)
+        for module in network.modules():
+            module.training = False  # eval() is not there for exported networks
+    means, stds = _normalisation(opened, mean, std)
+    resized = (size, size) if isinstance(size, int) else size or opened.size
+    _check_size(resized)
+    channels = opened.channels or _first_channels(network)
+    normalize = None if means is None or stds is None else Normalize(means, stds).to(device)
+    adapted = Adapted(network, channels=channels, size=resized, normalize=normalize).eval()
+    on = device if opened.differentiable else torch.device("cpu")
+    return Loaded(adapted, spec, opened.kind, opened.differentiable, channels, resized, means, stds, on, files, notes)
+
+
+def _opened(spec: str, pretrained: bool, classes: int | None, device: torch.device, files: dict[str, str]) -> Opened:
+    library, _, name = spec.partition(":")
+    if library in ("timm", "torchvision") and name:
+        return (open_timm if library == "timm" else open_torchvision)(name, pretrained, classes)
+    if pretrained:
+        raise InputError(f"--pretrained is for timm:NAME and torchvision:NAME, not for {spec!r}: leave it out")
+    path = Path(spec).expanduser()
+    if (path / "cell.json").is_file():
+        return _open_cell(path, files)
+    if spec.endswith(SUFFIXES) or path.is_file():
+        return open_file(_content(path, files), str(path), device)
+    if name and not path.exists():
+        return _open_python(library, name)
+    raise InputError(f"{spec!r} names no model: use {SPECS}")
+
+
+def _content(path: str | PathLike[str], files: dict[str, str]) -> bytes:
+    """The bytes of a file, noted in `files`; of an ONNX file also the sum of the weights beside it."""
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror or error}): use {SPECS}") from None
+    files[str(path)] = hashlib.sha256(content).hexdigest()
+    beside = Path(f"{path}.data")
+    if str(path).endswith(".onnx") and beside.is_file():
+        files[str(beside)] = hashlib.sha256(beside.read_bytes()).hexdigest()
+    return content
+
+
+def _open_cell(path: Path, files: dict[str, str]) -> Opened:
+    """A network that `invrob empirical run` trained, out of RUN/cells/KEY; its normalisation is inside it."""
+    from invrob.empirical.execute import dataset_of, model_of
+    from invrob.empirical.experiment import Cell
+    from invrob.empirical.store import Store
+
+    kept = Store(path.parents[1]).read_training(path.name)
+    if kept is None:
+        raise InputError(f"{path} holds no finished training, or a damaged one: run the experiment again")
+    state, body = kept
+    cell = Cell.model_validate(body["cell"])
+    network = model_of(cell, dataset_of(cell.dataset))
+    network.load_state_dict(state)
+    _content(path / "weights.safetensors", files)
+    return Opened(network, "run", notes=(f"{cell}, trained on {cell.dataset}",))
+
+
+def _open_python(module_name: str, name: str) -> Opened:
+    with _importable_here():
+        try:
+            module = importlib.import_module(module_name)
+        except ModuleNotFoundError as error:
+            if error.name is None or not (module_name + ".").startswith(error.name + "."):
+                raise  # something that the module itself imports
+            raise InputError(
+                f"module {error.name!r} is not here: it must be installed or in the current folder. Use {SPECS}"
+            ) from None
+        found: Any = module
+        for part in name.split("."):
+            if not hasattr(found, part):
+                near = did_you_mean(part, [n for n in dir(found) if not n.startswith("_")])
+                raise InputError(f"module {module_name!r} has no {name!r}{near}")
+            found = getattr(found, part)
+        return Opened(_model_of(found, f"{module_name}:{name}"), "Python")
+
+
+def _model_of(found: Any, spec: str) -> Model:
+    """What a name stands for: the model itself, or what builds it."""
+    if isinstance(found, nn.Module):
+        return found
+    if not callable(found):
+        raise InputError(f"{spec} is a {type(found).__name__}: it must be a model, or a callable that returns one")
+    required = _required(found)
+    if required == 1 and not inspect.isclass(found):
+        model: Model = found
+        return model
+    if required:
+        raise InputError(f"{spec} needs {required} arguments: write a function without any that returns the model")
+    built: Model = found()
+    if not callable(built):
+        raise InputError(f"{spec}() returned a {type(built).__name__}: it must return a model, images -> logits [N, K]")
+    return built
+
+
+def _required(found: Any) -> int:
+    """How many arguments it cannot be called without."""
+    try:
+        parameters = inspect.signature(found).parameters.values()
+    except (TypeError, ValueError):  # a callable written in C has no signature
+        return 1
+    return sum(p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in parameters)
+
+
+@contextmanager
+def _importable_here() -> Iterator[None]:
+    """The current folder comes first on the path inside the block, as with `python -m`."""
+    here = str(Path.cwd())
+    sys.path.insert(0, here)
+    try:
+        yield
+    finally:
+        sys.path.remove(here)
+
+
+def _normalisation(
+    opened: Opened, mean: float | Sequence[float] | None, std: float | Sequence[float] | None
+) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
+    """The mean and deviation inside the model: those asked for, else those of its library; None for neither."""
+    if (mean is None) != (std is None):
+        raise InputError(f"mean = {mean} and std = {std} belong together: give both, or neither")
+    if mean is None or std is None:
+        return opened.mean, opened.std
+    checked = Normalize(mean, std)
+    return tuple(checked.mean.flatten().tolist()), tuple(checked.std.flatten().tolist())
+
+
+def _check_size(size: Size | None) -> None:
+    if size is not None and not (len(size) == 2 and all(isinstance(side, int) and side >= 1 for side in size)):
+        raise InputError(f"size = {size} must be one or two whole numbers of pixels, each at least 1")
+
+
+def _first_channels(network: Model) -> int | None:
+    """The channels of the first convolution among the network's modules, which is nearly always the first to run."""
+    modules = network.modules() if isinstance(network, nn.Module) else ()
+    return next((m.in_channels for m in modules if isinstance(m, nn.Conv2d)), None)

@@ -1,0 +1,144 @@
+"""Networks in files of their own: TorchScript, torch.export and ONNX, told apart by what is in them.
+
+What such a file executes: the operators of its graph, and nothing else. TorchScript has no Python in it, but two
+operators that write and read files; a file that names them is refused. `pt2` says what torch.export could do. ONNX has
+none. A pickled module would run code as it is read: it is refused unread."""
+
+import io
+import re
+import warnings
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from invrob.empirical.adapted import Size, shaped
+from invrob.empirical.inference import Model
+from invrob.empirical.pt2 import read_pt2
+from invrob.errors import InputError
+
+SUFFIXES = (".pt2", ".pt", ".pth", ".ts", ".torchscript", ".onnx", ".safetensors", ".bin", ".ckpt", ".pkl")
+
+NAMESPACES = "aten|prim|prims|quantized|_quantized|mkldnn|onednn|mkldnn_prepacked|prepacked|torchvision"
+TOUCHES_FILES = re.compile(rf"\b(torch|ops\.aten)\.(save|from_file)\b|\bops\.(?!({NAMESPACES})\.)\w+")
+NO_GRADIENTS = "ONNX gives no gradients: invariance and black-box attacks only, so robustness is an upper bound"
+WAY_OUT = (
+    "save the network by torch.export.save(torch.export.export(model.eval(), (images,)), 'model.pt2'), or name the "
+    "Python that builds it: pkg.module:callable --weights FILE"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """A network, and what its file or its library says about it; None where it says nothing."""
+
+    network: Model
+    kind: str
+    channels: int | None = None
+    size: Size | None = None  # (height, width) that it must be given
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    differentiable: bool = True
+    notes: tuple[str, ...] = ()
+
+
+def open_file(content: bytes, name: str, device: torch.device) -> Opened:
+    """The network in the file called `name` with these bytes, on `device` (ONNX: on the CPU). Raises InputError for
+    a file that holds no such network, or more than that."""
+    if name.endswith(".onnx"):
+        return _open_onnx(content, name)
+    opener = _openers().get(_kind(content))
+    if opener is None:
+        raise InputError(f"{name} holds {_described(content)}, not a network that can be read safely: {WAY_OUT}")
+    return opener(content, name, device)
+
+
+def _openers() -> dict[str, Callable[[bytes, str, torch.device], Opened]]:
+    return {"TorchScript": _open_torchscript, "torch.export": _open_exported}
+
+
+def _kind(content: bytes) -> str:
+    """What kind of archive this is, by the names in it; "" for none."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            names = {name.partition("/")[2] or name for name in archive.namelist()}
+    except (zipfile.BadZipFile, ValueError):
+        return ""
+    if "constants.pkl" in names:
+        return "TorchScript"
+    if any(name.startswith("models/") for name in names) or "archive_format" in names:
+        return "torch.export"
+    return "older torch.export" if "serialized_exported_program.json" in names else "pickle" * ("data.pkl" in names)
+
+
+def _described(content: bytes) -> str:
+    kind = _kind(content)
+    if kind == "older torch.export":
+        return "a network exported by torch 2.7 or older"
+    try:
+        torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except Exception:  # whatever it is, it is not tensors alone
+        pickled = kind == "pickle" or content[:1] == b"\x80"
+        return "pickled Python objects, which would run code as they are read" if pickled else "something else"
+    return "weights without a network"
+
+
+def _open_torchscript(content: bytes, name: str, device: torch.device) -> Opened:
+    try:
+        reader = torch._C.PyTorchFileReader(io.BytesIO(content))
+        sources = [reader.get_record(m).decode() for m in reader.get_all_records() if m.endswith(".py")]
+    except (RuntimeError, UnicodeDecodeError) as error:
+        raise InputError(f"{name} is damaged: {WAY_OUT}") from error
+    for source in sources:
+        if found := TOUCHES_FILES.search(source):
+            raise InputError(f"{name} calls {found[0]!r}, which may write or read files: it is not loaded")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # TorchScript is deprecated: its files are here all the same
+            warnings.simplefilter("ignore", DeprecationWarning)
+            network: Model = torch.jit.load(io.BytesIO(content), map_location=device)  # type: ignore[no-untyped-call]
+    except RuntimeError as error:
+        raise InputError(f"{name} is damaged or of another version of torch: {WAY_OUT}") from error
+    return Opened(network, "TorchScript")
+
+
+def _open_exported(content: bytes, name: str, device: torch.device) -> Opened:
+    network, shape = read_pt2(content, name, device)
+    model, channels, size = shaped(network, shape, name)
+    return Opened(model, "torch.export", channels, size)
+
+
+def _open_onnx(content: bytes, name: str) -> Opened:
+    try:
+        import onnxruntime
+    except ImportError:
+        raise InputError(f"{name} needs the extra onnx: pip install 'invrob[onnx]'") from None
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = torch.get_num_threads()
+    try:
+        session = onnxruntime.InferenceSession(name, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's exceptions share no base class
+        raise InputError(f"{name} cannot be read ({' '.join(str(error).split())[:200]})") from error
+    inputs = session.get_inputs()
+    if len(inputs) != 1:
+        raise InputError(f"{name} takes {len(inputs)} inputs, not images [N, C, H, W] alone: export such a model")
+    shape = [size if isinstance(size, int) else None for size in inputs[0].shape]
+    network, channels, size = shaped(_asking(session, inputs[0]), shape, name)
+    return Opened(network, "ONNX", channels, size, differentiable=False, notes=(NO_GRADIENTS,))
+
+
+def _asking(session: Any, asked: Any) -> Model:
+    """The model of an ONNX session: images go through numpy, and no gradient comes back."""
+    dtypes = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(float16)": np.float16}
+    dtype = dtypes.get(asked.type, np.float32)
+
+    def model(images: Tensor) -> Tensor:
+        outputs = session.run(None, {asked.name: images.detach().cpu().numpy().astype(dtype)})
+        return torch.from_numpy(outputs[0]).to(images.device)
+
+    return model

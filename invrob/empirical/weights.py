@@ -1,0 +1,85 @@
+"""Weights for a network from a file of tensors: safetensors, or a state dict that is read with `weights_only`.
+
+A file of weights never executes: what `torch.load` would have to unpickle freely is refused."""
+
+import io
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from invrob.errors import InputError
+
+State = dict[str, Tensor]
+
+NESTED = ("state_dict", "model_state_dict", "model", "net", "weights")  # where training scripts keep it
+PREFIXES = ("module.", "_orig_mod.", "model.", "net.")  # of DataParallel, torch.compile, Lightning and the like
+SHOWN = 3  # names of each kind in an error
+SAVE_SO = "save it as safetensors.torch.save_file(model.state_dict(), path) or torch.save(model.state_dict(), path)"
+
+
+def read_weights(content: bytes, name: str) -> State:
+    """The tensors by name in a file of safetensors, or of a state dict by `torch.save`; the latter also one level down,
+    as a training script keeps it beside its epoch. content: the bytes of the file; name: what the errors call it.
+
+    Raises InputError for anything else; no Python object is ever unpickled."""
+    if Path(name).suffix == ".safetensors":
+        try:
+            return safetensors.torch.load(content)
+        except safetensors.SafetensorError as error:
+            raise InputError(f"{name} is damaged or no file of safetensors ({error}): {SAVE_SO}") from error
+    try:
+        loaded = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    except Exception as error:  # damaged bytes and refused objects raise some five kinds
+        if b"safetensors" in content[:4096] or content[8:9] == b"{":
+            raise InputError(f"{name} looks like safetensors: rename it to end in .safetensors") from error
+        raise InputError(
+            f"{name} holds more than tensors, or is damaged: Python objects are never unpickled; {SAVE_SO}"
+        ) from error
+    return _state(loaded, name)
+
+
+def _state(loaded: Any, name: str) -> State:
+    for candidate in (loaded, *(loaded.get(key) for key in NESTED if isinstance(loaded, Mapping))):
+        if isinstance(candidate, Mapping) and candidate and all(isinstance(v, Tensor) for v in candidate.values()):
+            return {str(key): value for key, value in candidate.items()}
+    held = f"a dict with {', '.join(map(repr, list(loaded)[:5]))}" if isinstance(loaded, Mapping) else type(loaded)
+    raise InputError(f"{name} holds {held}, not a state dict of tensors: {SAVE_SO}")
+
+
+def put_weights(network: nn.Module, state: State, name: str) -> None:
+    """Load `state` into `network`, every tensor of it and no other; prefixes of wrappers are taken off first.
+
+    Raises InputError that names some of the missing and unexpected keys, and of the tensors of another shape."""
+    own = network.state_dict()
+    state = _unwrapped(state, own)
+    missing, unexpected = [key for key in own if key not in state], [key for key in state if key not in own]
+    shapes = [
+        f"{key} {[*state[key].shape]} instead of {[*own[key].shape]}"
+        for key in own
+        if key in state and state[key].shape != own[key].shape
+    ]
+    if missing or unexpected or shapes:
+        parts = (("missing", missing), ("unexpected", unexpected), ("of another shape", shapes))
+        said = "; ".join(f"{len(keys)} {what}: {_some(keys)}" for what, keys in parts if keys)
+        raise InputError(f"{name} does not fit the network ({said}): name the one that these weights are of")
+    network.load_state_dict(state)
+
+
+def _unwrapped(state: State, own: Iterable[str]) -> State:
+    """`state` without prefixes that all its keys have, as long as the network has no such key."""
+    known = set(own)
+    while not known & set(state):
+        prefix = next((p for p in PREFIXES if all(key.startswith(p) for key in state)), None)
+        if prefix is None:
+            break
+        state = {key.removeprefix(prefix): value for key, value in state.items()}
+    return state
+
+
+def _some(keys: list[str]) -> str:
+    return ", ".join(keys[:SHOWN]) + (", ..." if len(keys) > SHOWN else "")

@@ -1,0 +1,95 @@
+"""Networks by the names that torchvision and timm know them by. This runs the libraries' code, and their weights never
+execute: timm reads its own, and torchvision's are read here, with `weights_only`.
+
+Only `pretrained` ever downloads: by torchvision's loader, which compares the first eight digits of the SHA-256 that its
+file names carry, or by timm's, from its hub."""
+
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+from torch import nn
+
+from invrob.empirical.model_files import Opened
+from invrob.errors import InputError, did_you_mean
+
+T = TypeVar("T")
+
+RANDOM = "the weights are random: give --weights FILE, or --pretrained for the published ones"
+
+
+def open_torchvision(name: str, pretrained: bool, classes: int | None) -> Opened:
+    """The torchvision classifier `name`; its mean and deviation are those of its published weights.
+
+    pretrained: with those weights and all their classes, resized to what they were trained on; else random ones for
+    `classes` classes. Raises InputError for an unknown name and for weights that cannot be had."""
+    from torchvision import models
+
+    known = models.list_models(module=models)
+    if name not in known:
+        raise InputError(_unknown("torchvision", name, known))
+    published = models.get_model_weights(name).DEFAULT
+    preset = published.transforms()
+    options = _classes(None if pretrained else classes) | _quiet(name, pretrained)
+    network = models.get_model(name, weights=None, **options)
+    if pretrained:
+        state = _downloaded("torchvision", name, lambda: published.get_state_dict(check_hash=True, weights_only=True))
+        network.load_state_dict(state)
+    size = preset.crop_size[0]
+    fixed = pretrained or name.startswith(("vit_", "maxvit"))  # transformers have positions for one size
+    return _opened(network, "torchvision", (size, size) if fixed else None, preset.mean, preset.std, pretrained)
+
+
+def open_timm(name: str, pretrained: bool, classes: int | None) -> Opened:
+    """The timm classifier `name`; its mean and deviation are those of timm's configuration for it. Otherwise as
+    `open_torchvision`. Needs the extra timm."""
+    try:
+        import timm
+        from timm.models import is_model, list_models
+    except ImportError:
+        raise InputError(f"timm:{name} needs the extra timm: pip install 'invrob[timm]'") from None
+    if ":" in name or "/" in name or not is_model(name):  # others are names of a hub, which is asked about them
+        raise InputError(_unknown("timm", name, list_models()))
+    if pretrained:
+        network = _downloaded("timm", name, lambda: timm.create_model(name, pretrained=True))
+    else:
+        network = timm.create_model(name, pretrained=False, **_classes(classes))
+    about: Any = network.pretrained_cfg
+    size = tuple(about["input_size"][1:])
+    fixed = pretrained or about.get("fixed_input_size", False)
+    size = tuple(about["input_size"][1:])
+    return _opened(network, "timm", size if fixed else None, about["mean"], about["std"], pretrained)
+
+
+def _opened(
+    network: nn.Module,
+    library: str,
+    size: tuple[int, int] | None,
+    mean: Iterable[float],
+    std: Iterable[float],
+    pretrained: bool,
+) -> Opened:
+    notes = () if pretrained else (RANDOM,)
+    return Opened(network, library, 3, size, tuple(map(float, mean)), tuple(map(float, std)), notes=notes)
+
+
+def _classes(classes: int | None) -> dict[str, Any]:
+    return {} if classes is None else {"num_classes": classes}
+
+
+def _quiet(name: str, pretrained: bool) -> dict[str, Any]:
+    """GoogLeNet and Inception warn about a slow initialisation, and shift the input of their published weights."""
+    return {"init_weights": False, "transform_input": pretrained} if name in ("googlenet", "inception_v3") else {}
+
+
+def _downloaded(library: str, name: str, load: Callable[[], T]) -> T:
+    try:
+        return load()
+    except Exception as error:  # of the network, the hub or the disk: some dozen kinds
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(
+            f"the published weights of {library}:{name} could not be had ({reason}): try again, or give --weights FILE"
+        ) from error
+
+
+def _unknown(library: str, name: str, known: list[str]) -> str:
+    return f"{library} has no model {name!r}{did_you_mean(name, known)}: see its list of {len(known)} models"
