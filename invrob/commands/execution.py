@@ -1,6 +1,5 @@
 """Options that say how the cells of a run are spread over processes and machines."""
 
-import os
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -51,7 +50,7 @@ def execution(
 ) -> "Execution":
     """What the options ask for. Raises InputError where they do not go together."""
     from invrob.empirical.execute import chosen_device
-    from invrob.empirical.executors import Execution, pinned
+    from invrob.empirical.executors import Execution, cores, pinned
 
     if executor == "ray":
         on = chosen_device("cpu" if device in ("auto", "cuda") else device)  # the workers' GPUs need not be here
@@ -62,7 +61,7 @@ def execution(
     chosen = chosen_device(device)
     if executor == "inline" and (jobs or 1) > 1:
         raise InputError(f"--jobs {jobs} is for --executor local or ray: inline does one cell after another")
-    workers = jobs or (1 if executor == "inline" else len(pinned(chosen)) if chosen.type == "cuda" else _cores())
+    workers = jobs or (1 if executor == "inline" else len(pinned(chosen)) if chosen.type == "cuda" else cores())
     return Execution(executor or ("local" if workers > 1 else "inline"), chosen, workers, stack, retries)
 
 
@@ -79,8 +78,3 @@ def _gpus(device: str, gpus: float | None) -> float | None:
     if gpus is not None and gpus > 1 and gpus != int(gpus):
         raise InputError(f"--gpus-per-cell {gpus:g} must be a whole number or below 1: Ray shares out one GPU at most")
     return 0.0 if device == "cpu" else 1.0 if device == "cuda" and gpus is None else gpus
-
-
-def _cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -89,6 +89,13 @@ class Relay:
             cell = self.open.pop(key) if event in ("finished", "failed") else self.open[key]
             getattr(self.observer, event)(cell, *values)
 
+    def settle(self, cells: Sequence[Cell], failures: Sequence[Failure]) -> None:
+        """Tells the end of those of `cells` of which no worker has told it."""
+        for failure in failures:
+            self.tell("failed", failure.cell.key, failure.reason)
+        for cell in cells:
+            self.tell("finished", cell.key)
+
 
 class Teller:
     """The observer of a worker: sends on what it is told, as arguments for `Relay.tell`."""
@@ -107,6 +114,11 @@ class Teller:
 
     def failed(self, cell: Cell, reason: str) -> None:
         self.send(("failed", cell.key, reason[:1000]))  # a longer message could be cut in two by a kill
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def pinned(device: torch.device) -> list[torch.device]:
@@ -149,23 +161,22 @@ def _local(cells: Sequence[Cell], path: Path, how: Execution, observer: Observer
                 except BrokenProcessPool:
                     left = [cell for cell in group if cell.key in relay.open]
                     killed.update(cell.key for cell in left)
-                    failures += _given_up([cell for cell in left if killed[cell.key] > how.retries], how, relay)
-                    again = [cell for cell in left if killed[cell.key] <= how.retries]
+                    given_up = [_given_up(cell, how.retries) for cell in left if killed[cell.key] > how.retries]
+                    relay.settle([], given_up)
+                    failures += given_up
+                    again = [cell for cell in left if cell.key in relay.open]
                     waiting += [again] if again else []  # the last, when fewer others may need the memory
                     worker = started.enter_context(_worker(worker.device))
                 idle.append(worker)
     return tuple(failures)
 
 
-def _given_up(cells: Sequence[Cell], how: Execution, relay: Relay) -> list[Failure]:
-    reason = (
-        f"its worker process was killed {how.retries + 1} times, perhaps for lack of memory: the same command with "
-        "fewer --jobs goes on with it"
+def _given_up(cell: Cell, retries: int) -> Failure:
+    return Failure(
+        cell,
+        f"its worker process was killed {retries + 1} times, perhaps for lack of memory: the same command with fewer "
+        "--jobs goes on with it",
     )
-    failures = [Failure(cell, reason) for cell in cells]
-    for failure in failures:
-        relay.tell("failed", failure.cell.key, failure.reason)
-    return failures
 
 
 @contextmanager
