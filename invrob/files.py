@@ -1,17 +1,29 @@
 """Files that appear whole or not at all."""
 
+import errno
 import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+
+TEMPORARY = ".*.tmp*"  # what the temporary names of `write_atomically` look like
 
 
 def write_atomically(path: str | os.PathLike[str], write: Callable[[Path], object]) -> Path:
     """Call `write` with a temporary path beside `path`, flush it to the disk, and rename it into place.
 
     The temporary name keeps the suffix of `path` (savefig picks its format by it). A crash at any instant leaves either
-    the old file or the new one, never a part of it. Missing folders are made. Returns `path`."""
+    the old file or the new one, never a part of it. Missing folders are made. Returns `path`. An OSError, such as that
+    of a full disk, names `path`."""
     target = Path(path)
+    try:
+        _write(target, write)
+    except OSError as error:
+        raise OSError(error.errno or errno.EIO, error.strerror or str(error), str(target)) from error
+    return target
+
+
+def _write(target: Path, write: Callable[[Path], object]) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{target.stem}.", suffix=f".tmp{target.suffix}", dir=target.parent)
     os.close(handle)
@@ -26,4 +38,3 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[Path], objec
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
-    return target

@@ -21,6 +21,7 @@ from invrob.empirical.experiment import Cell
 from invrob.empirical.measure import measured
 from invrob.empirical.memory import is_out_of_memory
 from invrob.empirical.models import build
+from invrob.empirical.results import read_measurement
 from invrob.empirical.stacked import alike, stackable, train_stack
 from invrob.empirical.store import Store
 from invrob.empirical.training import Epoch, Training, channels_last, train
@@ -98,7 +99,7 @@ def run_cell(
     else:
         model.load_state_dict(trained[0])
     images, labels = (tensor.to(device) for tensor in profiled(dataset.test, cell.profiling.images))
-    todo = [name for name, key in cell.measurements.items() if store.read_profiles(cell.key, key) is None]
+    todo = [name for name in cell.measurements if read_measurement(store, cell, name) is None]
     for number, name in enumerate(todo):
         exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
         with stage(store, cell, name, device), channels_last(model), exact:

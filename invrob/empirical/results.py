@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from invrob.empirical.experiment import Cell, Experiment
 from invrob.empirical.recipes import Recipe
@@ -21,6 +21,7 @@ COLUMNS = (
     *("dataset", "model", "training_theta", "training_epsilon", "seed", "axis", "value", "rate", "low", "high"),
     *("accuracy", "images", "verdict", "accuracy_low", "accuracy_high", "options", "cell", "variant"),
 )
+_PER_VALUE = ("rate", "low", "high", "accuracy", "accuracy_low", "accuracy_high")  # of a profile's axis
 
 
 @dataclass(frozen=True)
@@ -98,9 +99,9 @@ def read_run(path: Path) -> tuple[Experiment, list[Result], int]:
         )
     try:
         experiment = Experiment.model_validate(body["experiment"])
-    except ValidationError:
+        cells = experiment.cells(body["fingerprint"])
+    except (ValidationError, KeyError):
         raise InputError(f"{path} was written by another version of invrob: run the experiment again") from None
-    cells = experiment.cells(body["fingerprint"])
     results = [result for cell in cells if (result := read_result(Store(path), cell)) is not None]
     return experiment, results, len(cells) - sum(result.complete for result in results)
 
@@ -109,12 +110,70 @@ def read_result(store: Store, cell: Cell) -> Result | None:
     """The result of a cell, without what is not measured yet; None where the two profiles are missing or damaged."""
     if store.read_training(cell.key) is None:
         return None
-    body = store.read_profiles(cell.key, cell.profile_key)
+    read = {name: read_measurement(store, cell, name) for name in cell.measurements}
+    body = read.pop("profiles")
     if body is None:
         return None
-    read = {name: store.read_profiles(cell.key, key) for name, key in cell.measurements.items() if name != "profiles"}
     beside = {name: profile for name, profile in read.items() if profile is not None}
     return Result(cell, body["invariance"], body["robustness"], beside, body.get("quarter_turns"))
+
+
+def read_measurement(store: Store, cell: Cell, name: str) -> dict[str, Any] | None:
+    """What was kept of a measurement of `cell.measurements`; None where it is missing or damaged, or is not what this
+    version of invrob writes."""
+    body = store.read_profiles(cell.key, cell.measurements[name])
+    if body is None:
+        return None
+    if name == "profiles":
+        fits = _fits(_Profile, body.get("invariance")) and _fits(_Robustness, body.get("robustness"))
+    else:
+        fits = _fits(_Profile, body)
+    return body if fits else None
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(strict=True)
+
+
+class _Profile(_Strict):
+    """What tables, figures and claims look at in a profile; the checksum says that it is whole, not that it fits."""
+
+    rate: list[float]
+    low: list[float]
+    high: list[float]
+    accuracy: list[float]
+    accuracy_low: list[float]
+    accuracy_high: list[float]
+    images: int = Field(ge=1)
+    per_image: list[float]
+    thetas: list[float] = []
+    epsilons: list[float] = []
+
+
+class _Finding(_Strict):
+    name: str
+    text: str
+
+
+class _Sanity(_Strict):
+    constant: bool
+    reasons: list[str]
+    findings: list[_Finding]
+
+
+class _Robustness(_Profile):
+    clean_accuracy: float
+    verdict: Literal["sound", "masked"]
+    sanity: _Sanity
+
+
+def _fits(kind: type[_Profile], profile: Any) -> bool:
+    try:
+        read = kind.model_validate(profile)
+    except ValidationError:
+        return False
+    grid = read.epsilons or read.thetas
+    return bool(grid) and all(len(getattr(read, name)) == len(grid) for name in _PER_VALUE)
 
 
 def varied(recipes: Iterable[Recipe]) -> tuple[str, ...]:
@@ -150,7 +209,6 @@ def _rows(result: Result, axis: str, variant: str, profile: dict[str, Any]) -> l
         "cell": cell.key,
         "variant": variant,
     }
-    columns = ("rate", "low", "high", "accuracy", "accuracy_low", "accuracy_high")
     return [
-        {**shared, "value": value, **{c: profile[c][i] for c in columns}} for i, value in enumerate(grid_of(profile))
+        {**shared, "value": value, **{c: profile[c][i] for c in _PER_VALUE}} for i, value in enumerate(grid_of(profile))
     ]

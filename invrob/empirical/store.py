@@ -23,7 +23,7 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 
 from invrob.errors import InputError
-from invrob.files import write_atomically
+from invrob.files import TEMPORARY, write_atomically
 
 
 def key_of(config: dict[str, Any]) -> str:
@@ -39,7 +39,8 @@ class Store:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the directory for this process; the lock goes with the process, also after kill -9.
+        """Hold the directory for this process; the lock goes with the process, also after kill -9. What processes that
+        were killed while they wrote have left is swept out.
 
         Raises InputError when another process holds it or the folder cannot be written."""
         try:
@@ -51,6 +52,8 @@ class Store:
         except OSError as error:
             raise InputError(f"{self.path} cannot be written ({error}): choose another --out") from None
         try:
+            for left in (*self.path.glob(TEMPORARY), *self.path.glob(f"cells/*/{TEMPORARY}")):
+                left.unlink(missing_ok=True)
             yield
         finally:
             lock.release()
@@ -62,17 +65,22 @@ class Store:
         for stale in self._cell(key).glob("profiles-*.json"):
             stale.unlink()
         tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
-        weights = write_atomically(
-            self._weights(key), lambda path: safetensors.torch.save_file(tensors, path, {"format": "pt"})
-        )
-        write_json(self._cell(key) / "cell.json", {**body, "weights_sha256": _sha256(weights)})
+        content = safetensors.torch.save(tensors, {"format": "pt"})  # save_file hides why a disk refuses
+        write_atomically(self._weights(key), lambda path: path.write_bytes(content))
+        write_json(self._cell(key) / "cell.json", {**body, "weights_sha256": hashlib.sha256(content).hexdigest()})
 
     def read_training(self, key: str) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         """The weights and the body given to `write_training`; None where they are missing or damaged."""
         body = read_json(self._cell(key) / "cell.json")
-        if body is None or not self._weights(key).is_file() or _sha256(self._weights(key)) != body["weights_sha256"]:
+        if body is None or not self._weights(key).is_file():
             return None
-        return safetensors.torch.load_file(self._weights(key)), body
+        content = self._weights(key).read_bytes()  # once: what is loaded is what was compared
+        if hashlib.sha256(content).hexdigest() != body.get("weights_sha256"):
+            return None
+        try:
+            return safetensors.torch.load(content), body
+        except (safetensors.SafetensorError, ValueError, KeyError):
+            return None
 
     def write_profiles(self, key: str, profile_key: str, body: dict[str, Any]) -> None:
         write_json(self._cell(key) / f"profiles-{profile_key}.json", body)
@@ -87,7 +95,12 @@ class Store:
 
     def read_costs(self, key: str) -> dict[str, dict[str, Any]]:
         """Stage -> {"seconds", "device"}, of the last time that each was done."""
-        return read_json(self._costs(key)) or {}
+        costs = read_json(self._costs(key)) or {}
+        return {
+            stage: cost
+            for stage, cost in costs.items()
+            if isinstance(cost, dict) and {"seconds", "device"} <= cost.keys()
+        }
 
     def _costs(self, key: str) -> Path:
         return self._cell(key) / "costs.json"
@@ -107,19 +120,15 @@ def write_json(path: Path, body: dict[str, Any]) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """The body of a file of `write_json`; None where it is missing, truncated or changed."""
+    """The body of a file of `write_json`; None where it is missing, truncated or changed, or is no file."""
     try:
         whole = json.loads(path.read_text(encoding="utf-8"))
         body: dict[str, Any] = whole["body"]
-        intact = hashlib.sha256(_canonical(body)).hexdigest() == whole["sha256"]
-    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
+        intact = isinstance(body, dict) and hashlib.sha256(_canonical(body)).hexdigest() == whole["sha256"]
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError, KeyError, TypeError, RecursionError):
         return None
     return body if intact else None
 
 
 def _canonical(body: dict[str, Any]) -> bytes:
     return json.dumps(body, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
