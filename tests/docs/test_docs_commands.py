@@ -1,0 +1,271 @@
+"""The documentation is run: every command and every program of a page, in order, from a fresh folder.
+
+Blocks of bash, sh, console and python are run. There, in `text` blocks, and in those of no language, every command that
+begins with invrob, make or python is also parsed: its subcommand, options and values exist. TOML blocks that have
+`[[models]]` are read as experiments; a block with title="NAME" is written to that file first."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import typer
+from blocks import PAGES, ROOT, SHELL, blocks, commands, prose
+from typer.main import get_command
+
+from invrob.cli import app
+
+# Commands that take too long, or need what a test has not, and what is run instead; None: it is only parsed.
+TINY = "invrob empirical run --config my.toml"
+REPLACED = {
+    "git clone <this repository> && cd invrob": None,  # the checkout is here
+    "make run": None,  # five minutes; the same as the next but for the preset, which other tests run
+    "make test": None,  # this is it
+    "invrob empirical run": f"{TINY} --out runs/mini",
+    "invrob empirical run --preset paper-cifar --dry-run": None,  # times the large networks: a minute
+    "invrob empirical run --attack paper": f"{TINY} --out runs/mini --attack paper",
+    "invrob theory check --p 0.7": "invrob theory check --p 0.7 --n 5000 --classifier logistic",
+    "invrob theory sweep --p 0.5:0.95:0.05": "invrob theory sweep --p 0.5:0.7:0.1 --n 2000 --classifier logistic",
+    "invrob theory sweep --p 0.7": "invrob theory sweep --p 0.7 --n 2000 --classifier trees",
+    "invrob selftest": "invrob selftest --quick",
+}
+# The shown output of these is the same on every machine.
+EXACT = {"invrob theory frontier --p 0.7"}
+# What a reader of the page has already.
+FILES = {
+    "README.md": {
+        "my.toml": """
+dataset = "mnist-mini"
+[[models]]
+name = "stdcnn"
+width = 0.1
+epochs = 1
+training_theta = [0]
+[profiling]
+epsilons = [0, 0.1]
+thetas = [0, 90]
+images = 16
+"""
+    },
+}
+PRELUDE = {
+    "README.md": """
+import torch
+from invrob.empirical.data import load
+test = load("mnist-mini").test
+images, labels = test.images[:16], test.labels[:16]
+torch.manual_seed(0)
+model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(784, 10))
+""",
+}
+RUN = [path for path in PAGES if any(block.language in {*SHELL, "python"} for block in blocks(path))]
+
+
+def name(path):
+    return path.relative_to(ROOT).as_posix()
+
+
+def command_lines(script):
+    """The lines of a script without comments and with continuation lines joined."""
+    lines = script.replace("\\\n", " ").splitlines()
+    return [re.sub(r"\s+#\s.*$", "", line).strip() for line in lines]
+
+
+def replaced(script):
+    """The script with the lines of REPLACED exchanged."""
+    kept = []
+    for raw, line in zip(script.replace("\\\n", " ").splitlines(), command_lines(script), strict=True):
+        new = REPLACED.get(line, raw)
+        kept += [] if new is None else [new]
+    return "\n".join(kept)
+
+
+def steps(path):
+    """What a test does with a page, as run_page.py takes it."""
+    page = name(path)
+    found = [{"kind": "file", "name": file, "text": text} for file, text in FILES.get(page, {}).items()]
+    if page in PRELUDE:
+        found.append({"kind": "python", "line": 1, "text": PRELUDE[page]})
+    for block in blocks(path):
+        if block.title:
+            found.append({"kind": "file", "name": block.title, "text": block.text})
+        elif block.language == "python":
+            found.append({"kind": "python", "line": block.line, "text": block.text})
+        elif block.language in SHELL:
+            shows = block.output if EXACT & {*command_lines(block.script)} and block.language == "console" else []
+            found.append({"kind": "shell", "line": block.line, "text": replaced(block.script), "shows": shows})
+    return [step | {"page": page, "line": step.get("line", 0)} for step in found]
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory):
+    """A home of no one's, the same for all pages, so that matplotlib looks for fonts once."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("path", RUN, ids=name)
+def test_a_page_runs_from_top_to_bottom(path, home, tmp_path):
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("INVROB", "PYTHON"))}
+    environment |= {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "HOME": str(home),
+        "MPLCONFIGDIR": str(home),
+        "OMP_NUM_THREADS": "1",
+        "COLUMNS": "100",
+    }
+    driver = [sys.executable, str(Path(__file__).with_name("run_page.py"))]
+    given = json.dumps(steps(path))
+    done = subprocess.run(driver, input=given, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr}"
+    for picture in (tmp_path / "images").rglob("*.png"):
+        assert_same_picture(picture, path.parent / picture.relative_to(tmp_path))
+
+
+def assert_same_picture(made, committed):
+    """The picture on the page is the one that the page's code makes; at edges of text and lines a pixel may differ."""
+    import numpy as np
+    from matplotlib.image import imread
+
+    ours, theirs = imread(made), imread(committed)
+    assert ours.shape == theirs.shape, committed
+    assert np.mean(np.abs(ours - theirs) > 0.1) < 0.002, committed
+
+
+@pytest.mark.parametrize("path", PAGES, ids=name)
+def test_every_command_in_a_block_is_one_that_its_program_takes(path):
+    for block in blocks(path):
+        if block.language in {*SHELL, "text", ""}:
+            for words in commands(block.text if block.language != "console" else block.script):
+                check_command(words, f"{block.page}:{block.line}")
+
+
+def check_command(words, where):
+    """AssertionError unless the program that a command calls takes it."""
+    if words[0] == "make":
+        targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+        wanted = {word for word in words[1:] if "=" not in word}
+        assert wanted <= targets, f"{where}: make has no target {wanted - targets}"
+    elif words[0] == "python" and len(words) > 1 and words[1] != "-c":
+        module = words[2].replace(".", "/") if words[1] == "-m" else words[1]
+        candidates = [ROOT / module, ROOT / f"{module}.py", ROOT / module / "__main__.py"]
+        file = next((one for one in candidates if one.is_file()), None)
+        if file is None:
+            # A file of the page's own is there or not when the page is run.
+            assert not words[1].startswith(("-m", "tools/", "benchmarks/")), f"{where}: no {module}"
+            return
+        if file.name == "cli.py":
+            check_command(["invrob", *words[2:]], where)
+            return
+        for option in [word.partition("=")[0] for word in words[2:] if word.startswith("--")]:
+            said = (f'"{option}"', f'"{option[2:]}"')
+            assert any(one in file.read_text("utf-8") for one in said), f"{where}: {file.name} has no option {option}"
+    elif words[0] == "invrob":
+        check_invrob(words[1:], where)
+
+
+def check_invrob(arguments, where):
+    command = get_command(app)
+    while hasattr(command, "commands") and arguments and not arguments[0].startswith("-"):
+        assert arguments[0] in command.commands, f"{where}: invrob has no command {arguments[0]!r}"
+        command, arguments = command.commands[arguments[0]], arguments[1:]
+    try:
+        with command.make_context("invrob", [*arguments]) as context:
+            values = context.params
+    except (typer.Exit, SystemExit):  # --help and --version
+        return
+    except Exception as error:
+        raise AssertionError(f"{where}: invrob {' '.join(arguments)}: {error}") from error
+    if values.get("preset"):
+        from invrob.empirical.presets import PRESETS
+
+        assert values["preset"] in PRESETS, f"{where}: no preset {values['preset']}"
+
+
+def options(command):
+    """Every option of a command and of those below it."""
+    for parameter in command.params:
+        yield from (*parameter.opts, *parameter.secondary_opts)
+    for below in getattr(command, "commands", {}).values():
+        yield from options(below)
+
+
+@pytest.fixture(scope="module")
+def known():
+    """Every option that a page may name."""
+    programs = [*(ROOT / "benchmarks").glob("*.py"), *(ROOT / "tools").glob("*.py")]
+    theirs = {option for file in programs for option in re.findall(r'"(--[a-z-]+)"', file.read_text("utf-8"))}
+    return {*options(get_command(app)), "--help", "-h", *theirs}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=name)
+def test_every_option_in_the_text_exists(path, known):
+    spans = re.findall(r"`([^`]+)`", prose(path))
+    named = {option for span in spans for option in re.findall(r"(?<![\w-])--[a-z][a-z-]*", span)}
+    assert named <= known, f"{name(path)} names options that nothing has: {named - known}"
+
+
+@pytest.mark.parametrize("path", PAGES, ids=name)
+def test_toml_on_a_page_is_an_experiment(path, tmp_path):
+    from invrob.empirical.experiment import read_experiment
+
+    for block in blocks(path):
+        if block.language == "toml":
+            content = tomllib.loads(block.text)
+            if "models" in content:
+                (tmp_path / "my.toml").write_text(block.text)
+                assert read_experiment(tmp_path / "my.toml").models
+
+
+@pytest.mark.parametrize("path", [*PAGES, ROOT / "CHANGELOG.md"], ids=name)
+def test_links_and_pictures_resolve_as_on_a_code_host(path):
+    for target in re.findall(r"\]\(([^)\s]+)\)", re.sub(r"`[^`\n]+`", "", prose(path))):
+        if "://" not in target and not target.startswith(("#", "mailto:")):
+            assert (path.parent / target.partition("#")[0]).exists(), f"{name(path)}: {target}"
+
+
+def test_what_is_replaced_is_still_in_the_documentation():
+    lines = {line for path in PAGES for block in blocks(path) for line in command_lines(block.script)}
+    assert {*REPLACED} <= lines
+    assert lines >= EXACT
+    assert {*FILES, *PRELUDE} <= {name(path) for path in RUN}
+
+
+@pytest.mark.parametrize(
+    ("command", "complaint"),
+    [
+        ("invrob theory frontire --p 0.7", "no command 'frontire'"),
+        ("invrob theory frontier --p 0.7 --wieght 1", "wieght"),
+        ("invrob theory frontier --p seven", "seven"),
+        ("invrob theory frontier", "Missing parameter: p"),
+        ("invrob empirical run --preset min", "no preset min"),
+        ("make tset", "no target"),
+        ("python tools/reproduction.py --mnits runs/mnist", "no option --mnits"),
+        ("python -m benchmark", "no benchmark"),
+    ],
+)
+def test_a_wrong_command_is_found(command, complaint):
+    with pytest.raises(AssertionError, match=complaint):
+        check_command(command.split(), "here")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("step", "complaint"),
+    [
+        ({"kind": "shell", "text": "invrob theory frontier --p 2", "shows": []}, "p = 2"),
+        ({"kind": "shell", "text": "echo one; echo two", "shows": ["two", "one"]}, "not there"),
+        ({"kind": "python", "text": "import invrob\ninvrob.robustnes_profile"}, r'page.md", line 8'),
+    ],
+)
+def test_a_page_that_does_not_run_is_found(step, complaint, tmp_path):
+    driver = [sys.executable, str(Path(__file__).with_name("run_page.py"))]
+    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    given = json.dumps([step | {"page": "page.md", "line": 7}])
+    done = subprocess.run(driver, input=given, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert re.search(complaint, done.stderr), done.stderr
