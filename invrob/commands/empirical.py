@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from invrob.commands.execution import Address, Cpus, Device, Executor, Gpus, Jobs, Retries, Stack, execution
+from invrob.commands.planning import print_plan
 from invrob.commands.progress import Live, Silent, print_failures
-from invrob.commands.summary import conclude, print_costs, print_plan
+from invrob.commands.summary import conclude, print_costs
 from invrob.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def _compute(
             return (), failures
         claims = conclude(path, as_json, quiet, extra)
         if not hidden:
-            print_costs(plan.spent(todo, dataset, store), plan.peak_flops(how.device), str(how.device))
+            print_costs(plan.spent(todo, dataset, store, how.device), plan.peak_flops(how.device), str(how.device))
     return claims, failures
 
 

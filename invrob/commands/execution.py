@@ -53,7 +53,7 @@ def execution(
     from invrob.empirical.executors import Execution, cores, pinned
 
     if executor == "ray":
-        on = chosen_device("cpu" if device in ("auto", "cuda") else device)  # the workers' GPUs need not be here
+        on = chosen_device("auto" if device == "cuda" else device)  # the workers' GPUs need not be here
         return Execution("ray", on, jobs, stack, retries, address, _gpus(device, gpus), 1.0 if cpus is None else cpus)
     for option, value in (("--address", address), ("--gpus-per-cell", gpus), ("--cpus-per-cell", cpus)):
         if value is not None:

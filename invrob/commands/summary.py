@@ -12,7 +12,7 @@ from invrob.errors import InputError
 
 if TYPE_CHECKING:
     from invrob.empirical.claims import Claim
-    from invrob.empirical.plan import Planned, Spent
+    from invrob.empirical.plan import Spent
     from invrob.empirical.results import Result
 
 SHOWN_THETAS = (90, 180)
@@ -208,31 +208,6 @@ def _evidence(claim: "Claim") -> str:
         return ""
     interval = f"[{100 * claim.low:+.1f}, {100 * claim.high:+.1f}]"
     return f"  {100 * claim.effect:+.1f} points {interval}, p = {claim.p_value:.1g}".replace("[", "\\[")
-
-
-def print_plan(rows: "Sequence[Planned]", done: int, device: str, jobs: int, as_json: bool) -> None:
-    """What a run would take: rows of `plan.planned`; done: cells that are finished already."""
-    from rich.console import Console
-
-    seconds = sum(row.seconds for row in rows) / jobs
-    if as_json:
-        each = [{**asdict(row), "evaluations": row.work.evaluations} for row in rows]
-        about = {"device": device, "jobs": jobs, "seconds": float(f"{seconds:.3g}")}
-        plan = {"networks": each, "finished_cells": done, **about}
-        typer.echo(json.dumps(plan, allow_nan=False))
-        return
-    table = _table("network", "cells", "forward", "attack", "training", "PFLOP", "time")
-    for row in rows:
-        counts = (f"{count / 1e6:,.1f}" for count in (row.work.forward, row.work.attack, row.work.training))
-        table.add_row(row.network, str(row.cells), *counts, f"{row.flops / 1e15:,.2f}", duration(row.seconds))
-    console = Console(highlight=False)
-    console.print(table)
-    console.print("Model evaluations in millions: logits only, with the gradient of the image, of the weights.")
-    if done:
-        console.print(f"{done} cells are finished already and not in the table.")
-    console.print(
-        f"Time of one process on {device}, from a short trial; about {duration(seconds)} with {jobs} at a time."
-    )
 
 
 def print_costs(rows: "Sequence[Spent]", peak: float, device: str) -> None:

@@ -92,6 +92,19 @@ def effort(cells: Sequence[Cell], dataset: Dataset) -> dict[str, float]:
 
 
 @dataclass(frozen=True)
+class Expected:
+    """The seconds of one process that a cell will take: it is trained, then measured."""
+
+    cell: str
+    training: float
+    measuring: float
+
+    @property
+    def seconds(self) -> float:
+        return self.training + self.measuring
+
+
+@dataclass(frozen=True)
 class Planned:
     """The cells of one network and recipe, and what they will take."""
 
@@ -100,6 +113,7 @@ class Planned:
     work: Work  # of all of them
     flops: float
     seconds: float  # of one process on the device, by what it does in a short trial
+    each: tuple[Expected, ...]
 
 
 def planned(cells: Sequence[Cell], dataset: Dataset, device: torch.device) -> list[Planned]:
@@ -111,12 +125,19 @@ def planned(cells: Sequence[Cell], dataset: Dataset, device: torch.device) -> li
         groups.setdefault((cell.network, cell.recipe.epsilon > 0), []).append(cell)
     rows = []
     for (network, attacked), group in groups.items():
-        total = sum((part for cell in group for part in work(cell, dataset).values()), Work())
+        parts = [work(cell, dataset) for cell in group]
+        total = sum((part for each in parts for part in each.values()), Work())
         speed = measured_speed(model_of(group[0], dataset).to(device), group[0], dataset, device)
         per_image = forward_flops(group[0], dataset)
         name = network + (", adversarial" if attacked else "")
-        rows.append(Planned(name, len(group), total, total.flops(per_image), total.seconds(speed)))
+        expected = tuple(_expected(cell, own, speed) for cell, own in zip(group, parts, strict=True))
+        rows.append(Planned(name, len(group), total, total.flops(per_image), total.seconds(speed), expected))
     return rows
+
+
+def _expected(cell: Cell, parts: dict[str, Work], speed: Speed) -> Expected:
+    measuring = sum((part.seconds(speed) for name, part in parts.items() if name != "training"), 0.0)
+    return Expected(str(cell), parts["training"].seconds(speed), measuring)
 
 
 @dataclass(frozen=True)
@@ -130,8 +151,8 @@ class Spent:
     flops: float  # counted as in `work`: an estimate for the profiles
 
 
-def spent(cells: Sequence[Cell], dataset: Dataset, store: Store) -> list[Spent]:
-    """What the finished stages of `cells` took, by the notes in the run directory."""
+def spent(cells: Sequence[Cell], dataset: Dataset, store: Store, device: torch.device) -> list[Spent]:
+    """What the finished stages of `cells` took on devices of that kind, by the notes in the run directory."""
     per_image: dict[str, float] = {}
     found: dict[tuple[str, str], list[tuple[float, float]]] = {}
     for cell in cells:
@@ -139,6 +160,8 @@ def spent(cells: Sequence[Cell], dataset: Dataset, store: Store) -> list[Spent]:
             per_image[cell.network] = forward_flops(cell, dataset)
         costs, parts = store.read_costs(cell.key), work(cell, dataset)
         for stage in parts.keys() & costs.keys():
+            if not costs[stage]["device"].startswith(device.type):
+                continue
             one = (float(costs[stage]["seconds"]), parts[stage].flops(per_image[cell.network]))
             found.setdefault((cell.network, stage), []).append(one)
     return [
@@ -193,9 +216,9 @@ def peak_flops(device: torch.device, dtype: torch.dtype = torch.float32) -> floa
 
 
 def _seconds(call: Callable[[], object], device: torch.device) -> float:
-    """Of one call, after another one to warm up; of the faster of three where they are short."""
+    """Of one call, after another one to warm up: of the fastest, as other processes only ever slow it down."""
     times: list[float] = []
-    while len(times) < 2 or (len(times) < 4 and times[-1] < 0.1):
+    while len(times) < 2 or (len(times) < 12 and sum(times) < 0.2):
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         begin = time.perf_counter()

@@ -79,6 +79,9 @@ def test_a_plan_names_each_network_and_its_cells_apart_from_the_adversarial_ones
     for row in rows:
         assert row.seconds > 0
         assert row.flops > 0
+        assert len(row.each) == row.cells
+        assert sum(one.seconds for one in row.each) == pytest.approx(row.seconds)
+        assert all(one.training > 0 and one.measuring > 0 for one in row.each)
     assert rows[0].work.training == 2 * rows[1].work.training == 2 * 2 * len(few.train.images)
     assert rows[1].work.attack > rows[0].work.attack / 2  # the attack trained against
 
@@ -98,7 +101,8 @@ def test_what_was_spent_is_summed_by_network_and_stage(few, tmp_path):
     for one in cells:
         store.write_cost(one.key, "training", 2.0, "cpu")
     store.write_cost(cells[0].key, "profiles", 5.0, "cpu")
-    found = {row.stage: row for row in plan.spent(cells, few, store)}
+    assert plan.spent(cells, few, store, torch.device("cuda")) == []
+    found = {row.stage: row for row in plan.spent(cells, few, store, torch.device("cpu"))}
     assert (found["training"].seconds, found["training"].cells) == (4.0, 2)
     assert (found["profiles"].seconds, found["profiles"].cells) == (5.0, 1)
     per_image = plan.forward_flops(cells[0], few)

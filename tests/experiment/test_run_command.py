@@ -86,7 +86,8 @@ def test_a_dry_run_says_what_it_would_take_and_writes_nothing(invrob, config, tm
     assert (process.returncode, process.stderr) == (0, "")
     assert not (tmp_path / "out").exists()
     assert max(map(len, process.stdout.splitlines())) <= 80
-    for said in ("stdcnn (width 0.3)", "PFLOP", "Time of one process on cpu", "Model evaluations in millions"):
+    said_so = ("stdcnn (width 0.3)", "PFLOP", "Time of one process on cpu", "Model evaluations in millions")
+    for said in (*said_so, "workers", "core-hours in all. The longest cell, stdcnn A = ", "do not help"):
         assert said in process.stdout
 
 
@@ -105,6 +106,13 @@ def test_the_plan_of_a_preset_needs_no_data(invrob, tmp_path, monkeypatch):
     }
     assert rows["vgg16"]["work"]["training"] == 7 * 20 * 40_000
     assert rows["gcnn_vgg16"]["flops"] > 3 * rows["vgg16"]["flops"]
+    whole = json.loads(process.stdout)
+    durations = sorted(one["training"] + one["measuring"] for row in rows.values() for one in row["each"])
+    assert [row["workers"] for row in whole["schedules"]] == [1, 8, 64, 512]
+    assert whole["schedules"][0]["seconds"] == pytest.approx(3600 * whole["worker_hours"]) == sum(durations)
+    assert whole["schedules"][3]["seconds"] == whole["critical_path"]["seconds"] == durations[-1]
+    assert whole["critical_path"]["cell"].startswith("madry_resnet A = 0, epsilon = ")
+    assert 1 < whole["useful_workers"] <= 18 == len(durations)
     for row in rows.values():
         counts = row["work"]
         assert row["seconds"] == pytest.approx(

@@ -1,0 +1,76 @@
+"""What a run would take, for `empirical run --dry-run`: for a person in 80 columns, or as JSON."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from invrob.commands.summary import _table, duration
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from invrob.empirical.plan import Planned
+
+
+def print_plan(rows: "Sequence[Planned]", done: int, device: str, jobs: int, as_json: bool) -> None:
+    """What a run would take: rows of `plan.planned`; done: cells that are finished already; jobs: cells at a time."""
+    from rich.console import Console
+
+    from invrob.empirical.schedule import makespan
+
+    seconds = makespan([cell.seconds for row in rows for cell in row.each], jobs)
+    if as_json:
+        each = [{**asdict(row), "evaluations": row.work.evaluations} for row in rows]
+        about = {"device": device, "jobs": jobs, "seconds": float(f"{seconds:.3g}")}
+        plan = {"networks": each, "finished_cells": done, **about, **_scale(rows)}
+        typer.echo(json.dumps(plan, allow_nan=False))
+        return
+    table = _table("network", "cells", "forward", "attack", "training", "PFLOP", "time")
+    for row in rows:
+        counts = (f"{count / 1e6:,.1f}" for count in (row.work.forward, row.work.attack, row.work.training))
+        table.add_row(row.network, str(row.cells), *counts, f"{row.flops / 1e15:,.2f}", duration(row.seconds))
+    console = Console(highlight=False)
+    console.print(table)
+    console.print("Model evaluations in millions: logits only, with the gradient of the image, of the weights.")
+    if done:
+        console.print(f"{done} cells are finished already and not in the table.")
+    console.print(
+        f"Time of one process on {device}, from a short trial; about {duration(seconds)} with {jobs} at a time."
+    )
+    if rows:
+        _print_scale(console, rows, device)
+
+
+def _scale(rows: "Sequence[Planned]") -> dict[str, Any]:
+    """The run on more and more workers, each of them like the one that was tried."""
+    from invrob.empirical.schedule import schedules, useful_workers
+
+    cells = [cell for row in rows for cell in row.each]
+    durations = [cell.seconds for cell in cells]
+    longest = max(cells, key=lambda cell: cell.seconds, default=None)
+    return {
+        "worker_hours": sum(durations) / 3600,
+        "schedules": [asdict(schedule) for schedule in schedules(durations)],
+        "critical_path": longest and {**asdict(longest), "seconds": longest.seconds},
+        "useful_workers": useful_workers(durations),
+    }
+
+
+def _print_scale(console: "Console", rows: "Sequence[Planned]", device: str) -> None:
+    scale, gpu = _scale(rows), device.startswith("cuda")
+    table = _table("workers", "time", "busy")
+    for schedule in scale["schedules"]:
+        table.add_row(str(schedule["workers"]), duration(schedule["seconds"]), f"{schedule['busy']:.0%}")
+    console.print(f"\nOn several workers, each {'a GPU' if gpu else 'a core'} like this one:")
+    console.print(table)
+    path, hours = scale["critical_path"], f"{scale['worker_hours']:,.2f} {'GPU' if gpu else 'core'}-hours"
+    parts = f"{duration(path['training'])} of training, then {duration(path['measuring'])} of measuring"
+    console.print(
+        f"{hours} in all. The longest cell, {path['cell']}, takes {duration(path['seconds'])} ({parts}): no run is "
+        f"shorter, and more than {scale['useful_workers']} workers do not help."
+    )
+    if gpu:
+        console.print("Small networks are trained as stacks on a GPU, which takes less than the plan says.")
