@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from unittest import mock
 
@@ -83,10 +84,11 @@ def config(bars):
 
 
 def sketch(figure, path, **_):
-    """Instead of a picture, which takes seconds: its texts and all its lines, in two writes."""
+    """Instead of a picture, which takes seconds: its texts and all its lines, in two writes some time apart."""
     with Path(path).open("wb") as file:
         file.write("\n".join(text.get_text() for text in figure.findobj(Text)).encode())
         file.flush()
+        time.sleep(0.01)
         file.writelines(np.asarray(line.get_xydata()).tobytes() for line in figure.findobj(Line2D))
 
 
