@@ -88,15 +88,14 @@ def invrob(*arguments):
     environment = mock.patch.dict(os.environ, {"COLUMNS": "80", "NO_COLOR": "1"})
     words = mock.patch.object(sys, "argv", ["invrob", *map(str, arguments)])
     fresh = mock.patch.object(execute, "dataset_of", execute.dataset_of.__wrapped__)  # its cache would outlive the test
-    before, code = signal.getsignal(signal.SIGTERM), 0
-    with environment, words, fresh, contextlib.redirect_stdout(io.StringIO()) as out:
-        with contextlib.redirect_stderr(io.StringIO()) as err:
-            try:
-                main()
-            except SystemExit as end:
-                code = end.code or 0
-            finally:
-                signal.signal(signal.SIGTERM, before)
+    before, code, out, err = signal.getsignal(signal.SIGTERM), 0, io.StringIO(), io.StringIO()
+    with environment, words, fresh, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code or 0
+        finally:
+            signal.signal(signal.SIGTERM, before)
     return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
 
 
