@@ -8,6 +8,7 @@ import typer
 
 import invrob
 from invrob.commands import data, empirical, theory
+from invrob.commands.profile import EPILOG, profile
 from invrob.commands.selftest import selftest
 
 app = typer.Typer(
@@ -23,6 +24,7 @@ app.add_typer(theory.app, name="theory")
 app.add_typer(empirical.app, name="empirical")
 app.add_typer(data.app, name="data")
 app.command(epilog="Examples:  invrob selftest   |   invrob selftest --quick --json")(selftest)
+app.command(epilog=EPILOG)(profile)
 
 
 def _print_version(wanted: bool) -> None:

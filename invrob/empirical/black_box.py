@@ -122,6 +122,6 @@ def _judged(search: searching.Search, model: Model, queries: int) -> Caution:
     constant = withstood and bool((search.labels == search.labels[0]).all())
     found = findings(model, search.images[:LOOKED_AT], constant)
     kept = tuple(finding for finding in found if finding.name not in OF_GRADIENTS)
-    bound = f"an upper bound: {queries} queries per image and epsilon, and no gradients; a stronger attack may fool many more"
+    bound = f"an upper bound: {queries} queries per image and epsilon, no gradients; other attacks may fool many more"
     worthless = (f"{finding.name}: {finding.text}" for finding in kept if finding.worthless)
     return Caution(constant, (bound, *worthless), kept)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -19,10 +19,6 @@ from invrob.empirical.plane import DOMINATED, FRONT, Point, averaged, front_line
 from invrob.empirical.recipes import Recipe
 from invrob.empirical.results import Result, shown_epsilon, varied
 from invrob.files import write_atomically
-
-if TYPE_CHECKING:
-    from invrob.empirical.invariance import InvarianceProfile
-    from invrob.empirical.profiles import RobustnessProfile
 
 MARKERS = "osD^vPX*<>"
 NORM_NAMES = {"linf": "L-inf", "l2": "L2"}
@@ -64,6 +60,7 @@ class Panel:
     title: str
     axis: str  # "theta" or "epsilon"
     curves: list[Curve]
+    label: str = ""  # of the axis, for another norm or transformation
 
 
 def write_figures(
@@ -99,7 +96,7 @@ def network_figure(group: Sequence[Result]) -> Figure:
         Panel("Robustness: 1 - fooling rate", "epsilon", robustness),
         Panel("Rate of invariance", "theta", invariance),
     ]
-    return _figure(_title(group), panels, _legend(group) + "  (accuracy)")
+    return figure_of(_title(group), panels, _legend(group) + "  (accuracy)")
 
 
 def beside_figure(group: Sequence[Result]) -> Figure:
@@ -111,7 +108,7 @@ def beside_figure(group: Sequence[Result]) -> Figure:
             weak = "epsilons" in profiles[0]
             panel = panels.setdefault(name, Panel(BESIDE.get(name, name), "epsilon" if weak else "theta", []))
             panel.curves.append(_curve(_names(recipe, group)[0 if weak else 1], profiles, False))
-    return _figure(_title(group) + ", beside the profiles", list(panels.values()), _legend(group))
+    return figure_of(_title(group) + ", beside the profiles", list(panels.values()), _legend(group))
 
 
 def _by_recipe(group: Sequence[Result]) -> dict[Recipe, list[Result]]:
@@ -144,21 +141,6 @@ def _legend(group: Sequence[Result]) -> str:
     recipes = [result.cell.recipe for result in group]
     natural = all(recipe.epsilon == 0 for recipe in recipes)
     return "trained A / tested B" if "rotation" in varied(recipes) or natural else "trained against"
-
-
-def card_figure(robustness: "RobustnessProfile", invariance: "InvarianceProfile") -> Figure:
-    """The two profiles of a single model, and its accuracy under the same changes of the images."""
-    panels = []
-    for title, axis, profile, x, masked in (
-        ("Robustness: 1 - fooling rate", "epsilon", robustness, robustness.epsilons, robustness.verdict == "masked"),
-        ("Rate of invariance", "theta", invariance, invariance.thetas, False),
-    ):
-        curves = [Curve("prediction stays", x, profile.rate, profile.low, profile.high, masked)]
-        if profile.accuracy is not None and profile.accuracy_low is not None and profile.accuracy_high is not None:
-            bounds = (profile.accuracy_low, profile.accuracy_high)
-            curves.append(Curve("prediction is right", x, profile.accuracy, *bounds, masked))
-        panels.append(Panel(title, axis, curves))
-    return _figure(f"Robustness and invariance: {robustness.images} images, bands of 95 %", panels, legend="")
 
 
 def plane_figure(points: Sequence[Point], theta: float, epsilon: float, title: str, norm: str = "linf") -> Figure:
@@ -223,16 +205,20 @@ def _curve(label: str, profiles: Sequence[dict[str, Any]], masked: bool) -> Curv
     return Curve(label, *averaged(profiles), masked)
 
 
-def _figure(title: str, panels: Sequence[Panel], legend: str) -> Figure:
+def figure_of(title: str, panels: Sequence[Panel], legend: str) -> Figure:
+    """The panels side by side, with one scale of shares."""
     figure = Figure(figsize=(5.5 * len(panels), 4.6), layout="constrained")
     row = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     for axes, panel in zip(row, panels, strict=True):
         _draw(axes, panel.curves, legend)
         axes.set_title(panel.title)
-        if panel.axis == "epsilon":
+        if panel.label:
+            axes.set_xlabel(panel.label)
+        elif panel.axis == "epsilon":
             axes.set_xlabel(r"$\epsilon$, L-inf norm of the perturbation (pixels in [0, 1])")
         else:
             axes.set_xlabel(r"B: rotated by angles in [-B, B] (degrees)")
+        if panel.axis == "theta" and not panel.label:
             widest = panel.curves[0].x.max()
             axes.set_xticks(np.arange(0, widest + 1, 30 if widest > 60 else 10))
     row[0].set(ylabel="share of predictions that stay", ylim=(-0.03, 1.03))
