@@ -6,7 +6,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from invrob.empirical.black_box import BlackBoxProfile, black_box_profile
     from invrob.empirical.invariance import InvarianceProfile, invariance_profile
+    from invrob.empirical.loading import Loaded, load_model
     from invrob.empirical.profiles import RobustnessProfile, robustness_profile
     from invrob.empirical.tradeoff import Card, tradeoff
     from invrob.empirical.worst_case import WorstCaseProfile, worst_case_profile
@@ -15,25 +17,33 @@ if TYPE_CHECKING:
 __version__ = "0.2.0"
 
 _HOMES = {
+    "BlackBoxProfile": "invrob.empirical.black_box",
     "Card": "invrob.empirical.tradeoff",
     "InputError": "invrob.errors",
     "InvarianceProfile": "invrob.empirical.invariance",
+    "Loaded": "invrob.empirical.loading",
     "RobustnessProfile": "invrob.empirical.profiles",
     "WorstCaseProfile": "invrob.empirical.worst_case",
+    "black_box_profile": "invrob.empirical.black_box",
     "invariance_profile": "invrob.empirical.invariance",
+    "load_model": "invrob.empirical.loading",
     "robustness_profile": "invrob.empirical.profiles",
     "tradeoff": "invrob.empirical.tradeoff",
     "worst_case_profile": "invrob.empirical.worst_case",
 }
 
 __all__ = [
+    "BlackBoxProfile",
     "Card",
     "InputError",
     "InvarianceProfile",
+    "Loaded",
     "RobustnessProfile",
     "WorstCaseProfile",
     "__version__",
+    "black_box_profile",
     "invariance_profile",
+    "load_model",
     "robustness_profile",
     "tradeoff",
     "worst_case_profile",

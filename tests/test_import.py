@@ -61,8 +61,9 @@ def test_another_name_is_an_attribute_error_that_lists_the_names():
     with pytest.raises(AttributeError) as caught:
         invrob.robustnes_profile  # noqa: B018
     assert str(caught.value) == (
-        "module 'invrob' has no attribute 'robustnes_profile'; it has Card, InputError, InvarianceProfile, "
-        "RobustnessProfile, WorstCaseProfile, invariance_profile, robustness_profile, tradeoff, worst_case_profile"
+        "module 'invrob' has no attribute 'robustnes_profile'; it has BlackBoxProfile, Card, InputError, "
+        "InvarianceProfile, Loaded, RobustnessProfile, WorstCaseProfile, black_box_profile, invariance_profile, "
+        "load_model, robustness_profile, tradeoff, worst_case_profile"
     )
     assert not hasattr(invrob, "nothing")
 

@@ -12,25 +12,22 @@ from invrob.empirical.black_box import BlackBoxProfile, black_box_profile
 from invrob.empirical.inference import Model
 from invrob.empirical.invariance import InvarianceProfile, invariance_profile
 from invrob.empirical.profiles import RobustnessProfile, robustness_profile
-from invrob.empirical.tradeoff import EPSILONS
+from invrob.empirical.tradeoff import EPSILONS, L2_EPSILONS
 from invrob.empirical.worst_case import WorstCaseProfile, most_evaluations, worst_case_profile
 
-ATTACKS = ("gradient", "black-box")
 GRADIENT = 3.0  # the work of a gradient, in forward passes
 EVALUATIONS = 30.0  # gradients per image that a robustness profile takes, more or less; docs/profiles.md
 
 Profile = InvarianceProfile | WorstCaseProfile | RobustnessProfile | BlackBoxProfile
 
-GRIDS = {  # epsilons by norm: what is usual for grey images of digits, and for colour images
-    "linf": (EPSILONS, tuple(k / 255 for k in (0, 0.5, 1, 2, 4, 8, 12, 16))),
-    "l2": ((0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0), (0.0, 0.125, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0)),
-}
+COLOUR_EPSILONS = tuple(k / 255 for k in (0, 0.5, 1, 2, 4, 8, 12, 16))  # around the 8/255 that is usual for CIFAR-10
 
 
 def usual_epsilons(norm: str, channels: int) -> tuple[float, ...]:
     """The grid of epsilons where nobody asks for another; channels: of the data's images."""
-    grey, colour = GRIDS[norm]
-    return grey if channels == 1 else colour
+    if norm == "l2":
+        return L2_EPSILONS
+    return EPSILONS if channels == 1 else COLOUR_EPSILONS
 
 
 @dataclass(frozen=True)
@@ -40,7 +37,7 @@ class Settings:
     epsilons: Mapping[str, tuple[float, ...]]  # by norm; the first one is on the card
     thetas: Mapping[str, tuple[float, ...]]  # by transformation, as well
     adversaries: tuple[str, ...] = ("average",)  # of every transformation; "average" is the mean over random changes
-    attack: str = "gradient"  # one of ATTACKS
+    attack: str = "gradient"  # or "black-box"
     steps: int = 20
     restarts: int = 1
     queries: int = 500  # of a black-box attack, per image and epsilon

@@ -1,15 +1,18 @@
 """Both profiles of one model on one card."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from torch import Tensor
 
+from invrob.empirical.black_box import BlackBoxProfile, black_box_profile
 from invrob.empirical.inference import Model
 from invrob.empirical.invariance import InvarianceProfile, invariance_profile
 from invrob.empirical.profiles import RobustnessProfile, robustness_profile
+from invrob.empirical.transformations import transformation_named
+from invrob.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,19 +29,25 @@ EPSILONS = (
     0.4,
     0.5,
 )  # the paper's range for MNIST, as far as it can matter
-THETAS = tuple(range(0, 181, 15))
+L2_EPSILONS = (0.0, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0)  # half a pixel of CIFAR-10 to what an MNIST digit can bear
+
+ATTACKS: dict[str, Callable[..., RobustnessProfile | BlackBoxProfile]] = {
+    "gradient": robustness_profile,
+    "black-box": black_box_profile,
+}
 
 
 @dataclass(frozen=True, eq=False)
 class Card:
-    """What rotation invariance and adversarial robustness this model has, on the same images."""
+    """What invariance and adversarial robustness this model has, on the same images."""
 
     invariance: InvarianceProfile
-    robustness: RobustnessProfile
+    robustness: RobustnessProfile | BlackBoxProfile
 
     @property
     def verdict(self) -> str:
-        """'sound', or 'masked' when the robustness half cannot be believed (`robustness.sanity.reasons` say why)."""
+        """'sound', 'masked' when the robustness half cannot be believed (`robustness.sanity.reasons` say why), or
+        'black-box' where it is but an upper bound."""
         return self.robustness.verdict
 
     def to_json(self) -> str:
@@ -48,7 +57,7 @@ class Card:
 
     def plot(self) -> "Figure":
         """The card in the paper's layout: robustness on the left, rate of invariance on the right, bands of 95 %."""
-        from invrob.empirical.figures import card_figure
+        from invrob.empirical.cards import card_figure
 
         return card_figure(self.robustness, self.invariance)
 
@@ -58,15 +67,26 @@ def tradeoff(
     images: Tensor,
     labels: Tensor | None = None,
     *,
-    epsilons: Iterable[float] = EPSILONS,
-    thetas: Iterable[float] = THETAS,
+    epsilons: Iterable[float] | None = None,
+    thetas: Iterable[float] | None = None,
     norm: str = "linf",
+    attack: Literal["gradient", "black-box"] = "gradient",
+    transformation: str = "rotation",
     seed: int = 0,
 ) -> Card:
     """Both profiles of `model` on the same images; arguments and errors as for the two profile functions.
 
+    attack: "black-box" for a model without gradients; its robustness is an upper bound, see `black_box_profile`.
+    epsilons, thetas: EPSILONS or L2_EPSILONS, by the norm, and the usual values of the transformation where left out.
+
     `card = invrob.tradeoff(model, images, labels); card.plot().savefig("card.png"); print(card.to_json())`"""
+    thetas = transformation_named(transformation).values if thetas is None else thetas
+    if epsilons is None:
+        epsilons = L2_EPSILONS if norm == "l2" else EPSILONS
+    if attack not in ATTACKS:
+        near = did_you_mean(str(attack), ATTACKS)
+        raise InputError(f"attack = {attack!r} is unknown{near}: use {' or '.join(ATTACKS)}")
     return Card(
-        invariance_profile(model, images, thetas, labels, seed=seed),
-        robustness_profile(model, images, epsilons, labels, norm=norm, seed=seed),
+        invariance_profile(model, images, thetas, labels, seed=seed, transformation=transformation),
+        ATTACKS[attack](model, images, epsilons, labels, norm, seed=seed),
     )
