@@ -157,10 +157,10 @@ def figures(
 
 @contextmanager
 def _farewell() -> Iterator[None]:
-    """Ctrl-C inside the block says what it left behind; Typer ends the process with 130."""
+    """Ctrl-C or SIGTERM inside the block says what it left behind; Typer ends the process with 130, main with 143."""
     try:
         yield
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit):
         typer.echo("stopped: nothing that was finished is lost; the same command goes on", err=True)
         raise
 

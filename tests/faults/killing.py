@@ -1,6 +1,7 @@
 """python killing.py CONFIG FOLDER KILLS SEED: kill -9 at random instants of small runs, and what is left each time.
 
-Everything is imported once; each try is a fork of this process. Prints one JSON object."""
+Then pairs of runs in one directory, started at the same instant. Everything is imported once; each run is a fork of
+this process. Prints one JSON object."""
 
 import json
 import os
@@ -43,10 +44,31 @@ def tried(config, out, seconds):
     return False
 
 
+def pair(config, out):
+    """The exit codes of two runs in one directory, both let go at once."""
+    gate, children = os.pipe(), []
+    for _ in range(2):
+        children.append(os.fork())
+        if children[-1] == 0:
+            code = 70
+            try:
+                os.read(gate[0], 1)
+                code = run(config, out).returncode
+            finally:
+                os._exit(code)
+    os.write(gate[1], b"go")
+    return sorted(os.WEXITSTATUS(os.waitpid(child, 0)[1]) for child in children)
+
+
 def finished(out):
     """{name: time of change} of what a run must not do again."""
     paths = [*out.glob("cells/*/cell.json"), *out.glob("cells/*/profiles-*.json")]
     return {str(path): path.stat().st_mtime_ns for path in paths if read_json(path) is not None}
+
+
+def unlike(found, whole, out):
+    names = found.keys() | whole.keys()
+    return [f"{out.name}/{name}" for name in names if found.get(name) != whole.get(name)]
 
 
 def main(config, folder, kills, seed):
@@ -69,9 +91,10 @@ def main(config, folder, kills, seed):
             report["stages"].append(len(contents(out)) - len(left) if out.exists() else 0)
             before, begun = after, now
         report["finished"] += 1
-        found = contents(out)
-        names = found.keys() | whole.keys()
-        report["different"] += [f"{out.name}/{name}" for name in names if found.get(name) != whole.get(name)]
+        report["different"] += unlike(contents(out), whole, out)
+    pairs = [folder / f"pair{number}" for number in range(5)]
+    report["pairs"] = [pair(config, out) for out in pairs]
+    report["different"] += [name for out in pairs for name in unlike(contents(out), whole, out)]
     report["seconds"] = round(time.monotonic() - began, 1)
     print(json.dumps(report))
 

@@ -1,5 +1,5 @@
 """kill -9 at random instants: nothing finished is lost, nothing half-written is taken for whole, the bytes are the
-same."""
+same. Two runs at once in one directory: one of them is refused."""
 
 import json
 import os
@@ -31,4 +31,7 @@ def test_a_run_killed_at_random_instants_loses_nothing_and_ends_with_the_same_by
     assert report["finished"] >= 1
     assert (report["lost"], report["different"]) == ([], [])
     assert report["leftovers"] <= 1
+    assert [2 in codes for codes in report["pairs"]].count(True) >= 1  # the second of two at once was refused
+    assert {codes[0] for codes in report["pairs"]} == {0}
+    assert {codes[1] for codes in report["pairs"]} <= {0, 2}  # 0: it came when the first had finished
     assert kills < 100 or len(set(report["stages"])) > 6  # they hit early and late

@@ -1,0 +1,139 @@
+"""What happens to a run from outside: signals, a full disk, a read-only one, too little memory, a cell that fails."""
+
+import errno
+import json
+import os
+import signal
+import subprocess
+
+import pytest
+from conftest import contents, run
+
+from invrob.empirical import execute
+from invrob.files import TEMPORARY
+
+STOPPED = "stopped: nothing that was finished is lost; the same command goes on"
+
+
+def leftovers(out):
+    return [*out.glob(TEMPORARY), *out.glob(f"cells/*/{TEMPORARY}")]
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("cell", [1, 2])
+def test_a_signal_in_any_cell_ends_the_run_with_a_sentence_and_the_next_one_goes_on(
+    config, whole, tmp_path, monkeypatch, sent, code, cell
+):
+    measured, count = execute.measured, [0]
+
+    def signalled(*arguments):
+        count[0] += 1
+        if count[0] == cell:
+            os.kill(os.getpid(), sent)
+        return measured(*arguments)
+
+    out = tmp_path / "run"
+    with monkeypatch.context() as patched:
+        patched.setattr(execute, "measured", signalled)
+        stopped = run(config, out)
+    assert (stopped.returncode, stopped.stdout) == (code, "")
+    assert STOPPED in stopped.stderr
+    assert leftovers(out) == []
+    again = run(config, out)
+    assert json.loads(again.stdout)["computed"] == 3 - cell
+    assert contents(out) == contents(whole)
+
+
+@pytest.mark.parametrize("number", [*range(1, 14), 10**6])
+def test_a_disk_that_is_full_at_any_write_is_named_and_the_run_goes_on_when_there_is_room(
+    config, whole, tmp_path, monkeypatch, number
+):
+    step = ("fsync", "replace")[number % 2]  # before and after the content is on the disk
+    real, count, out = getattr(os, step), [0], tmp_path / "run"
+
+    def full(*arguments):
+        count[0] += 1
+        if count[0] >= number:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(*arguments)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, step, full)
+        stopped = run(config, out)
+    if number > count[0]:
+        assert number == 10**6  # all the writes of a run were tried above
+        return
+    assert (stopped.returncode, stopped.stdout) == (2, "")
+    assert f"error: [Errno 28] No space left on device: '{out}/" in stopped.stderr
+    assert "Traceback" not in stopped.stderr
+    assert leftovers(out) == []
+    assert contents(out).items() <= contents(whole).items()
+    assert run(config, out).returncode == 0
+    assert contents(out) == contents(whole)
+
+
+@pytest.fixture
+def mounted(tmp_path):
+    """Mounts a file system of so many kilobytes on a folder, or mounts it again with other options."""
+    folder = tmp_path / "mounted"
+    folder.mkdir()
+
+    def mount(options):
+        done = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], capture_output=True, check=False
+        )
+        if done.returncode:
+            pytest.skip(f"only root may mount a file system: {done.stderr.decode().strip()}")
+        return folder
+
+    yield mount
+    subprocess.run(["umount", folder], capture_output=True, check=False)
+
+
+@pytest.mark.parametrize("kilobytes", [4, 16, 28, 40])
+def test_a_disk_that_is_really_full(config, whole, mounted, kilobytes):
+    out = mounted(f"size={kilobytes}k") / "run"
+    full = run(config, out)
+    assert (full.returncode, full.stdout) == (2, "")
+    assert "No space left on device" in full.stderr
+    assert str(out) in full.stderr
+    assert "Traceback" not in full.stderr
+    assert leftovers(out) == []
+    assert contents(out).items() <= contents(whole).items()
+    mounted("remount,size=10m")
+    assert run(config, out).returncode == 0
+    assert contents(out) == contents(whole)
+
+
+def test_a_store_that_may_only_be_read_is_refused_by_a_run_and_read_by_nothing_else(config, finished, mounted, invrob):
+    folder = mounted("size=10m")
+    out = folder / "run"
+    os.system(f"cp -r {finished} {out}")
+    before = contents(out)
+    mounted("remount,ro")
+    refused = run(config, out)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert f"{out} cannot be written" in refused.stderr
+    assert "choose another --out" in refused.stderr
+    drawn = invrob("empirical", "figures", out)
+    assert (drawn.returncode, drawn.stdout) == (2, "")
+    assert f"Read-only file system: '{out}/profiles.csv'" in drawn.stderr
+    assert contents(out) == before
+
+
+def test_one_cell_that_diverges_does_not_lose_the_others(config, whole, tmp_path):
+    both = tmp_path / "both.toml"
+    bad = '[[models]]\nname = "stdcnn"\ntraining_theta = [0]\nwidth = 0.1\noptimizer = "sgd"\nlearning_rate = 1\n'
+    bad += "weight_decay = 0.9\nmomentum = 0.99\nepochs = 40\nbatch_size = 32\n"
+    both.write_text(config.read_text().replace("[profiling]", bad + "[profiling]"))
+    out = tmp_path / "run"
+    done = run(both, out)
+    assert done.returncode == 1
+    summary = json.loads(done.stdout)
+    (failed,) = summary["failed"]
+    assert "the training loss became" in failed["reason"]
+    assert "take a smaller learning_rate" in failed["reason"]
+    assert failed["reason"] in done.stderr
+    assert summary["missing_cells"] == 1
+    kept, known = contents(out), contents(whole)
+    assert all(kept[name] == known[name] for name in known if name.startswith("cells/"))
