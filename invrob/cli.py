@@ -9,6 +9,7 @@ import typer
 import invrob
 from invrob.commands import data, empirical, theory
 from invrob.commands.profile import EPILOG, profile
+from invrob.commands.report import report
 from invrob.commands.selftest import selftest
 
 app = typer.Typer(
@@ -23,6 +24,10 @@ app = typer.Typer(
 app.add_typer(theory.app, name="theory")
 app.add_typer(empirical.app, name="empirical")
 app.add_typer(data.app, name="data")
+app.command(
+    epilog="Examples:  invrob report runs/mini   |   invrob report runs/mini runs/other --out both.html   |   "
+    "invrob report runs/mini --json"
+)(report)
 app.command(epilog="Examples:  invrob selftest   |   invrob selftest --quick --json")(selftest)
 app.command(epilog=EPILOG)(profile)
 

@@ -1,0 +1,194 @@
+"""The words and tables of a report: plain values for the template, which escapes every one of them."""
+
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from typing import Any
+
+import torch
+
+import invrob
+from invrob.empirical.claims import STATEMENTS, Claim
+from invrob.empirical.data import Dataset
+from invrob.empirical.experiment import PROFILE_VERSION
+from invrob.empirical.plane import shared_grids, shown_epsilons
+from invrob.empirical.recipes import RECIPE_VERSION
+from invrob.empirical.report.configuration import to_toml
+from invrob.empirical.report.gather import Run, Training, cell_name
+from invrob.empirical.results import Result, shown_epsilon
+from invrob.empirical.sanity import TOLERATED
+from invrob.intervals import Estimate
+
+SHOWN_THETAS = (90.0, 180.0)
+PROBES = {  # a field of Sanity, and its heading
+    "zero_gradient": "zero gradient",
+    "more_steps": "Auto-PGD",
+    "apgd_ce": "its CE",
+    "apgd_dlr": "its DLR",
+    "other_classes": "other classes",
+    "black_box": "black box",
+    "unfooled_at_largest": "never fooled",
+    "changed_prediction": "asked again",
+}
+DRIVERS = ("torch", "torchvision", "numpy", "plotly")  # packages whose versions a reader may ask for
+
+
+def answer(run: Run) -> str:
+    """The verdicts on the paper's four claims in a sentence."""
+    by_verdict: dict[str, list[str]] = {}
+    for statement in STATEMENTS:
+        verdicts = {c.verdict for c in run.claims if c.name == statement.name and c.network != "-"}
+        one = verdicts.pop() if len(verdicts) == 1 else "mixed" if verdicts else "untested"
+        by_verdict.setdefault(one, []).append(statement.text)
+    phrases = {
+        "holds": "finds that {}",
+        "fails": "finds the contrary of this: {}",
+        "mixed": "gives no single answer for all networks on whether {}",
+        "undecided": "leaves open whether {}",
+        "untested": "does not test whether {}",
+    }
+    joints = {"holds": "that", "mixed": "whether", "undecided": "whether", "untested": "whether"}
+    said = [
+        text.format(_listed(by_verdict[verdict], joints.get(verdict, "")))
+        for verdict, text in phrases.items()
+        if verdict in by_verdict
+    ]
+    return f"On {run.experiment.dataset}, {run.label} " + "; it ".join(said) + "."
+
+
+def _listed(texts: Sequence[str], joint: str) -> str:
+    """ "a, that b and that c" for the joint "that"."""
+    *first, last = [text if number == 0 else f"{joint} {text}".strip() for number, text in enumerate(texts)]
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def claim_rows(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """Each of the claims, with its verdict for each network of each run."""
+    return [
+        {
+            "name": statement.name,
+            "text": statement.text,
+            "verdicts": [_claim(run, claim) for run in runs for claim in run.claims if claim.name == statement.name],
+        }
+        for statement in STATEMENTS
+    ]
+
+
+def _claim(run: Run, claim: Claim) -> dict[str, Any]:
+    effect = None
+    if claim.effect is not None and claim.low is not None and claim.high is not None:
+        effect = Estimate(claim.effect, claim.low, claim.high)
+    verdict = "not tested" if claim.network == "-" else claim.verdict
+    return {**asdict(claim), "run": run.label, "verdict": verdict, "effect": effect}
+
+
+def summary_table(trainings: Sequence[Training]) -> dict[str, Any]:
+    """One row per cell: accuracy, both rates where tables show them, the verdict on the attack."""
+    thetas, epsilons = shared_grids({training.name: training.seeds for training in trainings})
+    shown = [theta for theta in SHOWN_THETAS if theta in thetas] or [thetas[-1]]
+    columns = [("theta", value, f"inv {value:g}°") for value in shown]
+    columns += [("epsilon", value, f"rob {shown_epsilon(value)}") for value in dict.fromkeys(shown_epsilons(epsilons))]
+    rows = [_row(training, result, columns) for training in trainings for result in training.seeds]
+    return {"columns": [heading for _, _, heading in columns], "rows": rows}
+
+
+def _row(training: Training, result: Result, columns: Sequence[tuple[str, float, str]]) -> dict[str, Any]:
+    recipe = result.cell.recipe
+    sanity = result.robustness["sanity"]
+    return {
+        "run": training.run.label,
+        "network": result.network,
+        "theta": recipe.rotation,
+        "epsilon": recipe.epsilon,
+        "seed": result.cell.seed,
+        "shares": [result.accuracy, *(result.rate_at(axis, value) for axis, value, _ in columns)],
+        "verdict": "constant" if sanity["constant"] else result.verdict,
+        "quarter_turns": result.quarter_turns,
+    }
+
+
+def sanity_rows(trainings: Sequence[Training]) -> list[dict[str, Any]]:
+    """What the probes of each attack found; a share above what is tolerated is marked."""
+    rows = []
+    for training in trainings:
+        for result in training.seeds:
+            sanity = result.robustness["sanity"]
+            probed = max(sanity.get("probed", 1), 1)
+            limits = {name: max(limit, 1 / probed) for name, limit in TOLERATED.items()}
+            shares = [(sanity.get(name), (sanity.get(name) or 0) > limits.get(name, 1)) for name in PROBES]
+            rows.append(
+                {
+                    "cell": _named(training, result),
+                    "verdict": result.verdict,
+                    "probed": sanity.get("probed"),
+                    "evaluations": result.robustness.get("gradient_evaluations"),
+                    "shares": shares,
+                    "reasons": sanity["reasons"],
+                    "findings": sanity["findings"],
+                }
+            )
+    return rows
+
+
+def _named(training: Training, result: Result) -> str:
+    return f"{training.name}, seed {result.cell.seed}" if len(training.seeds) > 1 else training.name
+
+
+def value_tables(charts: Sequence[dict[str, Any]], trainings: Sequence[Training]) -> list[dict[str, Any]]:
+    """The numbers of the charts, for those who read tables: one table per grid of values."""
+    tables = []
+    for chart in charts:
+        grids: dict[tuple[float, ...], list[Any]] = {}
+        for line in chart["lines"]:
+            grids.setdefault(tuple(line["x"]), []).append(line)
+        for grid, lines in grids.items():
+            heads = [shown_epsilon(x) if chart["axis"] == "epsilon" else f"{x:g}" for x in grid]
+            rows = [(trainings[line["training"]].name, _triples(line["rate"])) for line in lines]
+            tables.append({"title": chart["title"], "label": chart["label"], "heads": heads, "rows": rows})
+    return tables
+
+
+def _triples(rate: dict[str, list[float]]) -> list[Estimate]:
+    return [Estimate(*triple) for triple in zip(rate["y"], rate["low"], rate["high"], strict=True)]
+
+
+def cost_rows(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """Seconds of each stage, summed over the cells of a network, on each kind of device."""
+    spent: dict[tuple[str, str, str, str], list[float]] = {}
+    for run in runs:
+        for result in run.results:
+            for stage, cost in run.store.read_costs(result.cell.key).items():
+                key = (run.label, result.network, str(stage), str(cost["device"]))
+                spent.setdefault(key, []).append(float(cost["seconds"]))
+    fields = ("run", "network", "stage", "device")
+    return [
+        {**dict(zip(fields, key, strict=True)), "cells": len(each), "seconds": sum(each)}
+        for key, each in sorted(spent.items())
+    ]
+
+
+def about(run: Run, dataset: Dataset | None) -> dict[str, Any]:
+    """Configuration, seeds, data, and how to make the run again."""
+    return {
+        "label": run.label,
+        "path": str(run.path),
+        "dataset": run.experiment.dataset,
+        "classes": [] if dataset is None else list(dataset.classes),
+        "fingerprint": run.fingerprint,
+        "seeds": list(run.experiment.seeds),
+        "images": sorted({result.robustness["images"] for result in run.results}),
+        "cells": len(run.results),
+        "toml": to_toml(run.experiment),
+        "file": f"{run.label}.toml",
+        "missing": [cell_name(cell) for cell in run.absent],
+        "partial": [cell_name(cell) for cell in run.partial],
+    }
+
+
+def versions() -> list[tuple[str, str]]:
+    """Of what made the report."""
+    rows = [("invrob", invrob.__version__), *((name, version(name)) for name in DRIVERS if name != "torch")]
+    rows += [("torch", torch.__version__), ("Python", platform.python_version())]
+    rows += [("platform", f"{platform.system()} {platform.machine()}")]
+    return [*rows, ("recipes", f"version {RECIPE_VERSION}"), ("profiles", f"version {PROFILE_VERSION}")]
