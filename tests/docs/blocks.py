@@ -68,9 +68,10 @@ def commands(script: str) -> list[list[str]]:
                     words = []
                 else:
                     words.append(word)
-        except ValueError:  # output that is no shell
-            continue
-    return [_without_redirections(words) for words in found]
+        except ValueError:  # output that is no shell, or a quotation of several lines
+            assert not line.startswith(("invrob ", "$ invrob ")), line
+    simple = (_without_redirections(words) for words in found)
+    return [words for words in simple if words]
 
 
 def _without_redirections(words: list[str]) -> list[str]:

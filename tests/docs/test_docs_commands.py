@@ -33,8 +33,10 @@ REPLACED = {
     "invrob theory sweep --p 0.7": "invrob theory sweep --p 0.7 --n 2000 --classifier trees",
     "invrob selftest": "invrob selftest --quick",
 }
-# The shown output of these is the same on every machine.
+# What the pages show of these is the same on every machine: commands, and pages whose text blocks are printed by the
+# Python block before.
 EXACT = {"invrob theory frontier --p 0.7"}
+NOTEBOOKS = {"docs/theory-figures.md"}
 # What a reader of the page has already.
 FILES = {
     "README.md": {
@@ -95,6 +97,8 @@ def steps(path):
             found.append({"kind": "file", "name": block.title, "text": block.text})
         elif block.language == "python":
             found.append({"kind": "python", "line": block.line, "text": block.text})
+        elif block.language == "text" and page in NOTEBOOKS:
+            found[-1]["shows"] = block.output
         elif block.language in SHELL:
             shows = block.output if EXACT & {*command_lines(block.script)} and block.language == "console" else []
             found.append({"kind": "shell", "line": block.line, "text": replaced(block.script), "shows": shows})
@@ -232,7 +236,7 @@ def test_what_is_replaced_is_still_in_the_documentation():
     lines = {line for path in PAGES for block in blocks(path) for line in command_lines(block.script)}
     assert {*REPLACED} <= lines
     assert lines >= EXACT
-    assert {*FILES, *PRELUDE} <= {name(path) for path in RUN}
+    assert {*FILES, *PRELUDE, *NOTEBOOKS} <= {name(path) for path in RUN}
 
 
 @pytest.mark.parametrize(
@@ -259,6 +263,7 @@ def test_a_wrong_command_is_found(command, complaint):
     [
         ({"kind": "shell", "text": "invrob theory frontier --p 2", "shows": []}, "p = 2"),
         ({"kind": "shell", "text": "echo one; echo two", "shows": ["two", "one"]}, "not there"),
+        ({"kind": "python", "text": "print(1)", "shows": ["2"]}, "not there"),
         ({"kind": "python", "text": "import invrob\ninvrob.robustnes_profile"}, r'page.md", line 8'),
     ],
 )
