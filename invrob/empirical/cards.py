@@ -1,14 +1,12 @@
 """Pictures of the profiles of a single model: the card, and what was measured beside it."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
-from invrob.empirical.figures import NORM_NAMES, Curve, Panel, figure_of
-from invrob.empirical.rates import Array, Rates
-from invrob.empirical.transformations import transformation_named
+from invrob.empirical.figures import Curve, Panel, figure_of, panel
+from invrob.empirical.rates import Array
 
 if TYPE_CHECKING:
     from invrob.empirical.black_box import BlackBoxProfile
@@ -38,26 +36,16 @@ def profile_figures(profiles: "Mapping[str, Profile]") -> dict[str, Figure]:
 
 def panel_of(profile: "Profile") -> Panel:
     """One profile: how often the prediction stays, and with labels how often it is right."""
-    panel = _empty(profile)
-    x: Array = vars(profile)["epsilons" if panel.axis == "epsilon" else "thetas"]
-    masked = vars(profile).get("sanity") is not None and getattr(profile, "verdict", "") == "masked"
+    about = vars(profile)
+    x: Array = about["epsilons" if "epsilons" in about else "thetas"]
+    masked = about.get("sanity") is not None and getattr(profile, "verdict", "") == "masked"
     curves = [Curve("prediction stays", x, profile.rate, profile.low, profile.high, masked)]
     if profile.accuracy is not None and profile.accuracy_low is not None and profile.accuracy_high is not None:
         curves.append(
             Curve("prediction is right", x, profile.accuracy, profile.accuracy_low, profile.accuracy_high, masked)
         )
-    return replace(panel, curves=curves)
-
-
-def _empty(profile: Rates) -> Panel:
-    """The axes that suit the profile, without a curve."""
-    about = vars(profile)
     if "epsilons" in about:
-        bound = ", an upper bound" if "queries" in about else ""
-        name = NORM_NAMES[about["norm"]]
-        label = "" if about["norm"] == "linf" else rf"$\epsilon$, {name} norm of the perturbation (pixels in [0, 1])"
-        return Panel(f"Robustness: 1 - fooling rate{bound}", "epsilon", [], label)
-    transformation = about["transformation"]
-    label = "" if transformation == "rotation" else transformation_named(transformation).axis
-    worst = f", {about['adversary']}" if "adversary" in about else ""
-    return Panel(f"Rate of invariance{worst}", "theta", [], label)
+        title = "Robustness: 1 - fooling rate" + (", an upper bound" if "queries" in about else "")
+    else:
+        title = "Rate of invariance" + (f", {about['adversary']}" if "adversary" in about else "")
+    return panel(title, about, curves)

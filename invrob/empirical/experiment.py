@@ -13,17 +13,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic_core import ErrorDetails
 
 from invrob.empirical.models import MODELS
+from invrob.empirical.profiling import Degrees, Epsilon
+from invrob.empirical.profiling import Profiling as Profiling  # the table [profiling] of an experiment
 from invrob.empirical.recipes import RECIPE_VERSION, RECIPES, Recipe
 from invrob.empirical.store import key_of
 from invrob.errors import InputError, did_you_mean
 
 PROFILE_VERSION = 2  # raise it when the same profile would give other numbers: finished ones are then measured again
-
-Degrees = Annotated[float, Field(ge=0, le=180)]
-Epsilon = Annotated[float, Field(ge=0, le=1)]
-WeakName = Literal["paper", "softmax", "fixed-step", "few-steps", "one-step", "noise", "half"]
-THETAS = tuple(float(theta) for theta in range(0, 181, 15))
-EPSILONS = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5)
 
 
 class _Strict(BaseModel):
@@ -92,30 +88,6 @@ RECIPE_KEYS = {"recipe", *Recipe.model_fields} - set(OWN_OF_A_CELL)
 GRID_KEYS = [name for name in ModelGrid.model_fields if name != "training"] + sorted(RECIPE_KEYS)  # of a table
 
 
-class Profiling(_Strict):
-    """How the profiles of every cell are measured."""
-
-    thetas: tuple[Degrees, ...] = THETAS
-    epsilons: tuple[Epsilon, ...] = EPSILONS
-    steps: int = Field(20, ge=1, le=10_000, description="of a full attack")
-    restarts: int = Field(1, ge=1, le=1000)
-    angle_step: float = Field(7.5, gt=0, le=180, description="the widest band of angles, in degrees")
-    images: int = Field(1000, ge=2, description="test images, chosen once for all cells")
-    confounds: tuple[Literal["canvas", "disc", "there-and-back"], ...] = Field(
-        (), description="more invariance profiles, beside the one with zero fill: see docs/profiles.md"
-    )
-    weak_attacks: tuple[WeakName, ...] = Field(
-        (), description="attacks that flatter, beside the strong one: see docs/profiles.md"
-    )
-
-    @field_validator("thetas", "epsilons")
-    @classmethod
-    def _increasing(cls, values: tuple[float, ...]) -> tuple[float, ...]:
-        if not values or list(values) != sorted(set(values)):
-            raise ValueError("must be at least one number, each larger than the one before: sort them")
-        return values
-
-
 class Cell(_Strict):
     """One network to train and to profile: the smallest piece of work, and the unit of what is kept."""
 
@@ -141,12 +113,10 @@ class Cell(_Strict):
     @property
     def measurements(self) -> dict[str, str]:
         """What is measured by name, and its address within the cell; the two profiles are "profiles"."""
-        names = [*self.profiling.confounds, *(f"weak:{name}" for name in self.profiling.weak_attacks)]
-        return {"profiles": self.profile_key, **{name: self._measurement(name) for name in names}}
+        return {"profiles": self.profile_key, **{name: self._measurement(name) for name in self.profiling.beside}}
 
     def _measurement(self, name: str) -> str:
-        how = self.profiling.model_dump(mode="json", exclude={"confounds", "weak_attacks"})
-        return key_of({**how, "version": PROFILE_VERSION} | ({"beside": name} if name else {}))
+        return key_of({**self.profiling.address(name), "version": PROFILE_VERSION})
 
     @property
     def network(self) -> str:
@@ -215,7 +185,7 @@ def read_experiment(path: Path) -> Experiment:
     """The experiment in a TOML file. Raises InputError with the key, what is wrong and the nearest known key."""
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # also of bytes that are no text, and of numbers without end
         raise InputError(f"{path} is not valid TOML: {error}") from None
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}") from None
@@ -223,7 +193,8 @@ def read_experiment(path: Path) -> Experiment:
         return Experiment.model_validate(table)
     except ValidationError as error:
         faults = [fault for fault in error.errors() if not _follows(fault, error.errors())]
-        raise InputError(f"{path}: " + "; ".join(map(_explained, faults))) from None
+        more = f"; and {len(faults) - 5} more" if len(faults) > 5 else ""
+        raise InputError(f"{path}: " + "; ".join(map(_explained, faults[:5])) + more) from None
 
 
 def _follows(fault: ErrorDetails, faults: list[ErrorDetails]) -> bool:
@@ -246,4 +217,6 @@ def _explained(error: ErrorDetails) -> str:
         fields = ModelGrid.model_fields if len(location) > 1 else Experiment.model_fields
         return f"{where} is missing: {fields[key].description}"
     message = error["msg"].removeprefix("Value error, ").replace("tuple", "list").replace("Tuple", "List")
-    return f"{where} = {error['input']!r}: {re.sub('valid dictionary or instance of .*', 'table', message)}"
+    value = repr(error["input"])
+    value = value if len(value) <= 200 else f"{value[:200]}..."
+    return f"{where} = {value}: {re.sub('valid dictionary or instance of .*', 'table', message)}"

@@ -4,7 +4,7 @@ training; and what was measured beside them in a second figure.
 Lines are told apart by lightness, dash and marker as well as by hue, so that they read in grey and for the
 colour-blind."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from invrob.empirical.plane import DOMINATED, FRONT, Point, averaged, front_line, pareto_front, place_of, plane
 from invrob.empirical.recipes import Recipe
 from invrob.empirical.results import Result, shown_epsilon, varied
+from invrob.empirical.transformations import TRANSFORMATIONS
 from invrob.files import write_atomically
 
 MARKERS = "osD^vPX*<>"
@@ -37,7 +38,7 @@ BESIDE = {
     "canvas": "Rate of invariance, on a larger black canvas",
     "disc": "Rate of invariance, inside the disc only",
     "there-and-back": "Turned there and back: interpolation alone",
-    "weak:paper": "Weak attack (paper): to be distrusted",
+    "l2": "Robustness in L2: 1 - fooling rate",
 }
 
 
@@ -59,8 +60,9 @@ class Panel:
 
     title: str
     axis: str  # "theta" or "epsilon"
+    label: str  # of the axis
+    degrees: bool  # whether the axis has them
     curves: list[Curve]
-    label: str = ""  # of the axis, for another norm or transformation
 
 
 def write_figures(
@@ -93,8 +95,8 @@ def network_figure(group: Sequence[Result]) -> Figure:
         robustness.append(_curve(names[0], [r.robustness for r in seeds], masked))
         invariance.append(_curve(names[1], [r.invariance for r in seeds], False))
     panels = [
-        Panel("Robustness: 1 - fooling rate", "epsilon", robustness),
-        Panel("Rate of invariance", "theta", invariance),
+        panel("Robustness: 1 - fooling rate", group[0].robustness, robustness),
+        panel("Rate of invariance", group[0].invariance, invariance),
     ]
     return figure_of(_title(group), panels, _legend(group) + "  (accuracy)")
 
@@ -105,10 +107,30 @@ def beside_figure(group: Sequence[Result]) -> Figure:
     for recipe, seeds in _by_recipe(group).items():
         for name in dict.fromkeys(name for result in seeds for name in result.beside):
             profiles = [result.beside[name] for result in seeds if name in result.beside]
-            weak = "epsilons" in profiles[0]
-            panel = panels.setdefault(name, Panel(BESIDE.get(name, name), "epsilon" if weak else "theta", []))
-            panel.curves.append(_curve(_names(recipe, group)[0 if weak else 1], profiles, False))
+            masked = any(profile.get("verdict") == "masked" for profile in profiles)
+            curve = _curve(_names(recipe, group)["thetas" in profiles[0]], profiles, masked)
+            panels.setdefault(name, panel(beside_title(name), profiles[0], [])).curves.append(curve)
     return figure_of(_title(group) + ", beside the profiles", list(panels.values()), _legend(group))
+
+
+def panel(title: str, profile: Mapping[str, Any], curves: list[Curve]) -> Panel:
+    """The axes that suit the fields of a profile, with these curves."""
+    if "epsilons" in profile:
+        name = NORM_NAMES[profile.get("norm", "linf")]
+        label = rf"$\epsilon$, {name} norm of the perturbation (pixels in [0, 1])"
+        return Panel(title, "epsilon", label, False, curves)
+    change = TRANSFORMATIONS[profile.get("transformation", "rotation")]
+    return Panel(title, "theta", change.axis, change.unit == "degrees", curves)
+
+
+def beside_title(name: str) -> str:
+    """What a measurement beside the two profiles is, by its name in `Cell.measurements`."""
+    if name.startswith("weak:"):
+        return f"Weak attack ({name.removeprefix('weak:')}): to be distrusted"
+    transformation, _, adversary = name.partition(":")
+    if adversary:
+        return f"Rate of invariance, {adversary}: {transformation}"
+    return BESIDE.get(name, f"Rate of invariance: {name}")
 
 
 def _by_recipe(group: Sequence[Result]) -> dict[Recipe, list[Result]]:
@@ -209,17 +231,12 @@ def figure_of(title: str, panels: Sequence[Panel], legend: str) -> Figure:
     """The panels side by side, with one scale of shares."""
     figure = Figure(figsize=(5.5 * len(panels), 4.6), layout="constrained")
     row = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
-    for axes, panel in zip(row, panels, strict=True):
-        _draw(axes, panel.curves, legend)
-        axes.set_title(panel.title)
-        if panel.label:
-            axes.set_xlabel(panel.label)
-        elif panel.axis == "epsilon":
-            axes.set_xlabel(r"$\epsilon$, L-inf norm of the perturbation (pixels in [0, 1])")
-        else:
-            axes.set_xlabel(r"B: rotated by angles in [-B, B] (degrees)")
-        if panel.axis == "theta" and not panel.label:
-            widest = panel.curves[0].x.max()
+    for axes, part in zip(row, panels, strict=True):
+        _draw(axes, part.curves, legend)
+        axes.set_title(part.title)
+        axes.set_xlabel(part.label)
+        if part.degrees:
+            widest = part.curves[0].x.max()
             axes.set_xticks(np.arange(0, widest + 1, 30 if widest > 60 else 10))
     row[0].set(ylabel="share of predictions that stay", ylim=(-0.03, 1.03))
     row[0].yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")

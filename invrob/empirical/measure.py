@@ -1,5 +1,6 @@
-"""Each measurement of a trained cell by name: the two profiles, the confounds of rotation, attacks that flatter."""
+"""Each measurement of a trained cell by name: the two profiles, and what `Profiling.beside` lists."""
 
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
@@ -8,7 +9,9 @@ from invrob.empirical.experiment import Cell
 from invrob.empirical.invariance import invariance_profile, quarter_turn_consistency
 from invrob.empirical.models import P4_MODELS
 from invrob.empirical.profiles import robustness_profile
+from invrob.empirical.transformations import TRANSFORMATIONS
 from invrob.empirical.weak import weak_profile
+from invrob.empirical.worst_case import worst_case_profile
 
 PROFILE_SEED = 0  # the same angles and random starts for every cell, so that the curves are paired
 
@@ -27,15 +30,22 @@ def measured(name: str, model: nn.Module, images: Tensor, labels: Tensor, cell: 
     if name.startswith("weak:"):
         attack = name.removeprefix("weak:")
         return weak_profile(model, images, how.epsilons, labels, attack=attack, seed=PROFILE_SEED).to_dict()
+    attacked = partial(robustness_profile, steps=how.steps, restarts=how.restarts, seed=PROFILE_SEED)
+    if name in how.norms:
+        return attacked(model, images, how.values_of(name), labels, norm=name).to_dict()
+    transformation, _, adversary = name.partition(":")
+    changed: dict[str, Any] = {"seed": PROFILE_SEED, "transformation": transformation}
+    if adversary:
+        values = how.values_of(name)
+        return worst_case_profile(model, images, values, labels, adversary=adversary, **changed).to_dict()
+    if name in TRANSFORMATIONS:
+        return invariance_profile(model, images, how.values_of(name), labels, **changed).to_dict()
     turned = invariance_profile(
         model, images, how.thetas, labels, seed=PROFILE_SEED, step=how.angle_step, **CONFOUNDS.get(name, {})
     )
     if name in CONFOUNDS:
         return turned.to_dict()
-    robustness = robustness_profile(
-        model, images, how.epsilons, labels, steps=how.steps, restarts=how.restarts, seed=PROFILE_SEED
-    )
-    both = {"invariance": turned.to_dict(), "robustness": robustness.to_dict()}
+    both = {"invariance": turned.to_dict(), "robustness": attacked(model, images, how.epsilons, labels).to_dict()}
     if cell.model in P4_MODELS:
         both["quarter_turns"] = quarter_turn_consistency(model, images).to_dict()
     return both

@@ -16,8 +16,10 @@ from invrob.empirical.data import Dataset
 from invrob.empirical.execute import model_of
 from invrob.empirical.experiment import Cell
 from invrob.empirical.inference import evaluating
+from invrob.empirical.profiling import Profiling
 from invrob.empirical.store import Store
 from invrob.empirical.training import VALIDATION_STEPS, channels_last, precision
+from invrob.empirical.worst_case import most_evaluations
 
 SEARCH = 15  # gradient evaluations per image of a search and its probes, beside the steps of a full attack: measured
 WEAK_STEPS = 40  # of a weak attack, for each epsilon
@@ -67,11 +69,25 @@ def work(cell: Cell, dataset: Dataset) -> dict[str, Work]:
         attack=attacked * (seen * recipe.attack_steps + held_out * VALIDATION_STEPS),
         training=seen * (1 + twice),
     )
+    return {"training": training, **{name: _measuring(name, how, images) for name in cell.measurements}}
+
+
+def _measuring(name: str, how: Profiling, images: int) -> Work:
+    """What a measurement of `Cell.measurements` asks for; of a worst case, where no prediction moves."""
     turned = Work(forward=images * (1 + math.ceil(max(how.thetas) / how.angle_step)))
-    weak = Work(attack=images * WEAK_STEPS * len(how.epsilons))
-    each = {name: weak if name.startswith("weak:") else turned for name in cell.measurements}
     searched = Work(attack=images * (SEARCH + how.steps * how.restarts))
-    return {"training": training, **each, "profiles": turned + searched}
+    if name == "profiles":
+        return turned + searched
+    if name in how.norms:
+        return searched
+    if name.startswith("weak:"):
+        return Work(attack=images * WEAK_STEPS * len(how.epsilons))
+    transformation, _, adversary = name.partition(":")
+    if adversary:
+        return Work(forward=images * most_evaluations(transformation, how.values_of(name), adversary))
+    if name in how.transformations:
+        return Work(forward=images * (2 + len(how.values_of(name))))
+    return turned
 
 
 def forward_flops(cell: Cell, dataset: Dataset) -> float:

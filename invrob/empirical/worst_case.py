@@ -6,7 +6,7 @@ The two adversaries without gradients of Engstrom, Tran, Tsipras, Schmidt and Ma
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from itertools import pairwise
 from math import prod
 
@@ -104,7 +104,8 @@ def worst_case_profile(
     )
 
 
-def most_evaluations(transformation: str, thetas: Sequence[float], adversary: str) -> float:
+@lru_cache
+def most_evaluations(transformation: str, thetas: tuple[float, ...], adversary: str) -> float:
     """What `worst_case_profile` asks per image where no prediction moves; its mean, for random draws."""
     change = transformation_named(transformation)
     grid = change.checked(thetas)

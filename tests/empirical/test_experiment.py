@@ -10,18 +10,10 @@ from hypothesis import strategies as st
 from planted import cell
 
 from invrob.empirical.claims import STATEMENTS
-from invrob.empirical.experiment import (
-    EPSILONS,
-    GRID_KEYS,
-    THETAS,
-    Cell,
-    Experiment,
-    ModelGrid,
-    Profiling,
-    read_experiment,
-)
+from invrob.empirical.experiment import GRID_KEYS, Cell, Experiment, ModelGrid, Profiling, read_experiment
 from invrob.empirical.models import MODELS, build
 from invrob.empirical.presets import PRESETS
+from invrob.empirical.profiling import EPSILONS, THETAS
 from invrob.empirical.recipes import RECIPES, Recipe, Stage
 from invrob.empirical.weak import WEAK
 from invrob.errors import InputError
@@ -277,7 +269,14 @@ MEASURED = {
     "angle_step": 7.0,
     "images": 999,
 }
-BESIDE = {"confounds": ("disc", "canvas"), "weak_attacks": ("paper", "half")}
+BESIDE = {
+    "confounds": ("disc", "canvas"),
+    "weak_attacks": ("paper", "half"),
+    "norms": ("l2",),
+    "transformations": ("translation", "horizontal-flip"),
+    "worst_case": ("rotation:grid", "translation:worst-of-3"),
+    "values": {"translation": (0.0, 2.0)},
+}
 
 
 def test_every_setting_of_the_profiles_is_either_part_of_their_key_or_measured_beside_them():
@@ -293,10 +292,84 @@ def test_a_profile_measured_otherwise_has_another_key_in_the_same_training(name)
 
 def test_what_is_measured_beside_the_profiles_has_a_key_of_its_own_and_leaves_theirs_alone():
     other = cell(profiling=cell().profiling.model_copy(update=BESIDE))
-    assert list(other.measurements) == ["profiles", "disc", "canvas", "weak:paper", "weak:half"]
-    assert len(set(other.measurements.values())) == 5
+    assert list(other.measurements) == [
+        *("profiles", "disc", "canvas", "weak:paper", "weak:half", "l2", "translation", "horizontal-flip"),
+        *("rotation:grid", "translation:worst-of-3"),
+    ]
+    assert len(set(other.measurements.values())) == 10
     assert other.measurements["profiles"] == other.profile_key == cell().profile_key
     assert cell().measurements == {"profiles": cell().profile_key}
+
+
+def test_the_keys_of_finished_measurements_are_those_they_had_before_others_came():
+    """As 0.2.0 gives them."""
+    one = Cell(
+        dataset="d",
+        fingerprint="f",
+        model="stdcnn",
+        options={},
+        recipe=RECIPES["fast"],
+        seed=0,
+        profiling=Profiling(confounds=("disc",), weak_attacks=("paper",)),
+    )
+    assert one.key == "409f71889db2dce1"
+    assert one.measurements == {
+        "profiles": "13a053455c7b1c2a",
+        "disc": "49da1090efec28ff",
+        "weak:paper": "9d78af0a4930dec3",
+    }
+
+
+def test_values_of_its_own_are_part_of_the_key_of_a_measurement_and_of_no_other():
+    plain, other = (
+        cell(profiling=cell().profiling.model_copy(update={**BESIDE, "values": values}))
+        for values in ({"translation": (0.0, 2.0)}, {"translation": (0.0, 3.0), "l2": (0.0, 1.0)})
+    )
+    changed = {name for name, key in plain.measurements.items() if other.measurements[name] != key}
+    assert changed == {"translation", "translation:worst-of-3", "l2"}
+    assert other.profiling.values_of("translation:worst-of-3") == (0, 3)
+    assert other.profiling.values_of("horizontal-flip") == (0, 1)
+    assert other.profiling.values_of("rotation:grid") == other.profiling.thetas
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        (
+            'transformations = ["rotation"]',
+            "['rotation']: rotation is measured in any case, at the thetas: leave it out",
+        ),
+        (
+            'transformations = ["translate"]',
+            "['translate']: transformation = 'translate' is unknown; did you mean 'translation'?: use rotation, "
+            "translation, scaling, shear, rotation+translation, horizontal-flip, vertical-flip",
+        ),
+        (
+            'worst_case = ["rotation"]',
+            "['rotation']: adversary = '' is unknown: use 'grid', or 'worst-of-10' for ten random changes",
+        ),
+        (
+            'worst_case = ["translation:grid"]\nvalues = {translation = [1000]}',
+            "['translation:grid']: the grid has 4,004,001 points, more than 1,000,000: use smaller thetas, finer = 1 "
+            "or adversary = 'worst-of-100'",
+        ),
+        (
+            "values = {scaling = [0.5]}",
+            "{'scaling': [0.5]}: thetas holds 0.5, outside [1, 100]: factors between 1 / value and value, so 1 changes "
+            "nothing",
+        ),
+        ("values = {rotation = [5]}", "{'rotation': [5]}: rotation is measured at the thetas: write them there"),
+        (
+            "values = {l2 = [1, 1]}",
+            "{'l2': [1, 1]}: l2 = [1.0, 1.0] must be at least one number, each larger than the one before: sort them",
+        ),
+    ],
+)
+def test_measurements_that_cannot_be_are_refused_in_words(read, line, text):
+    with pytest.raises(InputError) as caught:
+        read(written("profiling", line))
+    where = line.splitlines()[0].partition(" =")[0]
+    assert str(caught.value).partition(": ")[2] == f"profiling.{where} = {text}"
 
 
 def test_the_weak_attacks_of_a_table_are_those_that_there_are(read):

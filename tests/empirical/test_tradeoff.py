@@ -4,11 +4,16 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from matplotlib.figure import Figure
 
 import invrob
-from invrob.empirical.tradeoff import EPSILONS, THETAS
+from invrob.empirical.tradeoff import EPSILONS, L2_EPSILONS
+from invrob.empirical.transformations import TRANSFORMATIONS
 
+SMALL = torch.rand((4, 1, 5, 5), generator=torch.Generator().manual_seed(0))
+WEIGHTS = torch.rand((25, 3), generator=torch.Generator().manual_seed(1))
+LINEAR = lambda x: x.flatten(1) @ WEIGHTS  # noqa: E731
 GRIDS = {"epsilons": [0, 0.1, 0.3], "thetas": [0, 30, 180]}
 
 
@@ -62,7 +67,26 @@ def test_a_card_without_labels_and_with_one_value_each_can_be_drawn_too(net, dig
     card.plot().savefig(tmp_path / "card.png")
 
 
-def test_the_default_grids_span_what_the_paper_plots():
-    assert (EPSILONS[0], EPSILONS[-1], THETAS[0], THETAS[-1]) == (0, 0.5, 0, 180)
+def test_the_default_grids_are_those_of_the_norm_and_the_transformation():
+    usual = invrob.tradeoff(LINEAR, SMALL)
+    other = invrob.tradeoff(LINEAR, SMALL, norm="l2", transformation="scaling")
+    assert tuple(usual.robustness.epsilons) == EPSILONS
+    assert tuple(usual.invariance.thetas) == tuple(range(0, 181, 15))
+    assert (tuple(other.robustness.epsilons), other.robustness.norm) == (L2_EPSILONS, "l2")
+    assert tuple(other.invariance.thetas) == TRANSFORMATIONS["scaling"].values
+    assert (EPSILONS[0], EPSILONS[-1], L2_EPSILONS[0]) == (0, 0.5, 0)
     assert (np.diff(EPSILONS) > 0).all()
-    assert (np.diff(THETAS) > 0).all()
+    assert (np.diff(L2_EPSILONS) > 0).all()
+
+
+def test_the_axes_of_the_plot_say_what_was_measured():
+    grids = {"epsilons": [0, 0.1], "thetas": [0, 1]}
+    card = invrob.tradeoff(LINEAR, SMALL, norm="l2", transformation="translation", **grids)
+    assert [axes.get_xlabel() for axes in card.plot().axes] == [
+        r"$\epsilon$, L2 norm of the perturbation (pixels in [0, 1])",
+        "B: shifted by up to B pixels along both axes",
+    ]
+    assert [axes.get_xlabel() for axes in invrob.tradeoff(LINEAR, SMALL, **grids).plot().axes] == [
+        r"$\epsilon$, L-inf norm of the perturbation (pixels in [0, 1])",
+        "B: rotated by angles in [-B, B] (degrees)",
+    ]
