@@ -16,7 +16,7 @@ import inspect
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -90,30 +90,34 @@ def load_model(
         other = "--weights" if weights is not None else "--offline"
         raise InputError(f"--pretrained and {other} exclude each other: leave one out")
     files: dict[str, str] = {}
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(int(seed))
-        opened = _opened(spec, pretrained, classes, device, files)
-    network, notes = opened.network, opened.notes
+    with _seeded(seed):
+        opened = _opened(spec, pretrained, classes, device, files, seed)
     if weights is not None:
-        if not isinstance(network, nn.Module) or opened.kind in ("TorchScript", "torch.export", "ONNX", "run"):
-            raise InputError(f"--weights {weights} is for a spec that names code, and {spec} ({opened.kind}) is none")
-        put_weights(network, read_weights(_content(weights, files), str(weights)), str(weights))
-        notes = ()
-    if isinstance(network, nn.Module):
-        network = network.to(device)
-        for module in network.modules():
-            module.training = False  # eval() is not there for exported networks
+        opened = _with_weights(opened, spec, weights, files)
     means, stds = _normalisation(opened, mean, std)
     resized = (size, size) if isinstance(size, int) else size or opened.size
     _check_size(resized)
-    channels = opened.channels or _first_channels(network)
-    normalize = None if means is None or stds is None else Normalize(means, stds).to(device)
-    adapted = Adapted(network, channels=channels, size=resized, normalize=normalize).eval()
+    channels = opened.channels or _first_channels(opened.network)
+    normalize = None if means is None or stds is None else Normalize(means, stds)
     on = device if opened.differentiable else torch.device("cpu")
-    return Loaded(adapted, spec, opened.kind, opened.differentiable, channels, resized, means, stds, on, files, notes)
+    adapted = Adapted(opened.network, channels=channels, size=resized, normalize=normalize).to(on)
+    for module in adapted.modules():
+        module.training = False  # eval() is not there for exported networks
+    about = (spec, opened.kind, opened.differentiable, channels, resized, means, stds, on, files, opened.notes)
+    return Loaded(adapted, *about)
 
 
-def _opened(spec: str, pretrained: bool, classes: int | None, device: torch.device, files: dict[str, str]) -> Opened:
+def _with_weights(opened: Opened, spec: str, weights: str | PathLike[str], files: dict[str, str]) -> Opened:
+    """The network with the weights in that file instead of those that it was built with."""
+    if not isinstance(opened.network, nn.Module) or opened.kind not in ("Python", "timm", "torchvision"):
+        raise InputError(f"--weights {weights} is for Python that builds a module; {spec} ({opened.kind}) has its own")
+    put_weights(opened.network, read_weights(_content(weights, files), str(weights)), str(weights))
+    return replace(opened, notes=())
+
+
+def _opened(
+    spec: str, pretrained: bool, classes: int | None, device: torch.device, files: dict[str, str], seed: int
+) -> Opened:
     library, _, name = spec.partition(":")
     if library in ("timm", "torchvision") and name:
         return (open_timm if library == "timm" else open_torchvision)(name, pretrained, classes)
@@ -125,7 +129,7 @@ def _opened(spec: str, pretrained: bool, classes: int | None, device: torch.devi
     if spec.endswith(SUFFIXES) or path.is_file():
         return open_file(_content(path, files), str(path), device)
     if name and not path.exists():
-        return _open_python(library, name)
+        return _open_python(library, name, seed)
     raise InputError(f"{spec!r} names no model: use {SPECS}")
 
 
@@ -159,7 +163,7 @@ def _open_cell(path: Path, files: dict[str, str]) -> Opened:
     return Opened(network, "run", notes=(f"{cell}, trained on {cell.dataset}",))
 
 
-def _open_python(module_name: str, name: str) -> Opened:
+def _open_python(module_name: str, name: str, seed: int) -> Opened:
     with _importable_here():
         try:
             module = importlib.import_module(module_name)
@@ -175,7 +179,8 @@ def _open_python(module_name: str, name: str) -> Opened:
                 near = did_you_mean(part, [n for n in dir(found) if not n.startswith("_")])
                 raise InputError(f"module {module_name!r} has no {name!r}{near}")
             found = getattr(found, part)
-        return Opened(_model_of(found, f"{module_name}:{name}"), "Python")
+        with _seeded(seed):  # again: the import may have drawn
+            return Opened(_model_of(found, f"{module_name}:{name}"), "Python")
 
 
 def _model_of(found: Any, spec: str) -> Model:
@@ -203,6 +208,14 @@ def _required(found: Any) -> int:
     except (TypeError, ValueError):  # a callable written in C has no signature
         return 1
     return sum(p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in parameters)
+
+
+@contextmanager
+def _seeded(seed: int) -> Iterator[None]:
+    """Weights that are drawn inside the block follow from `seed`; the caller's random state comes back."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(int(seed))
+        yield
 
 
 @contextmanager

@@ -27,8 +27,8 @@ NAMESPACES = "aten|prim|prims|quantized|_quantized|mkldnn|onednn|mkldnn_prepacke
 TOUCHES_FILES = re.compile(rf"\b(torch|ops\.aten)\.(save|from_file)\b|\bops\.(?!({NAMESPACES})\.)\w+")
 NO_GRADIENTS = "ONNX gives no gradients: invariance and black-box attacks only, so robustness is an upper bound"
 WAY_OUT = (
-    "save the network by torch.export.save(torch.export.export(model.eval(), (images,)), 'model.pt2'), or name the "
-    "Python that builds it: pkg.module:callable --weights FILE"
+    "name the Python that builds the network, pkg.module:callable --weights FILE, or save all of it by "
+    "torch.export.save(torch.export.export(model.eval(), (images,)), 'model.pt2')"
 )
 
 
@@ -53,7 +53,7 @@ def open_file(content: bytes, name: str, device: torch.device) -> Opened:
         return _open_onnx(content, name)
     opener = _openers().get(_kind(content))
     if opener is None:
-        raise InputError(f"{name} holds {_described(content)}, not a network that can be read safely: {WAY_OUT}")
+        raise InputError(f"{name} holds {_described(content)}: {WAY_OUT}")
     return opener(content, name, device)
 
 
@@ -79,11 +79,13 @@ def _described(content: bytes) -> str:
     kind = _kind(content)
     if kind == "older torch.export":
         return "a network exported by torch 2.7 or older"
+    if content[8:9] == b"{":
+        return "weights without a network"
     try:
         torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception:  # whatever it is, it is not tensors alone
         pickled = kind == "pickle" or content[:1] == b"\x80"
-        return "pickled Python objects, which would run code as they are read" if pickled else "something else"
+        return "pickled Python objects, which would run code as they are read" if pickled else "no network"
     return "weights without a network"
 
 

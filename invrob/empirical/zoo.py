@@ -92,4 +92,4 @@ def _downloaded(library: str, name: str, load: Callable[[], T]) -> T:
 
 
 def _unknown(library: str, name: str, known: list[str]) -> str:
-    return f"{library} has no model {name!r}{did_you_mean(name, known)}: see its list of {len(known)} models"
+    return f"{library} has no model {name!r}{did_you_mean(name, known)} ({len(known)} are known)"
