@@ -20,6 +20,7 @@ class Difference:
     first: str
     second: str
     same_training: bool
+    paired: bool  # both measured on the same images
     invariance: Estimate | None  # in [-1, 1]; the interval covers the choice of images, not the training
     robustness: Estimate | None
 
@@ -29,7 +30,13 @@ def configuration_differences(runs: Sequence[Run]) -> list[tuple[str, list[str]]
     flat = [_flat({**run.experiment.model_dump(mode="json"), "fingerprint": run.fingerprint[:16]}) for run in runs]
     names = dict.fromkeys(name for settings in flat for name in settings)
     rows = [(name, [settings.get(name, "-") for settings in flat]) for name in names]
-    return [(name, values) for name, values in rows if len(set(values)) > 1]
+    models = {name.removesuffix(".name") for name, values in rows if name.endswith(".name") and "-" in values}
+    inside = tuple(f"{model}." for model in models)  # of a network that only some runs have, its name says enough
+    return [
+        (name, values)
+        for name, values in rows
+        if len(set(values)) > 1 and (name.endswith(".name") or not name.startswith(inside))
+    ]
 
 
 def differences(runs: Sequence[Run]) -> list[Difference]:
@@ -42,7 +49,8 @@ def differences(runs: Sequence[Run]) -> list[Difference]:
             rates: list[Estimate | None] = [None, None]
             if runs[0].fingerprint == later.fingerprint:
                 rates = [_difference(a.invariance, b.invariance), _difference(a.robustness, b.robustness)]
-            found.append(Difference(cell_name(a.cell), runs[0].label, later.label, a.cell.key == b.cell.key, *rates))
+            paired = a.robustness["images"] == b.robustness["images"]
+            found.append(Difference(cell_name(a.cell), runs[0].label, later.label, a.cell.key == b.cell.key, paired, *rates))
     return found
 
 
@@ -59,13 +67,18 @@ def _places(run: Run) -> dict[Place, Result]:
 
 
 def _difference(first: dict[str, Any], second: dict[str, Any]) -> Estimate | None:
-    """Of the mean rates, image by image; None where they are not of the same images at the same values."""
-    comparable = all(first.get(k) == second.get(k) for k in ("images", "norm", "transformation", "border", "path"))
-    if not comparable or grid_of(first) != grid_of(second) or first["images"] < 2:
+    """Of the mean rates, image by image where both are of the same ones, else as of independent samples (Welch), which
+    errs on the wide side; None where they are not at the same values under the same change."""
+    same = all(first.get(name) == second.get(name) for name in ("norm", "transformation", "border", "path"))
+    if not same or grid_of(first) != grid_of(second) or min(first["images"], second["images"]) < 2:
         return None
-    each = np.array(second["per_image"]) - np.array(first["per_image"])
-    mean = float(each.mean())
-    half = float(t.ppf(0.975, len(each) - 1) * each.std(ddof=1) / len(each) ** 0.5)
+    a, b = np.array(first["per_image"]), np.array(second["per_image"])
+    mean = float(b.mean() - a.mean())
+    each = [b - a] if len(a) == len(b) else [a, b]
+    parts = [(float(values.var(ddof=1)) / len(values), len(values) - 1) for values in each]
+    variance = sum(part for part, _ in parts)
+    freedom = variance**2 / sum(part**2 / degrees for part, degrees in parts) if variance else np.inf
+    half = float(t.ppf(0.975, freedom)) * variance**0.5
     return Estimate(mean, mean - half, mean + half)
 
 

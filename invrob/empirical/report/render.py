@@ -77,7 +77,7 @@ def _environment() -> Environment:
 
 
 def _points(change: Estimate) -> str:
-    return f"{100 * change.estimate:+.1f} points ({100 * change.low:+.1f} to {100 * change.high:+.1f})"
+    return f"{100 * change.estimate:+z.1f} points ({100 * change.low:+z.1f} to {100 * change.high:+z.1f})"
 
 
 def _class_names(labels: Sequence[int], data: Sequence[Dataset | None]) -> list[str]:

@@ -4,6 +4,7 @@
   const { trainings, plane } = data;
   const charts = [...data.profiles, ...data.beside];
   const state = { theta: plane.theta, epsilon: plane.epsilon, measure: "rate", shown: trainings.map(() => true) };
+  const root = document.documentElement;
   const $ = (id) => document.getElementById(id);
   const all = (selector) => [...document.querySelectorAll(selector)];
   const percent = (share) => (100 * share).toFixed(1) + " %";
@@ -11,19 +12,22 @@
   const escaped = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;"); // plotly reads tags
   const media = matchMedia("(prefers-color-scheme: dark)");
   const still = matchMedia("(prefers-reduced-motion: reduce)");
-  const isDark = () => (document.documentElement.dataset.theme || (media.matches ? "dark" : "light")) === "dark";
+  const isDark = () => (root.dataset.theme || (media.matches ? "dark" : "light")) === "dark";
   const colour = (training) => (isDark() ? training.dark : training.light);
   const clear = (hex, alpha) => `rgba(${[1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16)).join(",")},${alpha})`;
-  const narrow = () => innerWidth < 640;
 
   const config = { displaylogo: false, responsive: true, displayModeBar: "hover", modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
-  const layout = (title, x, y) => {
+  // On paper a chart has the width of its place, whatever the window was; on a screen it follows the window.
+  const printing = () => root.classList.contains("printing");
+  const size = (id) => (printing() ? { width: $(id).clientWidth, height: $(id).clientHeight } : { autosize: true });
+  const layout = (id, title, x, y) => {
     const style = getComputedStyle(document.body);
     const line = isDark() ? "#343a44" : "#d9dde2";
     const axis = { gridcolor: line, zerolinecolor: line, linecolor: line, automargin: true };
     return {
-      title: { text: title, font: { size: 15 }, x: 0, xref: "paper", y: 0.98, yanchor: "top" },
-      font: { family: style.fontFamily, color: style.color, size: 12.5 },
+      ...size(id),
+      title: { text: title, font: { size: printing() ? 11 : 15 }, x: 0, xref: "paper", y: 0.98, yanchor: "top" },
+      font: { family: style.fontFamily, color: style.color, size: printing() ? 9.5 : 12.5 },
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       margin: { l: 52, r: 12, t: title ? 38 : 12, b: 48 },
       xaxis: { ...axis, ...x }, yaxis: { ...axis, tickformat: ".0%", ...y },
@@ -63,7 +67,7 @@
     const x = { title: { text: escaped(chart.label) }, ...(degrees ? { dtick: 30 } : {}) };
     const what = state.measure === "rate" ? "" : " (accuracy under the same change)";
     const y = { title: { text: state.measure === "rate" ? "predictions that stay" : "predictions that are right" }, range: [-0.03, 1.03] };
-    Plotly.react("chart-" + chart.id, chartTraces(chart), layout(escaped(chart.title) + what, x, y), config);
+    Plotly.react("chart-" + chart.id, chartTraces(chart), layout("chart-" + chart.id, escaped(chart.title) + what, x, y), config);
   }
 
   const statuses = () => plane.statuses[`${state.theta},${state.epsilon}`];
@@ -107,7 +111,7 @@
     const x = { title: { text: `rate of invariance, angles in [-${theta}, ${theta}]` }, tickformat: ".0%", ...span };
     const y = { title: { text: `robustness, epsilon = ${shownEpsilon()} (${plane.norm})` }, ...span };
     const move = { duration: still.matches ? 0 : 200, easing: "cubic-in-out" };
-    Plotly.react("chart-plane", planeTraces(), { ...layout("", x, y), transition: move }, config);
+    Plotly.react("chart-plane", planeTraces(), { ...layout("chart-plane", "", x, y), transition: printing() ? { duration: 0 } : move }, config);
   }
 
   function sayPlane() {
@@ -166,7 +170,7 @@
     $(id).addEventListener("click", () => { boxes.forEach((box) => { box.checked = on; }); toggled(); });
   }
   all("input[name=measure]").forEach((radio) => radio.addEventListener("change", () => { state.measure = radio.value; charts.forEach(drawChart); }));
-  $("theme").addEventListener("click", () => { document.documentElement.dataset.theme = isDark() ? "light" : "dark"; draw(); });
+  $("theme").addEventListener("click", () => { root.dataset.theme = isDark() ? "light" : "dark"; draw(); });
   media.addEventListener("change", draw);
 
   for (const table of all("table.sortable")) {
@@ -189,8 +193,19 @@
   }
 
   let before;
-  addEventListener("beforeprint", () => { before = document.documentElement.dataset.theme; document.documentElement.dataset.theme = "light"; all("details").forEach((d) => { d.dataset.was = d.open; }); all("details.example").forEach((d) => { d.open = true; }); draw(); });
-  addEventListener("afterprint", () => { if (before) document.documentElement.dataset.theme = before; else delete document.documentElement.dataset.theme; all("details").forEach((d) => { d.open = d.dataset.was === "true"; }); draw(); });
+  addEventListener("beforeprint", () => {
+    before = { theme: root.dataset.theme, open: all("details.example").map((one) => one.open) };
+    root.dataset.theme = "light";
+    root.classList.add("printing");
+    all("details.example").forEach((one) => { one.open = true; });
+    draw();
+  });
+  addEventListener("afterprint", () => {
+    root.classList.remove("printing");
+    if (before.theme) root.dataset.theme = before.theme; else delete root.dataset.theme;
+    all("details.example").forEach((one, i) => { one.open = before.open[i]; });
+    draw();
+  });
 
   all(".control").forEach((control) => { control.hidden = false; });
   boxes.forEach((box) => { state.shown[box.dataset.training] = box.checked; });
