@@ -173,6 +173,11 @@ def _open_python(module_name: str, name: str, seed: int) -> Opened:
             raise InputError(
                 f"module {error.name!r} is not here: it must be installed or in the current folder. Use {SPECS}"
             ) from None
+        except SystemExit:
+            raise InputError(
+                f"module {module_name!r} ended the process as it was imported: put what it does under "
+                "if __name__ == '__main__'"
+            ) from None
         found: Any = module
         for part in name.split("."):
             if not hasattr(found, part):
