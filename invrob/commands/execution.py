@@ -30,7 +30,7 @@ Retries = Annotated[
 ]
 Address = Annotated[
     str | None,
-    typer.Option(help="Of the Ray cluster: auto, HOST:6379 or ray://HOST:10001; RAY_ADDRESS, or one started here."),
+    typer.Option(help="Of the Ray cluster: auto or HOST:6379; RAY_ADDRESS, or a cluster of this machine alone."),
 ]
 Gpus = Annotated[
     float | None, typer.Option(min=0, help="Of Ray, for each cell, also a part; 1 where the cluster has GPUs.")

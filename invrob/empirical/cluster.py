@@ -11,12 +11,14 @@ import os
 import platform
 import secrets
 import signal
+import socket
+import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import Any
 
 import torch
@@ -34,6 +36,9 @@ QUIET = {  # Ray's own talk; set before it is imported
 }
 OBJECT_STORE = 80 * 2**20  # bytes; little more than names and numbers goes through it, Ray asks for 75 MiB at least
 MARK = ".ray"  # of a run directory, while a cluster works in it
+HELP = (
+    "`ray start --head` starts a cluster; without --address and RAY_ADDRESS one is started here for the time of the run"
+)
 ANSWER = 300  # seconds that a node may take to answer: it imports torch, perhaps over the network
 ROOM = 10  # seconds between looks at whether any node has room for a cell
 
@@ -58,7 +63,7 @@ def run(cells: Sequence[Cell], path: Path, how: Execution, observer: Observer) -
     version or does not see the run directory."""
     ray = _imported(how.retries)
     path.mkdir(parents=True, exist_ok=True)
-    with _connected(ray, how.address), _token(path) as token:
+    with redirect_stdout(sys.stderr), _connected(ray, how.address), _token(path) as token:  # Ray prints of lost nodes
         share = {"CPU": how.cpus_per_cell, "GPU": _gpus(ray, how.gpus_per_cell)}
         places = _places(ray, share)
         if not places:
@@ -183,22 +188,37 @@ def _connected(ray: Any, address: str | None) -> Iterator[None]:
         yield
         return
     address, handler = address or os.environ.get("RAY_ADDRESS") or "local", signal.getsignal(signal.SIGTERM)
-    with TemporaryDirectory(prefix="invrob-ray-", ignore_cleanup_errors=True) as folder:
+    _check_address(address)
+    short = None if len(gettempdir()) < 12 else "/tmp"  # noqa: S108  # the path of a socket has 107 characters at most
+    with TemporaryDirectory(prefix=f"invrob-ray-{os.getpid()}-", dir=short, ignore_cleanup_errors=True) as folder:
         own: dict[str, Any] = {"num_cpus": cores(), "object_store_memory": OBJECT_STORE, "_temp_dir": folder}
         own |= {"include_dashboard": False}
         try:
             ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **(own if address == "local" else {}))
         except (ConnectionError, RuntimeError, ValueError, AssertionError) as error:
             why = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise InputError(
-                f"--address {address}: {why} (`ray start --head` starts a cluster; without --address, and without "
-                "RAY_ADDRESS, one is started on this machine for the time of the run)"
-            ) from None
+            raise InputError(f"--address {address}: {why} ({HELP})") from None
         signal.signal(signal.SIGTERM, handler)  # Ray sets its own
         try:
             yield
         finally:
             ray.shutdown()
+
+
+def _check_address(address: str) -> None:
+    """Raises InputError where nothing listens at `address`; Ray itself tries for minutes."""
+    if address in ("auto", "local"):
+        return
+    host, _, port = address.rpartition(":")
+    if "//" in address or not (host and port.isdecimal()):
+        raise InputError(
+            f"--address {address} must be auto or HOST:PORT, as `ray start --head` prints it: start the run on a "
+            "machine of the cluster, which sees the run directory"
+        )
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except (OSError, OverflowError) as error:
+        raise InputError(f"--address {address}: no Ray cluster answers, {error} ({HELP})") from None
 
 
 @contextmanager
@@ -255,8 +275,10 @@ def _check_nodes(ray: Any, nodes: Sequence[str], terms: Terms) -> None:
     for node, ref in asked.items():
         try:
             refusal = ray.get(ref, timeout=ANSWER)
-        except ray.exceptions.RayError as error:
-            refusal = f"does not answer ({type(error).__name__}): look after it, or start the run again without it"
+        except ray.exceptions.GetTimeoutError:
+            refusal = f"gave no answer in {ANSWER} seconds: look after it, or take it out of the cluster"
+        except ray.exceptions.RayError:  # it has just been lost, which Ray takes a while to see
+            continue
         if refusal:
             raise InputError(f"node {names[node]}: {refusal}")
 

@@ -1,0 +1,219 @@
+"""Cells on a real Ray cluster of several nodes: the same bytes, also when a node or the driver is lost on the way."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from invrob.empirical import cluster, execute, executors
+from invrob.empirical.executors import Execution
+from invrob.empirical.experiment import read_experiment
+from invrob.errors import InputError
+
+ROOT = Path(__file__).resolve().parents[2]
+long = pytest.mark.long
+
+
+class Told:
+    """An observer that keeps what it was told, and calls `on_start` for each cell that starts."""
+
+    def __init__(self, on_start=lambda cell: None):
+        self.events, self.on_start = [], on_start
+
+    def started(self, cell):
+        self.events.append((cell.key, "started"))
+        self.on_start(cell)
+
+    def advanced(self, cell, fraction):
+        self.events.append((cell.key, fraction))
+
+    def finished(self, cell):
+        self.events.append((cell.key, "finished"))
+
+    def failed(self, cell, reason):
+        self.events.append((cell.key, "failed"))
+
+    def count(self, event):
+        return [happened for _, happened in self.events].count(event)
+
+
+def files(path):
+    kept = (file for file in path.rglob("*") if file.is_file() and file.name not in ("costs.json", ".lock"))
+    return {str(file.relative_to(path)): file.read_bytes() for file in kept}
+
+
+def cells_of(config):
+    experiment = read_experiment(config)
+    return list(experiment.cells(execute.dataset_of(experiment.dataset).fingerprint))
+
+
+@pytest.fixture(scope="module")
+def nodes():
+    """A Ray cluster whose head has no room for cells, and a function that adds a node with resources of its own."""
+    cluster._imported(retries=2)
+    from ray.cluster_utils import Cluster
+
+    small = {"object_store_memory": cluster.OBJECT_STORE, "include_dashboard": False}
+    real = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **small})
+    yield real, lambda **resources: real.add_node(**{"num_cpus": 1, **small, **resources})
+    real.shutdown()
+
+
+@pytest.fixture(scope="module")
+def alone(config, tmp_path_factory):
+    path = tmp_path_factory.mktemp("alone")
+    assert executors.run(cells_of(config), path, Execution(), Told()) == ()
+    return files(path)
+
+
+def remove(real, node):
+    """Takes a node out, and waits until the cluster knows."""
+    real.remove_node(node)
+    real.wait_for_nodes(timeout=60)
+
+
+def on(nodes, **how):
+    return Execution("ray", address=nodes[0].address, **{"gpus_per_cell": 0.0, **how})
+
+
+def workers_of(cell):
+    """The processes of the Ray task that does `cell`: Ray gives them its name."""
+    title = f"ray::{cell}".encode()
+    return [int(path.parent.name) for path in Path("/proc").glob("[0-9]*/cmdline") if title in _read(path)]
+
+
+def _read(path):
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
+
+
+def wait_for(condition, seconds=120):
+    end = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < end, "it did not come in time"
+        time.sleep(0.05)
+    return found
+
+
+@long
+def test_nodes_write_the_same_bytes_as_this_process_also_when_one_is_killed(nodes, config, alone, tmp_path):
+    real, add = nodes
+    stays, victim = add(), add()
+    killed = []
+
+    def kill(cell):
+        if told.count("started") == 2 and not killed:
+            killed.append(cell)
+            real.remove_node(victim, allow_graceful=False)
+
+    told = Told(kill)
+    assert executors.run(cells_of(config), tmp_path, on(nodes), told) == ()
+    remove(real, stays)
+    assert killed
+    assert told.count("finished") == 3
+    assert told.count("started") == 4  # the one that was at work there
+    assert files(tmp_path) == alone
+
+
+@long
+def test_a_cell_fails_alone_by_its_own_fault_or_that_of_its_worker(nodes, config, alone, tmp_path):
+    real, add = nodes
+    node = add(num_cpus=3)
+    first, second, third = cells_of(config)
+    diverging = first.model_copy(update={"recipe": first.recipe.model_copy(update={"learning_rate": 1e30})})
+    slow = second.model_copy(update={"recipe": second.recipe.model_copy(update={"epochs": 5000})})
+    killed = []
+
+    def kill(cell):
+        if cell == slow:
+            (worker,) = wait_for(lambda: workers_of(slow))
+            killed.append(worker)
+            os.kill(worker, signal.SIGKILL)
+
+    told = Told(kill)
+    failures = executors.run([diverging, slow, third], tmp_path, on(nodes, retries=1), told)
+    remove(real, node)
+    reasons = {failure.cell.key: failure.reason for failure in failures}
+    assert len(killed) == len(set(killed)) == 2
+    assert reasons[slow.key].startswith("its worker was lost 2 times: ")
+    assert "the training loss became" in reasons[diverging.key]
+    assert [told.count("failed"), told.count("finished")] == [2, 1]
+    assert {name: content for name, content in alone.items() if third.key in name} == files(tmp_path)
+
+
+@long
+def test_what_a_cluster_cannot_do_is_said_before_it_is_tried(nodes, config, tmp_path, monkeypatch):
+    real, add = nodes
+    node = add(num_cpus=1, num_gpus=1)  # which Ray believes and torch does not find
+    cells = cells_of(config)
+
+    def refusal(cells=cells, **how):
+        with pytest.raises(InputError) as caught:
+            executors.run(cells, tmp_path, on(nodes, **how), Told())
+        return str(caught.value)
+
+    assert "has room for a cell (it takes 64 CPUs, 0 GPUs; a node has at most 1 CPUs" in refusal(cpus_per_cell=64.0)
+    assert "torch sees none: install its build for CUDA, or use --gpus-per-cell 0" in refusal(gpus_per_cell=0.5)
+    changed = [cells[0].model_copy(update={"fingerprint": "other"})]
+    assert "changed while the run was on: start it again" in refusal(changed)
+    with monkeypatch.context() as patch:
+        patch.setattr(cluster, "versions", lambda: {"invrob": "0.0", "torch": "2"})
+        assert "where the run was started: install the same on every machine" in refusal()
+    with monkeypatch.context() as patch:
+        patch.setattr(cluster, "sources", lambda: "other")
+        assert "the files of invrob differ from those where the run was started" in refusal()
+    with monkeypatch.context() as patch:
+        patch.setattr(cluster, "MARK", ".other")
+        assert f"does not see {tmp_path} as the driver does" in refusal()
+    remove(real, node)
+    assert files(tmp_path) == {}
+
+
+def descendants(pid):
+    """Of the process `pid`, and theirs."""
+    parents = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        after_name = _read(stat).rpartition(b")")[2].split()
+        if after_name and after_name[0] != b"Z":
+            parents[int(stat.parent.name)] = int(after_name[1])
+    found = {pid}
+    while new := {child for child, parent in parents.items() if parent in found} - found:
+        found |= new
+    return found - {pid}
+
+
+@long
+@pytest.mark.parametrize("blow", [signal.SIGINT, signal.SIGKILL])
+def test_a_run_that_is_stopped_leaves_no_process_and_goes_on_without_ray(config, alone, tmp_path, blow):
+    run = [sys.executable, ROOT / "cli.py", "empirical", "run", "--config", config, "--out", tmp_path, "--json"]
+    driver = subprocess.Popen(
+        [*map(str, run), "--executor", "ray", "--jobs", "1"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        wait_for(lambda: list(tmp_path.glob("cells/*/cell.json")) or driver.poll() is not None)
+        processes = descendants(driver.pid)
+        assert len(processes) >= 4  # of the cluster that the driver started
+        driver.send_signal(blow)
+        _, said = driver.communicate(timeout=60)
+    finally:
+        driver.kill()
+    assert driver.returncode == (130 if blow == signal.SIGINT else -9)
+    wait_for(lambda: not any(Path(f"/proc/{process}/cwd").exists() for process in processes), seconds=30)
+    if blow == signal.SIGINT:
+        assert said.splitlines()[-1] == "stopped: nothing that was finished is lost; the same command goes on"
+        assert "Traceback" not in said
+        assert not (tmp_path / cluster.MARK).exists()
+        assert list(Path("/tmp").glob(f"invrob-ray-{driver.pid}-*")) == []
+    for folder in Path("/tmp").glob(f"invrob-ray-{driver.pid}-*"):
+        shutil.rmtree(folder)
+    assert executors.run(cells_of(config), tmp_path, Execution(), Told()) == ()
+    (tmp_path / cluster.MARK).unlink(missing_ok=True)
+    assert alone.items() <= files(tmp_path).items()
+    assert set(files(tmp_path)) - set(alone) <= {"experiment.json"}
