@@ -124,16 +124,18 @@ def _grids(
     """Epsilons by norm and thetas by transformation: those asked for, else the usual ones. Raises InputError."""
     from invrob.empirical.measuring import usual_epsilons
     from invrob.empirical.norms import norm_named
+    from invrob.empirical.rates import checked_grid
     from invrob.empirical.transformations import transformation_named
 
-    for name in norms:
-        norm_named(name)
     own_epsilons = by_name("--epsilons", epsilons or [], norms)
     own_thetas = by_name("--thetas", thetas or [], transformations)
-    return (
-        {name: own_epsilons.get(name) or usual_epsilons(name, channels) for name in norms},
-        {name: own_thetas.get(name) or transformation_named(name).values for name in transformations},
-    )
+    by_norm = {name: own_epsilons.get(name) or usual_epsilons(name, channels) for name in norms}
+    by_transformation = {name: own_thetas.get(name) or transformation_named(name).values for name in transformations}
+    for name, values in by_norm.items():  # now, and not after minutes of work
+        checked_grid(f"epsilons of {name}", values, norm_named(name).largest, "write 8/255, not 8")
+    for name, values in by_transformation.items():
+        transformation_named(name).checked(values)
+    return by_norm, by_transformation
 
 
 def _check_answers(loaded: "Loaded", shown: Shown) -> None:

@@ -1,0 +1,266 @@
+"""`invrob profile`: what a person reads, what a script reads, what is written, and one line for whatever goes wrong."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+
+import invrob
+from invrob.cli import main
+from invrob.commands.grids import by_name, numbers
+from invrob.commands.profile_progress import Progressing
+
+SOURCE = """
+import torch
+from torch import nn
+
+def build():
+    print("building")
+    return nn.Sequential(
+        nn.Conv2d(1, 8, 5, stride=2), nn.ReLU(), nn.Conv2d(8, 16, 5, stride=2), nn.ReLU(), nn.Flatten(),
+        nn.Dropout(0.1), nn.Linear(256, 32), nn.ReLU(), nn.Linear(32, 10))
+
+def two_classes():
+    return nn.Sequential(nn.Flatten(), nn.Linear(784, 2))
+
+def detached():
+    network = build().eval()
+    return lambda images: network(images.detach())
+
+def raises(images):
+    raise ValueError("nothing\\nfits")
+
+def not_a_number(images):
+    return images.flatten(1)[:, :10] * float("nan")
+
+def interrupts(images):
+    raise KeyboardInterrupt
+
+def breaks():
+    return nothing
+"""
+FEW = ("--data", "mnist-mini", "--images", 30, "--thetas", "0,90,180", "--epsilons", "0,2/255,0.1,0.2")
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, tmp_path, _trained):
+    """Call the command line in this process, in a folder with a network: run(spec, ...) -> (code, stdout, stderr)."""
+    (tmp_path / "my_nets.py").write_text(SOURCE)
+    safetensors.torch.save_file(_trained.state_dict(), tmp_path / "net.safetensors")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["invrob", "profile", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            main()
+        return end.value.code, *capsys.readouterr()
+
+    yield call
+    sys.modules.pop("my_nets", None)
+
+
+OURS = ("my_nets:build", "--weights", "net.safetensors")
+
+
+def test_the_numbers_are_those_of_the_functions(run, net, digits, tmp_path):
+    code, out, _ = run(*OURS, *FEW, "--json")
+    document = json.loads(out, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    assert code == 0
+    read = json.loads((tmp_path / "runs/profile-build/profile.json").read_text())
+    assert read == {key: value for key, value in document.items() if key != "written"}
+    assert document["written"] == ["runs/profile-build/profile.json", "runs/profile-build/card.png"]
+
+    order = torch.randperm(2000, generator=torch.Generator().manual_seed(0))[:30].sort().values
+    images, labels = digits.test.images[order], digits.test.labels[order]
+    robustness = invrob.robustness_profile(net, images, [0, 2 / 255, 0.1, 0.2], labels)
+    invariance = invrob.invariance_profile(net, images, [0, 90, 180], labels)
+    assert read["robustness"] == json.loads(json.dumps(robustness.to_dict()))
+    assert read["invariance"] == json.loads(json.dumps(invariance.to_dict()))
+    assert (read["verdict"], read["model"]["kind"], read["data"]["name"]) == ("sound", "Python", "mnist-mini")
+    assert [*read["model"]["files"]] == ["net.safetensors"]
+    assert read["versions"]["invrob"] == invrob.__version__
+
+
+def test_a_person_reads_accuracy_rates_verdict_and_where_the_files_are(run):
+    code, out, err = run(*OURS, *FEW, "--per-class")
+    assert (code, err) == (0, "building\n")
+    for text in (
+        "my_nets:build (Python) on 30 test images of mnist-mini",
+        "accuracy: 100.0% [88.4, 100.0]; all intervals are of 95 %",
+        "Rate of invariance, rotation",
+        "Robustness, L-inf (attack: sound): 1 - fooling rate",
+        "2/255",
+        "class   images",
+        "gradients per image",
+        "written: runs/profile-build/profile.json, runs/profile-build/card.png",
+    ):
+        assert text in out
+    assert max(map(len, out.splitlines())) <= 80
+
+
+def test_the_same_command_writes_the_same_bytes(run, tmp_path):
+    for folder in ("one", "two"):
+        assert run(*OURS, *FEW, "--images", 10, "--out", folder, "--quiet")[:2] == (0, "")
+    names = sorted(path.name for path in (tmp_path / "one").iterdir())
+    assert names == ["card.png", "profile.json"]
+    assert all((tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes() for name in names)
+
+
+def test_other_norms_transformations_and_adversaries_stand_beside_the_card(run, tmp_path):
+    code, out, _ = run(
+        *OURS,
+        *("--data", "mnist-mini", "--images", 10, "--norm", "linf", "--norm", "l2", "--transformation", "rotation"),
+        *("--transformation", "translation", "--adversary", "worst-of-3", "--thetas", "rotation=0,90"),
+        *("--thetas", "translation=0:2:2", "--epsilons", "l2=0,1", "--epsilons", "linf=0,0.1", "--out", "o"),
+    )
+    assert code == 0
+    read = json.loads((tmp_path / "o/profile.json").read_text())
+    assert read["robustness"]["epsilons"] == [0, 0.1]
+    beside = read["beside"]
+    assert [*beside] == ["robustness l2", "worst-of-3 rotation", "translation", "worst-of-3 translation"]
+    assert (beside["robustness l2"]["norm"], beside["robustness l2"]["epsilons"]) == ("l2", [0, 1])
+    assert beside["translation"]["thetas"] == beside["worst-of-3 translation"]["thetas"] == [0, 2]
+    pictures = {f"{'-'.join(name.split())}.png" for name in beside} | {"card.png"}
+    assert {path.name for path in (tmp_path / "o").iterdir()} == pictures | {"profile.json"}
+    assert "Robustness, L2 (attack: sound)" in out
+
+
+def test_a_model_without_gradients_is_measured_as_a_black_box_where_asked(run):
+    code, out, _ = run("my_nets:detached", *FEW, "--images", 10, "--attack", "black-box", "--queries", 20)
+    assert code == 0
+    assert "Robustness, L-inf (black box, an upper bound): 1 - fooling rate" in out
+    assert "black-box: an upper bound: 20 queries per image and epsilon, no gradients" in " ".join(out.split())
+    assert "finding" not in out
+
+
+def test_a_gradient_attack_without_gradients_is_masked_and_says_why(run):
+    code, out, _ = run("my_nets:detached", *FEW, "--images", 10)
+    assert code == 0
+    assert "Robustness, L-inf (attack: masked)" in out
+    assert "finding: detached input" in " ".join(out.split())
+
+
+def test_colour_data_get_epsilons_of_colour_data(run, tmp_path):
+    images, labels = np.random.default_rng(0).integers(0, 256, (20, 8, 8, 3), dtype=np.uint8), np.arange(20) % 2
+    np.savez("own.npz", train_images=images, train_labels=labels, test_images=images, test_labels=labels)
+    (tmp_path / "colour.py").write_text("from torch.nn import *\nmodel = Sequential(Flatten(), Linear(192, 2))\n")
+    code, out, _ = run("colour:model", "--data", "npz:own.npz", "--json", "--split", "train")
+    document = json.loads(out)
+    assert code == 0
+    assert document["robustness"]["epsilons"] == [k / 255 for k in (0, 0.5, 1, 2, 4, 8, 12, 16)]
+    assert (document["data"]["images"], document["data"]["split"]) == (18, "train")
+
+
+WRONG = {
+    "an unknown data set": (OURS, ("--data", "mnist-mimi"), "did you mean 'mnist-mini'?"),
+    "another number of classes": (
+        ("my_nets:two_classes",),
+        FEW,
+        "the model has 2 classes, but mnist-mini has 10: give weights of a model for these classes, or data with "
+        "label_names for all 2",
+    ),
+    "NaN": (("my_nets:not_a_number",), FEW, "the model returned NaN logits for 2 of 2 images"),
+    "no list": (
+        OURS,
+        (*FEW, "--thetas", "0,x"),
+        "--thetas '0,x' is no list of numbers: write 0,2/255,8/255 or 0:180:15",
+    ),
+    "epsilons in 0..255": (
+        OURS,
+        (*FEW, "--epsilons", "0,8"),
+        "epsilons of linf holds 8.0, outside [0, 1]: write",
+    ),
+    "an unknown norm": (OURS, (*FEW, "--norm", "l3"), "norm 'l3' is unknown: choose one of linf, l2"),
+    "an unknown transformation": (OURS, ("--data", "mnist-mini", "--transformation", "rotate"), "rotation"),
+    "an unknown adversary": (OURS, (*FEW, "--adversary", "worst"), "adversary = 'worst' is unknown"),
+    "an unknown device": (OURS, (*FEW, "--device", "gpu"), "device 'gpu' is unknown: use auto, cpu, cuda or cuda:1"),
+    "mean without std": (OURS, (*FEW, "--mean", "0.1"), "belong together: give both, or neither"),
+    "no weights": (("my_nets:build", "--weights", "no.pt"), FEW, "no.pt cannot be read (No such file or directory)"),
+}
+
+
+@pytest.mark.parametrize(("spec", "options", "text"), WRONG.values(), ids=WRONG.keys())
+def test_bad_usage_is_one_line_and_exit_code_2(run, tmp_path, spec, options, text):
+    code, out, err = run(*spec, *options)
+    assert (code, out) == (2, "")
+    assert err.replace("building\n", "").startswith("error: ")
+    assert text in err
+    assert err.replace("building\n", "").count("\n") == 1
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_model_that_raises_is_one_line_with_its_place_and_exit_code_1(run):
+    code, out, err = run("my_nets:raises", *FEW)
+    assert (code, out) == (1, "")
+    assert err == (
+        "error: my_nets:raises raised ValueError in my_nets.py, line 19: nothing fits (images are [2, 1, 28, 28]; "
+        "--size resizes them inside the model); --traceback shows where\n"
+    )
+    code, out, err = run("my_nets:breaks", *FEW)
+    assert (code, out) == (1, "")
+    assert err.startswith(
+        "error: my_nets:breaks raised NameError in my_nets.py, line 28: name 'nothing' is not defined"
+    )
+
+
+def test_a_traceback_is_there_for_those_who_ask(run, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["invrob", "profile", "my_nets:breaks", *map(str, FEW), "--traceback"])
+    with pytest.raises(NameError):
+        main()
+
+
+def test_ctrl_c_is_exit_code_130_and_leaves_nothing(run, tmp_path):
+    code, _, err = run("my_nets:interrupts", *FEW)
+    assert code == 130
+    assert "Traceback" not in err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_help_says_what_a_spec_executes(run):
+    code, out, _ = run("--help")
+    told = " ".join(out.split())
+    assert code == 0
+    assert "Examples:" in told
+    for text in ("runs the code of that module", "no Python", "nothing is ever unpickled"):
+        assert text in told
+
+
+def test_numbers_are_read_as_people_write_them():
+    assert numbers("--thetas", "0:180:60") == (0, 60, 120, 180)
+    assert numbers("--epsilons", "0,2/255,8/255") == (0, 2 / 255, 8 / 255)
+    assert numbers("--epsilons", "0:0.3:0.1") == (0, 0.1, 0.2, 0.3)
+    assert by_name("--epsilons", ["l2=0,1", "linf=0,0.1"], ["linf", "l2"]) == {"l2": (0, 1), "linf": (0, 0.1)}
+    for text in ("", "a", "1/0", "nan", "inf", "0:1:0", "0:1:-1", "0:1", "0:1e9:1", "1::2"):
+        with pytest.raises(invrob.InputError):
+            numbers("--thetas", text)
+    for texts, names in ((["0,1"], ["linf", "l2"]), (["l1=0,1"], ["linf"])):
+        with pytest.raises(invrob.InputError):
+            by_name("--epsilons", texts, names)
+
+
+def test_progress_is_silent_for_two_seconds_and_then_knows_the_end(capsys, monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    with Progressing({"invariance": 10.0, "robustness": 30.0}, hidden=False) as progress:
+        progress.begins("invariance")
+        progress.advanced(8)
+        assert progress.shown is None
+        now[0] = 3.0
+        progress.begins("robustness")
+        progress.advanced(6)
+        (task,) = progress.shown.tasks
+        assert (task.completed, task.total, task.description) == (14, 38, "robustness")
+        progress.advanced(40)
+        assert (task.completed, task.total) == (54, 54)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "robustness" in err
+    with Progressing({"invariance": 1.0}, hidden=True) as progress:
+        progress.begins("invariance")
+        now[0] = 9.0
+        progress.advanced(1)
+        assert progress.shown is None
