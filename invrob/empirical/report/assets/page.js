@@ -20,16 +20,20 @@
   // On paper a chart has the width of its place, whatever the window was; on a screen it follows the window.
   const printing = () => root.classList.contains("printing");
   const size = (id) => (printing() ? { width: $(id).clientWidth, height: $(id).clientHeight } : { autosize: true });
-  const layout = (id, title, x, y) => {
+  const wrapped = (text, width) => text.split(" ").reduce(([...lines], word) => {
+    if (lines.length && (lines.at(-1) + word).length < width) lines.push(lines.pop() + " " + word); else lines.push(word);
+    return lines;
+  }, []).map(escaped).join("<br>");
+  const axisTitle = (id, text) => ({ text: wrapped(text, Math.max(16, ($(id).clientWidth - 66) / (printing() ? 5.5 : 7.2))), standoff: 8 });
+  const layout = (id, x, y) => {
     const style = getComputedStyle(document.body);
     const line = isDark() ? "#343a44" : "#d9dde2";
     const axis = { gridcolor: line, zerolinecolor: line, linecolor: line, automargin: true };
     return {
       ...size(id),
-      title: { text: title, font: { size: printing() ? 11 : 15 }, x: 0, xref: "paper", y: 0.98, yanchor: "top" },
       font: { family: style.fontFamily, color: style.color, size: printing() ? 9.5 : 12.5 },
       paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
-      margin: { l: 52, r: 12, t: title ? 38 : 12, b: 48 },
+      margin: { l: 52, r: 12, t: 12, b: 48 },
       xaxis: { ...axis, ...x }, yaxis: { ...axis, tickformat: ".0%", ...y },
       hoverlabel: { bgcolor: isDark() ? "#1d2128" : "#ffffff", bordercolor: line, font: { color: style.color }, align: "left" },
       hovermode: "closest", showlegend: false, dragmode: matchMedia("(pointer: coarse)").matches ? false : "zoom",
@@ -64,10 +68,10 @@
 
   function drawChart(chart) {
     const degrees = chart.axis === "theta" && /degrees/.test(chart.label) && chart.lines[0].x.at(-1) > 60;
-    const x = { title: { text: escaped(chart.label) }, ...(degrees ? { dtick: 30 } : {}) };
-    const what = state.measure === "rate" ? "" : " (accuracy under the same change)";
+    const id = "chart-" + chart.id;
+    const x = { title: axisTitle(id, chart.label), ...(degrees ? { dtick: 30 } : {}) };
     const y = { title: { text: state.measure === "rate" ? "predictions that stay" : "predictions that are right" }, range: [-0.03, 1.03] };
-    Plotly.react("chart-" + chart.id, chartTraces(chart), layout("chart-" + chart.id, escaped(chart.title) + what, x, y), config);
+    Plotly.react(id, chartTraces(chart), layout(id, x, y), config);
   }
 
   const statuses = () => plane.statuses[`${state.theta},${state.epsilon}`];
@@ -108,10 +112,10 @@
   function drawPlane() {
     const theta = plane.thetas[state.theta];
     const span = { range: [-0.03, 1.03] };
-    const x = { title: { text: `rate of invariance, angles in [-${theta}, ${theta}]` }, tickformat: ".0%", ...span };
+    const x = { title: axisTitle("chart-plane", `rate of invariance, angles in [-${theta}, ${theta}]`), tickformat: ".0%", ...span };
     const y = { title: { text: `robustness, epsilon = ${shownEpsilon()} (${plane.norm})` }, ...span };
     const move = { duration: still.matches ? 0 : 200, easing: "cubic-in-out" };
-    Plotly.react("chart-plane", planeTraces(), { ...layout("chart-plane", "", x, y), transition: printing() ? { duration: 0 } : move }, config);
+    Plotly.react("chart-plane", planeTraces(), { ...layout("chart-plane", x, y), transition: printing() ? { duration: 0 } : move }, config);
   }
 
   function sayPlane() {

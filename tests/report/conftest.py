@@ -1,0 +1,85 @@
+"""A run of two small networks whose data set and class names try to get into the page as markup."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from invrob.cli import app
+from invrob.empirical.report import write_report
+
+HOSTILE = "</script><script>document.title='owned'</script><img src=x onerror=alert(1)>"
+
+TOML = """
+dataset = {data}
+
+[[models]]
+name = "stdcnn"
+training_theta = [0, 180]
+epochs = 12
+batch_size = 16
+learning_rate = 0.01
+width = 0.3
+
+[profiling]
+thetas = [0, 90, 180]
+epsilons = [0, 0.05, 0.1, 0.3]
+images = 24
+steps = 20
+angle_step = 90
+confounds = ["there-and-back"]
+weak_attacks = ["noise"]
+"""
+
+
+def bars(n, rng):
+    """Images [n, 16, 16] of one bright bar, and which of three ways it points."""
+    labels = np.arange(n) % 3
+    images = rng.integers(0, 60, (n, 16, 16))
+    for image, label in zip(images, labels, strict=True):
+        where = rng.integers(4, 12)
+        image[{0: (where, slice(2, 14)), 1: (slice(2, 14), where), 2: (range(2, 14), range(2, 14))}[int(label)]] = 255
+    return images.astype(np.uint8), labels
+
+
+def invoke(*arguments):
+    """The command line in this process."""
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory):
+    """The folder of the run; not to be written to."""
+    folder = tmp_path_factory.mktemp("report")
+    data = folder / "bars<" / "script><b>bold.npz"  # a path with the end of a script in it
+    data.parent.mkdir()
+    rng = np.random.default_rng(0)
+    arrays = {}
+    for split, n in (("train", 240), ("test", 60)):
+        arrays[f"{split}_images"], arrays[f"{split}_labels"] = bars(n, rng)
+    np.savez(data, **arrays, label_names=np.array(["level", HOSTILE, 'slanted & "quoted"']))
+    config = folder / "tiny.toml"
+    config.write_text(TOML.format(data=json.dumps(f"npz:{data}")))
+    out = folder / "tiny"
+    result = invoke("empirical", "run", "--config", config, "--out", out, "--jobs", 1, "--json")
+    assert result.exit_code == 0, result.output
+    return out
+
+
+@pytest.fixture
+def run(made, tmp_path):
+    """A copy of the run, to be spoilt."""
+    return shutil.copytree(made, tmp_path / "tiny")
+
+
+@pytest.fixture(scope="session")
+def page(made, tmp_path_factory):
+    """The path of the report of the run."""
+    return write_report([made], tmp_path_factory.mktemp("page") / "report.html").path
+
+
+@pytest.fixture(name="invoke")
+def _invoke():
+    return invoke

@@ -1,0 +1,368 @@
+"""`invrob report`: what is on the page, that nothing in a run gets into it as code, and what happens to bad input."""
+
+import base64
+import hashlib
+import io
+import json
+import re
+from dataclasses import asdict, replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from scipy import stats
+
+from invrob.empirical.claims import STATEMENTS, Claim
+from invrob.empirical.experiment import Experiment, ModelGrid, read_experiment
+from invrob.empirical.plane import front_line, pareto_front, plane
+from invrob.empirical.presets import PRESETS
+from invrob.empirical.report import page as words
+from invrob.empirical.report import write_report
+from invrob.empirical.report.charts import styles
+from invrob.empirical.report.compare import _difference, configuration_differences, differences
+from invrob.empirical.report.configuration import to_toml
+from invrob.empirical.report.gather import read_runs, trainings_of
+from invrob.empirical.results import read_run
+from invrob.empirical.store import read_json, write_json
+from invrob.errors import InputError
+
+
+class Parsed(HTMLParser):
+    """Elements with their attributes, and the text outside scripts and styles; scripts apart."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.elements, self.scripts, self.words, self._inside = [], [], [], ""
+        self.feed(text)
+        self.text = " ".join(" ".join(self.words).split())
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        self._inside = tag if tag in ("script", "style") else ""
+        if tag == "script":
+            self.scripts.append("")
+
+    def handle_endtag(self, tag):
+        self._inside = ""
+
+    def handle_data(self, data):
+        if self._inside == "script":
+            self.scripts[-1] += data
+        elif not self._inside:
+            self.words.append(data)
+
+    def all(self, tag):
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+def parsed(path):
+    return Parsed(Path(path).read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="session")
+def document(page):
+    return parsed(page)
+
+
+@pytest.fixture(scope="session")
+def embedded(document):
+    return json.loads(document.scripts[0])
+
+
+@pytest.fixture(scope="session")
+def results(made):
+    return read_run(made)[1]
+
+
+def spoil(run, name, change):
+    """Change the body of the JSON files of a run that match `name`, and give them the right checksum again."""
+    paths = sorted(run.glob(name))
+    assert paths
+    for path in paths:
+        body = read_json(path)
+        change(body)
+        write_json(path, body)
+
+
+def test_the_page_says_what_was_found_how_sure_it_is_and_how_to_make_it_again(document, results, made, tmp_path):
+    ids = {attributes.get("id") for _, attributes in document.elements}
+    assert {"summary", "plane", "profiles", "beside", "classes", "examples", "attacks", "about"} <= ids
+    assert [f"({s.name}) {s.text}" in document.text for s in STATEMENTS] == [True] * 4
+    for result in results:
+        for share in (result.accuracy, result.rate_at("theta", 90), result.rate_at("epsilon", 0.1)):
+            assert f"{100 * share.estimate:.1f} {100 * share.low:.1f} to {100 * share.high:.1f}" in document.text
+        assert all(reason in document.text for reason in result.robustness["sanity"]["reasons"])
+    assert read_json(made / "experiment.json")["fingerprint"] in document.text
+    assert f"invrob empirical run --config tiny.toml --out {made}" in document.text
+    page = "".join(document.words)
+    toml = page[page.index("dataset = ") : page.index("and make the run again")]
+    (tmp_path / "again.toml").write_text(toml, encoding="utf-8")
+    assert read_experiment(tmp_path / "again.toml") == read_run(made)[0]
+
+
+def test_the_page_asks_for_nothing_and_runs_only_its_own_two_scripts(document, page):
+    for tag, attributes in document.elements:
+        for name in ("src", "href", "srcset", "action", "data", "poster", "background", "xlink:href"):
+            assert attributes.get(name, "#").startswith(("#", "data:")), (tag, attributes)
+        assert not any(name.startswith("on") for name in attributes), (tag, attributes)
+    (policy,) = [m["content"] for m in document.all("meta") if m.get("http-equiv") == "Content-Security-Policy"]
+    rules = dict(rule.split(" ", 1) for rule in policy.split("; "))
+    assert rules["default-src"] == "'none'"
+    assert rules["img-src"] == "data: blob:"
+    assert [s.get("type") for s in document.all("script")] == ["application/json", None, None]
+    hashes = [base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in document.scripts[1:]]
+    assert rules["script-src"] == " ".join(f"'sha256-{digest}'" for digest in hashes)
+    style = re.search(r"<style>(.*?)</style>", page.read_text(encoding="utf-8"), re.DOTALL).group(1)
+    assert "url(" not in style
+    assert "@import" not in style
+
+
+def test_names_that_are_markup_stay_text(document, embedded):
+    assert "document.title='owned'" in document.text  # the class, in the tables and under the pictures
+    assert "script><b>bold.npz" in document.text  # the data set
+    assert {"src": "x", "onerror": "alert(1)"} not in document.all("img")
+    assert not any("='owned'" in script for script in document.scripts[1:])
+    assert "<" not in document.scripts[0]
+    assert any("owned" in attributes.get("alt", "") for attributes in document.all("img"))
+    assert embedded["classes"]["labels"] == [0, 1, 2]
+
+
+def test_the_same_run_gives_the_same_bytes(made, page, tmp_path):
+    again = write_report([made], tmp_path / "again.html").path
+    assert again.read_bytes() == page.read_bytes()
+
+
+def test_the_embedded_plane_is_the_plane_at_every_place(embedded, results):
+    chart = embedded["plane"]
+    assert (chart["thetas"], chart["epsilons"]) == ([0, 90, 180], [0, 0.05, 0.1, 0.3])
+    assert (chart["theta"], chart["epsilon"]) == (2, 2)
+    for i, theta in enumerate(chart["thetas"]):
+        for j, epsilon in enumerate(chart["epsilons"]):
+            points = plane(results, theta, epsilon)
+            assert chart["statuses"][f"{i},{j}"] == list(pareto_front(points))
+            assert [points[k].name for k in chart["lines"][f"{i},{j}"]] == [p.name for p in front_line(points)]
+            for k, point in enumerate(points):
+                assert chart["invariance"][k][i] == pytest.approx([*asdict(point.invariance).values()], abs=1e-5)
+                assert chart["robustness"][k][j] == pytest.approx([*asdict(point.robustness).values()], abs=1e-5)
+
+
+def test_charts_hold_every_profile_that_was_measured(embedded, results):
+    charts = embedded["profiles"] + embedded["beside"]
+    assert [chart["axis"] for chart in charts] == ["theta", "epsilon", "theta", "epsilon"]
+    kinds = [lambda r: r.invariance, lambda r: r.robustness, *(lambda r, n=n: r.beside[n] for n in results[0].beside)]
+    for chart, kind in zip(charts, kinds, strict=True):
+        for line, result in zip(chart["lines"], results, strict=True):
+            for key, values in (("y", "rate"), ("low", "low"), ("high", "high")):
+                assert line["rate"][key] == pytest.approx(kind(result)[values], abs=1e-5)
+            assert line["accuracy"]["y"] == pytest.approx(kind(result)["accuracy"], abs=1e-5)
+
+
+def decoded(picture):
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(picture["src"].partition(",")[2])))).astype(float)
+
+
+def test_examples_are_pictures_of_what_they_say(document):
+    pictures = [image for image in document.all("img") if "predicted" in image.get("alt", "")]
+    assert len(pictures) == 2 * 3 * 3  # networks, states, classes
+    said = [
+        re.fullmatch(r"(.*), (original|rotated|attacked) ?(.*): predicted (.*)", p["alt"]).groups() for p in pictures
+    ]
+    originals = {(i // 9, i % 3): i for i, (_, state, _, _) in enumerate(said) if state == "original"}
+    for i, (truth, state, how, predicted) in enumerate(said):
+        own = originals[i // 9, i % 3]
+        assert said[own][0] == truth
+        if state == "attacked":
+            size = np.abs(decoded(pictures[i]) - decoded(pictures[own])).max() / 255
+            assert size <= float(re.search(r"[\d.]+", how).group()) + 1 / 255
+        if state != "original":
+            assert (predicted == said[own][3]) == how.endswith("it stays")
+
+
+def test_without_its_data_a_run_is_reported_without_examples(run, tmp_path):
+    def elsewhere(body):
+        body["experiment"]["dataset"] = "npz:gone.npz"
+
+    spoil(run, "experiment.json", elsewhere)
+    report = write_report([run], tmp_path / "r.html")
+    text = parsed(report.path).text
+    assert report.examples == 0
+    assert "No example images: the data are not at hand: gone.npz cannot be read" in text
+    assert "The trade-off plane" in text
+
+
+def test_other_data_than_the_runs_own_are_noticed(run, tmp_path):
+    spoil(run, "experiment.json", lambda body: body["experiment"].update(dataset="mnist-mini"))
+    report = write_report([run], tmp_path / "r.html")
+    assert report.skipped == ("mnist-mini is not what it was when the run was made: its fingerprint differs",)
+
+
+def test_damaged_cells_are_named_and_the_rest_is_reported(run, results, tmp_path):
+    first, second = (result.cell for result in results)
+    profile = run / "cells" / first.key / f"profiles-{first.profile_key}.json"
+    profile.write_bytes(profile.read_bytes()[:-100])
+    (run / "cells" / second.key / f"profiles-{second.measurements['weak:noise']}.json").unlink()
+    report = write_report([run], tmp_path / "r.html")
+    text = parsed(report.path).text
+    assert "Missing or damaged: stdcnn (width 0.3) A = 0, seed 0." in text
+    assert "Not everything was measured of: stdcnn (width 0.3) A = 180, seed 0." in text
+    assert (len(report.runs[0].absent), len(report.runs[0].partial)) == (1, 1)
+
+
+def test_weights_of_another_shape_cost_a_network_its_pictures_only(run, results, tmp_path):
+    import torch
+    from safetensors.torch import save_file
+
+    weights = run / "cells" / results[0].cell.key / "weights.safetensors"
+    save_file({"nothing": torch.zeros(3)}, weights)
+    digest = hashlib.sha256(weights.read_bytes()).hexdigest()
+    spoil(run, f"cells/{results[0].cell.key}/cell.json", lambda body: body.update(weights_sha256=digest))
+    report = write_report([run], tmp_path / "r.html")
+    assert report.examples == 1
+    assert "A = 0: Error(s) in loading state_dict" in report.skipped[0]
+
+
+def test_a_masked_attack_is_marked_wherever_its_rate_stands_and_takes_no_part(run, results, tmp_path):
+    def masked(body):
+        if "robustness" in body:
+            body["robustness"]["verdict"] = "masked"
+            body["robustness"]["sanity"]["constant"] = False
+            body["robustness"]["sanity"]["reasons"] = ["the gradient is <b>zero</b>"]
+
+    spoil(run, f"cells/{results[1].cell.key}/profiles-*.json", masked)
+    document = parsed(write_report([run], tmp_path / "r.html").path)
+    assert document.text.count("masked") > 5
+    assert "A = 180 is masked: the gradient is <b>zero</b>" in document.text
+    chart = json.loads(document.scripts[0])
+    assert chart["trainings"][1]["verdict"] == "masked"
+    assert {status[1] for status in chart["plane"]["statuses"].values()} == {"excluded"}
+
+
+def test_a_run_beside_itself_differs_in_nothing_and_by_nothing(made, run, tmp_path):
+    runs = read_runs([made, run.rename(tmp_path / "copy")])
+    assert configuration_differences(runs) == []
+    found = differences(runs)
+    assert len(found) == 2
+    for difference in found:
+        assert difference.same_training
+        assert difference.paired
+        assert asdict(difference.invariance) == {"estimate": 0, "low": 0, "high": 0}
+        assert asdict(difference.robustness) == {"estimate": 0, "low": 0, "high": 0}
+    text = parsed(write_report([r.path for r in runs], tmp_path / "both.html").path).text
+    assert "tiny against copy" in text
+    assert "None: the configurations are equal." in text
+    assert "+0.0 points (+0.0 to +0.0)" in text
+    assert "copy: stdcnn (width 0.3), A = 180" in text
+
+
+def test_settings_that_differ_are_listed_once_each(made):
+    (run,) = read_runs([made])
+    grid = run.experiment.models[0]
+    longer = grid.model_copy(update={"training": grid.training.model_copy(update={"epochs": 9})})
+    other = run.experiment.model_copy(update={"models": (longer, ModelGrid(name="gcnn")), "seeds": (0, 1)})
+    rows = configuration_differences([run, replace(run, experiment=other)])
+    assert rows == [
+        ("models.stdcnn.training.epochs", ["12", "9"]),
+        ("seeds", ["0", "0, 1"]),
+        ("models.gcnn.name", ["-", "gcnn"]),
+    ]
+
+
+def profile(per_image, **changes):
+    return {"images": len(per_image), "per_image": per_image, "thetas": [0, 90], "border": "zero"} | changes
+
+
+def test_differences_are_paired_on_the_same_images_and_welchs_on_others():
+    rng = np.random.default_rng(0)
+    first, second, third = rng.random(40), rng.random(40), rng.random(25)
+    found = _difference(profile(first), profile(second))
+    oracle = stats.ttest_rel(second, first).confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx((oracle.low, oracle.high))
+    found = _difference(profile(first), profile(third))
+    oracle = stats.ttest_ind(third, first, equal_var=False).confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx((oracle.low, oracle.high))
+    assert _difference(profile(first), profile(second, thetas=[0, 180])) is None
+    assert _difference(profile(first), profile(second, border="disc")) is None
+
+
+def claim(name, verdict, network="net"):
+    return Claim(name, "", network, verdict, None, None, None, None, (), 0, "")
+
+
+def test_the_answer_says_what_holds_and_what_is_open(made):
+    (run,) = read_runs([made])
+    claims = (
+        claim("i", "holds"),
+        claim("i", "holds"),
+        claim("ii", "holds"),
+        claim("ii", "undecided"),
+        claim("iii", "fails"),
+    )
+    run = replace(run, claims=(*claims, claim("iv", "undecided", "-")), label="tiny")
+    assert words.answer(run).partition(", tiny ")[2] == (
+        "finds that larger training A raises the rate of invariance; it finds the contrary of this: larger adversarial "
+        "epsilon raises robustness; it gives no single answer for all networks on whether larger training A lowers "
+        "robustness; it does not test whether larger adversarial epsilon lowers the rate of invariance."
+    )
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_configuration_can_be_pasted(name, tmp_path):
+    path = tmp_path / "pasted.toml"
+    path.write_text(to_toml(PRESETS[name]), encoding="utf-8")
+    assert read_experiment(path) == PRESETS[name]
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
+def test_any_name_of_a_data_set_survives_pasting(tmp_path_factory, name):
+    experiment = Experiment(dataset=name, models=["stdcnn"])
+    path = tmp_path_factory.getbasetemp() / "pasted.toml"
+    path.write_bytes(to_toml(experiment).encode())
+    assert read_experiment(path) == experiment
+
+
+def test_bad_input_is_refused_with_the_way_out(made, run, tmp_path):
+    (tmp_path / "plain").write_text("a file")
+    for paths, out, message in (
+        ([tmp_path], None, f"{tmp_path} holds no run: its experiment.json is missing or damaged"),
+        ([made, made / "."], None, "is named twice: a run has nothing to be compared with in itself"),
+        ([made], tmp_path, f"{tmp_path} is a folder: name a file, such as {tmp_path / 'report.html'}"),
+        ([made], tmp_path / "plain" / "r.html", f"{tmp_path / 'plain' / 'r.html'} cannot be written"),
+    ):
+        with pytest.raises(InputError, match=re.escape(message)):
+            write_report(paths, out)
+    for cell in run.glob("cells/*/cell.json"):
+        cell.unlink()
+    with pytest.raises(InputError, match="holds no finished cell: start `invrob empirical run --out"):
+        write_report([run])
+
+
+def test_the_command_writes_into_the_run_and_prints_one_json_object(invoke, run, tmp_path, monkeypatch):
+    result = invoke("report", run, "--json")
+    assert result.exit_code == 0, result.output
+    summary = json.loads(result.stdout)
+    path = run / "report.html"
+    assert summary == {
+        "report": str(path),
+        "bytes": path.stat().st_size,
+        "runs": [str(run)],
+        "cells": 2,
+        "missing_cells": 0,
+        "networks_with_examples": 2,
+        "without_examples": [],
+    }
+    result = invoke("report", run, "--out", tmp_path / "sub" / "r.html")
+    assert "self-contained: open it in a browser" in result.output
+    assert (tmp_path / "sub" / "r.html").is_file()
+
+
+def test_lines_and_points_are_told_apart_without_colour(made):
+    (run,) = read_runs([made])
+    two = replace(run, label="other")
+    trainings = trainings_of([run, two])
+    assert len({training.name for training in trainings}) == 4
+    looks = {(style["marker"], style["dash"]) for style in styles(trainings)}
+    assert len(looks) == 4
