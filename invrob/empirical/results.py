@@ -8,7 +8,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from invrob.empirical.experiment import Cell, Experiment
 from invrob.empirical.recipes import Recipe
@@ -122,17 +122,20 @@ def read_measurement(store: Store, cell: Cell, name: str) -> dict[str, Any] | No
     """What was kept of a measurement of `cell.measurements`; None where it is missing or damaged, or is not what this
     version of invrob writes."""
     body = store.read_profiles(cell.key, cell.measurements[name])
-    if body is None:
+    try:
+        (_Both if name == "profiles" else _Profile).model_validate(body)
+    except ValidationError:
         return None
-    if name == "profiles":
-        fits = _fits(_Profile, body.get("invariance")) and _fits(_Robustness, body.get("robustness"))
-    else:
-        fits = _fits(_Profile, body)
-    return body if fits else None
+    return body
 
 
 class _Strict(BaseModel):
     model_config = ConfigDict(strict=True)
+
+
+class _Class(_Strict):
+    label: int
+    rate: list[float]
 
 
 class _Profile(_Strict):
@@ -146,8 +149,17 @@ class _Profile(_Strict):
     accuracy_high: list[float]
     images: int = Field(ge=1)
     per_image: list[float]
+    classes: list[_Class] = []
     thetas: list[float] = []
     epsilons: list[float] = []
+
+    @model_validator(mode="after")
+    def _one_rate_per_value(self) -> "_Profile":
+        grid = self.epsilons or self.thetas
+        each = [getattr(self, name) for name in _PER_VALUE] + [row.rate for row in self.classes]
+        if not grid or any(len(values) != len(grid) for values in each):
+            raise ValueError("needs a rate for each value of its axis")
+        return self
 
 
 class _Finding(_Strict):
@@ -159,21 +171,33 @@ class _Sanity(_Strict):
     constant: bool
     reasons: list[str]
     findings: list[_Finding]
+    probed: int = Field(1, ge=1)
+    zero_gradient: float = 0.0
+    more_steps: float = 0.0
+    apgd_ce: float = 0.0
+    apgd_dlr: float | None = None
+    other_classes: float = 0.0
+    black_box: float = 0.0
+    unfooled_at_largest: float = 0.0
+    changed_prediction: float = 0.0
+
+
+class _Turns(_Strict):
+    rate: list[float] = Field(min_length=3, max_length=3)
+    deviation: list[float] = Field(min_length=3, max_length=3)
 
 
 class _Robustness(_Profile):
     clean_accuracy: float
+    gradient_evaluations: float = 0.0
     verdict: Literal["sound", "masked"]
     sanity: _Sanity
 
 
-def _fits(kind: type[_Profile], profile: Any) -> bool:
-    try:
-        read = kind.model_validate(profile)
-    except ValidationError:
-        return False
-    grid = read.epsilons or read.thetas
-    return bool(grid) and all(len(getattr(read, name)) == len(grid) for name in _PER_VALUE)
+class _Both(_Strict):
+    invariance: _Profile
+    robustness: _Robustness
+    quarter_turns: _Turns | None = None
 
 
 def varied(recipes: Iterable[Recipe]) -> tuple[str, ...]:

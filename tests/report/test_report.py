@@ -366,3 +366,16 @@ def test_lines_and_points_are_told_apart_without_colour(made):
     assert len({training.name for training in trainings}) == 4
     looks = {(style["marker"], style["dash"]) for style in styles(trainings)}
     assert len(looks) == 4
+
+
+def test_numbers_that_are_no_numbers_make_a_cell_absent(run, results, tmp_path):
+    """Whoever edits a run may give it the right checksums again."""
+
+    def worded(body):
+        if "robustness" in body:
+            body["robustness"]["sanity"]["black_box"] = "<script>"
+            body["robustness"]["classes"][0]["rate"].pop()
+
+    spoil(run, f"cells/{results[0].cell.key}/profiles-*.json", worded)
+    report = write_report([run], tmp_path / "r.html")
+    assert [cell.key for cell in report.runs[0].absent] == [results[0].cell.key]
