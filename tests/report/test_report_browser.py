@@ -72,7 +72,7 @@ def test_sliders_move_the_plane_by_keyboard_and_say_so(opened):
     tab.keyboard.press("ArrowLeft")
     assert tab.evaluate(PLANE) == place(1, 1) != place(2, 2)
     assert (tab.inner_text("#theta-value"), tab.inner_text("#epsilon-value")) == ("90°", "0.05")
-    assert tab.inner_text("#plane-text").startswith("At theta = 90°, epsilon = 0.05. ")
+    assert tab.inner_text("#plane-text").startswith("At theta = 90°, epsilon = 0.05:")
     assert tab.get_attribute("#plane-text", "aria-live") == "polite"
     assert tab.get_attribute("#epsilon", "aria-valuetext") == "0.05"
     classes = tab.evaluate("JSON.parse(document.getElementById('data').textContent).classes.invariance")

@@ -126,8 +126,12 @@
     $("epsilon").setAttribute("aria-valuetext", shownEpsilon());
     const by = { front: [], undecided: [], dominated: [], excluded: [] };
     statuses().forEach((status, k) => state.shown[k] && by[status].push(trainings[k].name));
-    const words = Object.entries(by).filter(([, names]) => names.length).map(([status, names]) => `${status}: ${names.join("; ")}`);
-    $("plane-text").textContent = `At theta = ${degrees}, epsilon = ${shownEpsilon()}. ${words.join(". ")}.`;
+    const lines = Object.entries(by).filter(([, names]) => names.length).map(([status, names]) => `${status}: ${names.join("; ")}`);
+    $("plane-text").replaceChildren(...[`At theta = ${degrees}, epsilon = ${shownEpsilon()}:`, ...lines].map((text) => {
+      const line = document.createElement("span");
+      line.textContent = text + " ";
+      return line;
+    }));
     for (const span of all("[data-place]")) span.textContent = span.dataset.place === "theta" ? degrees : shownEpsilon();
     for (const table of all(".heat")) {
       const at = table.dataset.kind === "invariance" ? state.theta : state.epsilon;
