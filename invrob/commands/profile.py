@@ -76,24 +76,11 @@ def profile(
 
     The model takes images in [0, 1] and returns logits. Exit code 1 where it raises, 2 for bad usage."""
     with _failing_in_one_line(spec, traceback), redirect_stdout(sys.stderr):  # what the model prints is no answer
-        from invrob.empirical.execute import chosen_device
-        from invrob.empirical.loading import load_model
         from invrob.empirical.measuring import Settings
 
         shown = _shown(data, split, images)
-        loaded = load_model(
-            spec,
-            weights=weights,
-            pretrained=pretrained,
-            offline=offline,
-            device=chosen_device(device),
-            mean=None if mean is None else numbers("--mean", mean),
-            std=None if std is None else numbers("--std", std),
-            size=size,
-            classes=len(shown.dataset.classes),
-            seed=seed,
-        )
-        _check_answers(loaded, shown)
+        options = {"weights": weights, "pretrained": pretrained, "offline": offline, "size": size, "seed": seed}
+        loaded = _loaded(spec, shown, device, mean, std, options)
         grids = _grids(norm, epsilons, transformation, thetas, shown.images.shape[1])
         chosen = attack if attack != "auto" else "gradient" if loaded.differentiable else "black-box"
         settings = Settings(*grids, tuple(adversary), chosen, steps, restarts, queries, seed)
@@ -116,6 +103,25 @@ def _shown(data: str, split: str, count: int) -> Shown:
 
     dataset = load(data)
     return Shown(dataset, split, *profiled(getattr(dataset, split), count))
+
+
+def _loaded(
+    spec: str, shown: Shown, device: str, mean: str | None, std: str | None, options: dict[str, Any]
+) -> "Loaded":
+    """The model, which has answered for two images. options: of `load_model`."""
+    from invrob.empirical.execute import chosen_device
+    from invrob.empirical.loading import load_model
+
+    loaded = load_model(
+        spec,
+        device=chosen_device(device),
+        mean=None if mean is None else numbers("--mean", mean),
+        std=None if std is None else numbers("--std", std),
+        classes=len(shown.dataset.classes),
+        **options,
+    )
+    _check_answers(loaded, shown)
+    return loaded
 
 
 def _grids(
@@ -183,7 +189,7 @@ def _document(
     import numpy
     import torch
 
-    about = ("spec", "kind", "differentiable", "channels", "size", "mean", "std", "files", "notes")
+    about = ("name", "spec", "kind", "differentiable", "channels", "size", "mean", "std", "files", "notes")
     card = ("invariance", "robustness")
     plain = {name: each.to_dict() for name, each in profiles.items()}
     return {
@@ -216,7 +222,8 @@ def _write(folder: Path, document: dict[str, Any], profiles: "Mapping[str, Profi
 
     text = json.dumps(document, allow_nan=False, indent=1)
     paths = [write_atomically(folder / "profile.json", partial(Path.write_text, data=text, encoding="utf-8"))]
-    for name, figure in profile_figures(profiles).items():
+    title = f"{document['model']['name']} on {document['data']['name']}, {document['data']['split']}"
+    for name, figure in profile_figures(profiles, title).items():
         paths.append(write_atomically(folder / f"{name}.png", partial(_save, figure)))
     return paths
 

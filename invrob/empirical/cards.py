@@ -23,11 +23,13 @@ def card_figure(robustness: "RobustnessProfile | BlackBoxProfile", invariance: "
     return figure_of(f"Robustness and invariance: {robustness.images} images, bands of 95 %", panels, legend="")
 
 
-def profile_figures(profiles: "Mapping[str, Profile]") -> dict[str, Figure]:
-    """ "card", of the profiles called robustness and invariance, and a figure for each of the others by its name."""
+def profile_figures(profiles: "Mapping[str, Profile]", title: str) -> dict[str, Figure]:
+    """ "card", of the profiles called robustness and invariance, and a figure for each of the others by its name.
+
+    title: what was measured on what."""
+    title = f"{title}: {profiles['robustness'].images} images, bands of 95 %"
     card = [panel_of(profiles["robustness"]), panel_of(profiles["invariance"])]
-    title = f"{profiles['robustness'].images} images, bands of 95 %"
-    figures = {"card": figure_of(f"Robustness and invariance: {title}", card, legend="")}
+    figures = {"card": figure_of(title, card, legend="")}
     for name, profile in profiles.items():
         if name not in ("robustness", "invariance"):
             figures["-".join(name.split())] = figure_of(title, [panel_of(profile)], legend="")
