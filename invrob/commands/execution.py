@@ -35,7 +35,7 @@ Address = Annotated[
 Gpus = Annotated[
     float | None, typer.Option(min=0, help="Of Ray, for each cell, also a part; 1 where the cluster has GPUs.")
 ]
-Cpus = Annotated[float | None, typer.Option(min=0, help="Of Ray, for each cell; 1.")]
+Cpus = Annotated[float | None, typer.Option(min=0.01, help="Of Ray, for each cell; 1.")]
 
 
 def execution(
@@ -53,8 +53,12 @@ def execution(
     from invrob.empirical.executors import Execution, cores, pinned
 
     if executor == "ray":
+        share = _gpus(device, gpus)
         on = chosen_device("auto" if device == "cuda" else device)  # the workers' GPUs need not be here
-        return Execution("ray", on, jobs, stack, retries, address, _gpus(device, gpus), 1.0 if cpus is None else cpus)
+        for option, amount in (("--gpus-per-cell", gpus), ("--cpus-per-cell", cpus)):
+            if amount is not None and not (amount <= 1 or amount % 1 == 0):
+                raise InputError(f"{option} {amount:g} must be a whole number or below 1: Ray shares out one unit only")
+        return Execution("ray", on, jobs, stack, retries, address, share, 1.0 if cpus is None else cpus)
     for option, value in (("--address", address), ("--gpus-per-cell", gpus), ("--cpus-per-cell", cpus)):
         if value is not None:
             raise InputError(f"{option} {value} is for --executor ray: add it, or leave {option} out")
@@ -75,6 +79,4 @@ def _gpus(device: str, gpus: float | None) -> float | None:
         raise InputError(
             "--gpus-per-cell 0 and --device cuda exclude each other: ask for a part of a GPU, such as 0.25"
         )
-    if gpus is not None and gpus > 1 and gpus != int(gpus):
-        raise InputError(f"--gpus-per-cell {gpus:g} must be a whole number or below 1: Ray shares out one GPU at most")
     return 0.0 if device == "cpu" else 1.0 if device == "cuda" and gpus is None else gpus

@@ -25,7 +25,7 @@ import torch
 
 import invrob
 from invrob.empirical.execute import Failure, Observer, run_group, single_thread
-from invrob.empirical.executors import Execution, Group, Relay, Teller, cores, stack_size, stacks
+from invrob.empirical.executors import Execution, Group, Relay, Teller, cores, often, stack_size, stacks
 from invrob.empirical.experiment import Cell
 from invrob.errors import InputError
 
@@ -119,7 +119,7 @@ def _failures(ray: Any, ref: Any, cells: Sequence[Cell], retries: int) -> tuple[
         raise error.cause from None
     except ray.exceptions.RayError as error:
         why = str(error).strip().splitlines()[0]
-        reason = f"its worker was lost {retries + 1} times: {why} The same command goes on with it; see --retries"
+        reason = f"its worker was lost {often(retries + 1)}: {why} The same command goes on with it; see --retries"
         return tuple(Failure(cell, reason) for cell in cells)
     return failures
 
@@ -238,9 +238,9 @@ def _gpus(ray: Any, asked: float | None) -> float:
 
 def _places(ray: Any, share: dict[str, float]) -> dict[str, int]:
     """Node -> how many cells it has room for at a time, of all nodes that are alive and have any."""
-    wanted = {name: amount for name, amount in share.items() if amount > 0}
+    wanted = {name: each for name, each in share.items() if each > 0}
     places = {
-        node["NodeID"]: min(int(node["Resources"].get(name, 0) / amount) for name, amount in wanted.items())
+        node["NodeID"]: min((int(node["Resources"].get(name, 0) / each) for name, each in wanted.items()), default=0)
         for node in ray.nodes()
         if node["Alive"]
     }

@@ -174,9 +174,13 @@ def _local(cells: Sequence[Cell], path: Path, how: Execution, observer: Observer
 def _given_up(cell: Cell, retries: int) -> Failure:
     return Failure(
         cell,
-        f"its worker process was killed {retries + 1} times, perhaps for lack of memory: the same command with fewer "
+        f"its worker process was killed {often(retries + 1)}, perhaps for lack of memory: the same command with fewer "
         "--jobs goes on with it",
     )
+
+
+def often(times: int) -> str:
+    return "once" if times == 1 else f"{times} times"
 
 
 @contextmanager

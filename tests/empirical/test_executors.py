@@ -1,0 +1,207 @@
+"""Many cells: which device does which, what becomes of a cell whose worker is killed, what a cluster must agree on."""
+
+import multiprocessing
+import os
+import signal
+import sys
+from types import SimpleNamespace
+
+import pytest
+import torch
+from planted import cell
+
+from invrob.empirical import cluster, execute, executors
+from invrob.empirical.executors import Execution, Relay, Teller, pinned, stack_size
+from invrob.empirical.store import Store
+from invrob.errors import InputError
+
+CPU = torch.device("cpu")
+CELLS = [cell(seed=seed) for seed in range(3)]
+
+
+class Told:
+    def __init__(self):
+        self.events = []
+
+    def __getattr__(self, event):
+        return lambda cell, *values: self.events.append((event, cell.seed, *values))
+
+
+def test_workers_share_out_the_gpus_of_the_machine_and_keep_one_that_was_named(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    assert list(map(str, pinned(torch.device("cuda")))) == ["cuda:0", "cuda:1", "cuda:2"]
+    assert pinned(torch.device("cuda:1")) == [torch.device("cuda:1")]
+    assert pinned(CPU) == [CPU]
+
+
+def test_stacks_leave_no_gpu_without_work_and_do_not_pay_on_a_cpu():
+    assert [stack_size(None, 64, gpus, "cuda") for gpus in (1, 2, 8, 64, 512)] == [32, 32, 8, 1, 1]
+    assert stack_size(None, 64, 2, "cpu") == 1
+    assert stack_size(5, 64, 8, "cuda") == stack_size(5, 64, 2, "cpu") == 5
+
+
+class FakePool:
+    """A pool of one worker that does its job at once, in this process; `deaths`: how often a seed kills its worker."""
+
+    def __init__(self, deaths, done):
+        self.deaths, self.done = deaths, done
+
+    def submit(self, _, group, path, device):
+        future = executors.Future()
+        future.set_running_or_notify_cancel()
+        if self.deaths.get(group[0].seed, 0) > 0:
+            self.deaths[group[0].seed] -= 1
+            future.set_exception(executors.BrokenProcessPool())
+        else:
+            self.done.append((group[0].seed, str(device)))
+            future.set_result(())
+        return future
+
+
+@pytest.fixture
+def fake(monkeypatch):
+    """(deaths, done): workers that are killed as often as `deaths` says for each seed, and what was done where."""
+    deaths, done, made = {}, [], []
+
+    @executors.contextmanager
+    def worker(device):
+        made.append(device)
+        yield executors._Worker(device, FakePool(deaths, done), SimpleNamespace(poll=lambda: False))
+
+    monkeypatch.setattr(executors, "_worker", worker)
+    return deaths, done, made
+
+
+def test_each_worker_has_one_device_and_all_devices_have_workers(fake, tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    _, done, made = fake
+    how = Execution("local", torch.device("cuda"), jobs=3, stack=1)
+    assert executors.run(CELLS, tmp_path, how, Told()) == ()
+    assert list(map(str, made)) == ["cuda:0", "cuda:1", "cuda:0"]
+    assert done == [(0, "cuda:0"), (1, "cuda:1"), (2, "cuda:0")]
+
+
+@pytest.mark.parametrize("deaths", [1, 2, 3])
+def test_a_cell_whose_worker_is_killed_is_done_again_as_often_as_asked_and_the_others_once(fake, tmp_path, deaths):
+    planned, done, made = fake
+    planned[1] = deaths
+    told = Told()
+    failures = executors.run(CELLS, tmp_path, Execution("local", CPU, jobs=2, retries=2), told)
+    ends = {seed: event for event, seed, *_ in told.events if event in ("finished", "failed")}
+    assert sorted(done) == [(seed, "cpu") for seed in range(3) if seed != 1 or deaths < 3]
+    assert len(made) == 2 + deaths  # a new worker for each that is lost
+    if deaths < 3:
+        assert failures == ()
+        return
+    assert [failure.cell for failure in failures] == [CELLS[1]]
+    assert failures[0].reason.startswith("its worker process was killed 3 times, perhaps for lack of memory: the same ")
+    assert ends[1] == "failed"
+
+
+def test_a_worker_tells_its_parent_what_it_would_tell_an_observer_and_each_end_once():
+    told = Told()
+    relay = Relay(CELLS, told)
+    teller = Teller(lambda news: relay.tell(*news))
+    teller.started(CELLS[0])
+    teller.advanced(CELLS[0], 0.5)
+    for _ in range(2):
+        teller.finished(CELLS[0])
+    teller.advanced(CELLS[0], 0.9)  # of a worker that was given up for lost
+    teller.failed(CELLS[1], "x" * 5000)
+    relay.settle(CELLS[:2], [execute.Failure(CELLS[1], "again")])
+    first, second = CELLS[0].seed, CELLS[1].seed
+    assert told.events == [
+        ("started", first),
+        ("advanced", first, 0.5),
+        ("finished", first),
+        ("failed", second, "x" * 1000),
+    ]
+    relay.settle(CELLS, [])
+    assert told.events[-1] == ("finished", CELLS[2].seed)
+
+
+def test_who_trains_second_takes_the_weights_that_are_kept_and_their_profiles_stay(tmp_path):
+    store, one = Store(tmp_path), CELLS[0]
+    first, second = (torch.nn.Linear(2, 2) for _ in range(2))
+    course = execute.Training((), 0)
+    execute.keep(store, one, first, course)
+    store.write_profiles(one.key, one.profile_key, {"of": "first"})
+    execute.keep(store, one, second, course)
+    assert torch.equal(second.weight, first.weight)
+    assert store.read_profiles(one.key, one.profile_key) == {"of": "first"}
+    next(tmp_path.glob("cells/*/weights.safetensors")).write_bytes(b"damaged")
+    third = torch.nn.Linear(2, 2)
+    execute.keep(store, one, third, course)
+    assert torch.equal(store.read_training(one.key)[0]["weight"], third.weight)
+
+
+def _die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_real_worker_that_is_killed_breaks_its_own_pool_alone():
+    with executors._worker(CPU) as victim, executors._worker(CPU) as other:
+        broken = victim.pool.submit(_die)
+        assert other.pool.submit(os.getpid).result() != os.getpid()
+        with pytest.raises(executors.BrokenProcessPool):
+            broken.result()
+        assert other.pool.submit(sum, (1, 2)).result() == 3
+    assert multiprocessing.active_children() == []
+
+
+def test_without_ray_the_way_to_get_it_is_said(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(InputError) as caught:
+        executors.run(CELLS, tmp_path, Execution("ray"), Told())
+    assert str(caught.value) == "--executor ray needs Ray on every machine: pip install 'invrob[ray]'"
+
+
+@pytest.mark.parametrize("address", ["banana", "ray://localhost:10001", ":6379", "localhost", "http://a:1"])
+def test_an_address_is_auto_or_host_and_port(address):
+    with pytest.raises(InputError, match="must be auto or HOST:PORT, as `ray start --head` prints it"):
+        cluster._check_address(address)
+    for known in ("auto", "local"):
+        cluster._check_address(known)
+
+
+def test_an_address_where_nobody_listens_is_told_at_once():
+    with pytest.raises(InputError, match=r"--address 127.0.0.1:1: no Ray cluster answers, .*`ray start --head` starts"):
+        cluster._check_address("127.0.0.1:1")
+
+
+@pytest.fixture
+def terms(tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster.os, "chdir", lambda _: None)
+    (tmp_path / cluster.MARK).write_text("token")
+    return cluster.Terms(cluster.versions(), cluster.sources(), tmp_path, "token", tmp_path, None, gpu=False)
+
+
+def test_a_worker_refuses_other_versions_other_files_and_another_folder(terms, tmp_path):
+    def changed(**fields):
+        return cluster.refused(cluster.replace(terms, **fields))
+
+    assert cluster.refused(terms) == changed(sources="") == ""
+    assert changed(versions={**terms.versions, "torch": "1.0"}).endswith(
+        "1.0 where the run was started: install the same on every machine"
+    )
+    assert "the files of invrob differ" in changed(sources="0")
+    for path in (tmp_path / "elsewhere", tmp_path):
+        assert f"does not see {path} as the driver does" in changed(path=path, token="other")
+
+
+def fake_ray(*nodes):
+    return SimpleNamespace(
+        nodes=lambda: [{"NodeID": name, "Alive": alive, "Resources": has} for name, alive, has in nodes]
+    )
+
+
+def test_the_places_of_a_cluster_are_counted_by_what_a_cell_takes():
+    ray = fake_ray(("a", True, {"CPU": 8, "GPU": 2}), ("b", True, {"CPU": 4}), ("c", False, {"CPU": 99, "GPU": 9}))
+    assert cluster._places(ray, {"CPU": 1, "GPU": 0}) == {"a": 8, "b": 4}
+    assert cluster._places(ray, {"CPU": 1, "GPU": 0.25}) == {"a": 8}
+    assert cluster._places(ray, {"CPU": 1, "GPU": 1}) == {"a": 2}
+    assert cluster._places(ray, {"CPU": 3, "GPU": 0}) == {"a": 2, "b": 1}
+    assert cluster._places(ray, {"CPU": 9, "GPU": 0}) == cluster._places(ray, {"CPU": 0, "GPU": 0}) == {}
+    assert cluster._no_room(ray, {"CPU": 9, "GPU": 0}).startswith(
+        "no node of the cluster has room for a cell (it takes 9 CPUs, 0 GPUs; a node has at most 8 CPUs, 2 GPUs)"
+    )
