@@ -84,9 +84,7 @@ def profile(
         grids = _grids(norm, epsilons, transformation, thetas, shown.images.shape[1])
         chosen = attack if attack != "auto" else "gradient" if loaded.differentiable else "black-box"
         settings = Settings(*grids, tuple(adversary), chosen, steps, restarts, queries, seed)
-        began = time.monotonic()
-        profiles = _measured(loaded, shown, settings, quiet or as_json)
-        seconds = time.monotonic() - began
+        profiles, seconds = _measured(loaded, shown, settings, quiet or as_json)
         document = _document(loaded, shown, settings, profiles)
         paths = _write(out or Path("runs") / f"profile-{loaded.name}", document, profiles)
     if as_json:
@@ -170,16 +168,20 @@ def _check_answers(loaded: "Loaded", shown: Shown) -> None:
         )
 
 
-def _measured(loaded: "Loaded", shown: Shown, settings: "Settings", hidden: bool) -> "dict[str, Profile]":
-    """The profiles by name, with progress on stderr unless hidden."""
+def _measured(loaded: "Loaded", shown: Shown, settings: "Settings", hidden: bool) -> "tuple[dict[str, Profile], float]":
+    """The profiles by name, with progress on stderr unless hidden, and the seconds that they took."""
     from invrob.commands.profile_progress import Progressing
     from invrob.empirical.measuring import Counted, stages
 
+    began, profiles = time.monotonic(), {}
     images, labels = shown.images.to(loaded.device), shown.labels.to(loaded.device)
     todo = list(stages(settings))
     with Progressing({stage.name: stage.work * len(images) for stage in todo}, hidden) as progress:
         model = Counted(loaded.model, progress.advanced)
-        return {stage.name: stage.measure(model, images, labels) for stage in todo if progress.begins(stage.name)}
+        for stage in todo:
+            progress.begins(stage.name)
+            profiles[stage.name] = stage.measure(model, images, labels)
+    return profiles, time.monotonic() - began
 
 
 def _document(

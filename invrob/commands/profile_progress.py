@@ -26,11 +26,10 @@ class Progressing:
         if self.shown is not None:
             self.shown.stop()
 
-    def begins(self, stage: str) -> bool:
-        """The stage before is done; always true."""
+    def begins(self, stage: str) -> None:
+        """The stage before is done."""
         self.finished += self.done
         self.stage, self.foreseen, self.done = stage, self.ahead.pop(stage), 0.0
-        return True
 
     def advanced(self, work: float) -> None:
         """The stage at work has done that much more."""
