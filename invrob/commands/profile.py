@@ -82,7 +82,7 @@ def profile(
         options = {"weights": weights, "pretrained": pretrained, "offline": offline, "size": size, "seed": seed}
         loaded = _loaded(spec, shown, device, mean, std, options)
         grids = _grids(norm, epsilons, transformation, thetas, shown.images.shape[1])
-        chosen = attack if attack != "auto" else "gradient" if loaded.differentiable else "black-box"
+        chosen = _chosen(attack, loaded)
         settings = Settings(*grids, tuple(adversary), chosen, steps, restarts, queries, seed)
         profiles, seconds = _measured(loaded, shown, settings, quiet or as_json)
         document = _document(loaded, shown, settings, profiles)
@@ -140,6 +140,13 @@ def _grids(
     for name, values in by_transformation.items():
         transformation_named(name).checked(values)
     return by_norm, by_transformation
+
+
+def _chosen(attack: str, loaded: "Loaded") -> str:
+    """The attack that is asked for, or the strongest that the model allows. Raises InputError where it allows none."""
+    if attack == "gradient" and not loaded.differentiable:
+        raise InputError(f"--attack gradient needs gradients, and {loaded.kind} gives none: use auto or black-box")
+    return attack if attack != "auto" else "gradient" if loaded.differentiable else "black-box"
 
 
 def _check_answers(loaded: "Loaded", shown: Shown) -> None:

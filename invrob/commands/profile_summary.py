@@ -125,7 +125,9 @@ def _verdict(profile: "Profile") -> list[str]:
     if sanity is None:
         return []
     reasons = [f"{sanity.verdict}: {reason}" for reason in sanity.reasons]
-    return reasons + [f"finding: {finding.name}: {finding.text}" for finding in sanity.findings]
+    return reasons + [
+        f"finding: {finding.name}: {finding.text}" for finding in sanity.findings if not finding.worthless
+    ]
 
 
 def _costs(profiles: "Mapping[str, Profile]") -> list[str]:

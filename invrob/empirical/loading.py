@@ -53,7 +53,9 @@ class Loaded:
 
     @property
     def name(self) -> str:
-        """A short name for files and tables: `resnet18` of "timm:resnet18"."""
+        """A short name for files and tables: "mynet-build", or "resnet18" of "timm:resnet18"."""
+        if self.kind == "Python":
+            return self.spec.replace(":", "-")
         last = self.spec.rstrip("/").replace(":", "/").rsplit("/", 1)[-1]
         return last.removesuffix(Path(last).suffix) if last.endswith(SUFFIXES) else last
 
@@ -126,6 +128,8 @@ def _opened(
     path = Path(spec).expanduser()
     if (path / "cell.json").is_file():
         return _open_cell(path, files)
+    if path.suffix == ".py":
+        raise InputError(f"{spec} is Python: name what builds the model in it, such as {path.stem}:build")
     if spec.endswith(SUFFIXES) or path.is_file():
         return open_file(_content(path, files), str(path), device)
     if name and not path.exists():

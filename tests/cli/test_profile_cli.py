@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from onnx import TensorProto, helper, numpy_helper
 
 import invrob
 from invrob.cli import main
@@ -63,6 +64,21 @@ def run(monkeypatch, capsys, tmp_path, _trained):
     sys.modules.pop("my_nets", None)
 
 
+@pytest.fixture
+def linear_onnx(tmp_path):
+    """A linear classifier of digits in net.onnx, put together by hand."""
+    weight = np.random.default_rng(0).normal(size=(784, 10)).astype(np.float32)
+    graph = helper.make_graph(
+        [helper.make_node("Flatten", ["images"], ["flat"]), helper.make_node("MatMul", ["flat", "w"], ["logits"])],
+        "linear",
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["n", 1, 28, 28])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["n", 10])],
+        [numpy_helper.from_array(weight, "w")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    (tmp_path / "net.onnx").write_bytes(model.SerializeToString())
+
+
 OURS = ("my_nets:build", "--weights", "net.safetensors")
 
 
@@ -70,9 +86,9 @@ def test_the_numbers_are_those_of_the_functions(run, net, digits, tmp_path):
     code, out, _ = run(*OURS, *FEW, "--json")
     document = json.loads(out, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
     assert code == 0
-    read = json.loads((tmp_path / "runs/profile-build/profile.json").read_text())
+    read = json.loads((tmp_path / "runs/profile-my_nets-build/profile.json").read_text())
     assert read == {key: value for key, value in document.items() if key != "written"}
-    assert document["written"] == ["runs/profile-build/profile.json", "runs/profile-build/card.png"]
+    assert document["written"] == ["runs/profile-my_nets-build/profile.json", "runs/profile-my_nets-build/card.png"]
 
     order = torch.randperm(2000, generator=torch.Generator().manual_seed(0))[:30].sort().values
     images, labels = digits.test.images[order], digits.test.labels[order]
@@ -96,7 +112,7 @@ def test_a_person_reads_accuracy_rates_verdict_and_where_the_files_are(run):
         "2/255",
         "class   images",
         "gradients per image",
-        "written: runs/profile-build/profile.json, runs/profile-build/card.png",
+        "written: runs/profile-my_nets-build/profile.json, runs/profile-my_nets-build/card.png",
     ):
         assert text in out
     assert max(map(len, out.splitlines())) <= 80
@@ -141,7 +157,7 @@ def test_a_gradient_attack_without_gradients_is_masked_and_says_why(run):
     code, out, _ = run("my_nets:detached", *FEW, "--images", 10)
     assert code == 0
     assert "Robustness, L-inf (attack: masked)" in out
-    assert "finding: detached input" in " ".join(out.split())
+    assert "masked: detached input: no gradient reaches the input" in " ".join(out.split())
 
 
 def test_colour_data_get_epsilons_of_colour_data(run, tmp_path):
@@ -264,3 +280,18 @@ def test_progress_is_silent_for_two_seconds_and_then_knows_the_end(capsys, monke
         now[0] = 9.0
         progress.advanced(1)
         assert progress.shown is None
+
+
+def test_onnx_is_measured_by_queries_and_the_output_says_so(run, linear_onnx):
+    few = (*FEW, "--images", 10, "--queries", 20)
+    code, out, _ = run("net.onnx", *few)
+    told = " ".join(out.split())
+    assert code == 0
+    assert "net.onnx (ONNX) on 10 test images" in told
+    assert (
+        "note: ONNX gives no gradients: invariance and black-box attacks only, so robustness is an upper bound" in told
+    )
+    assert "Robustness, L-inf (black box, an upper bound): 1 - fooling rate" in told
+    code, out, err = run("net.onnx", *few, "--attack", "gradient")
+    assert (code, out) == (2, "")
+    assert err == "error: --attack gradient needs gradients, and ONNX gives none: use auto or black-box\n"

@@ -79,6 +79,7 @@ def folder(_trained, tmp_path_factory):
     folder = tmp_path_factory.mktemp("models")
     state, example = _trained.state_dict(), (torch.rand(2, 1, 28, 28),)
     (folder / "my_networks.py").write_text(SOURCE)
+    (folder / "text.pt").write_text(SOURCE)
     safetensors.torch.save_file(state, folder / "net.safetensors")
     torch.save(state, folder / "net.pth")
     torch.save({"state_dict": {f"module._orig_mod.{k}": v for k, v in state.items()}, "epoch": 7}, folder / "deep.ckpt")
@@ -150,7 +151,7 @@ def test_the_profile_of_every_kind_with_gradients_is_that_of_the_module(here, ne
 def test_a_function_of_images_is_the_model_itself(here, images):
     loaded = load_model("my_networks:logits")
     assert torch.equal(loaded.model(images), images.flatten(1)[:, :10])
-    assert loaded.name == "logits"
+    assert loaded.name == "my_networks-logits"
 
 
 def test_the_callers_random_state_and_path_come_back(here):
@@ -260,7 +261,12 @@ REFUSED = {
     "a pickled module": ("pickled.pt", {}, f"pickled.pt holds {PICKLED}: {WAY_OUT}"),
     "a state dict alone": ("net.pth", {}, f"net.pth holds weights without a network: {WAY_OUT}"),
     "safetensors alone": ("net.safetensors", {}, f"net.safetensors holds weights without a network: {WAY_OUT}"),
-    "a text": ("my_networks.py", {}, f"my_networks.py holds no network: {WAY_OUT}"),
+    "Python": (
+        "my_networks.py",
+        {},
+        "my_networks.py is Python: name what builds the model in it, such as my_networks:build",
+    ),
+    "a text": ("text.pt", {}, f"text.pt holds no network: {WAY_OUT}"),
     "no file": ("no.pt2", {}, f"no.pt2 cannot be read (No such file or directory): use {SPECS}"),
     "no spec": ("what", {}, f"'what' names no model: use {SPECS}"),
     "no module": (
