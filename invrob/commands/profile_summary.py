@@ -39,7 +39,7 @@ def print_profile(
         for line in _verdict(profile):
             console.print(line)
     console.print(f"\n{', '.join(_costs(profiles))}; {duration(seconds)} on {loaded.device}")
-    console.print("written: " + ", ".join(map(str, paths)))
+    console.print("written: " + ", ".join(map(str, paths)), soft_wrap=True)  # a path is there to be copied
 
 
 def _fitting(loaded: "Loaded", shape: Sequence[int]) -> list[str]:
@@ -125,9 +125,8 @@ def _verdict(profile: "Profile") -> list[str]:
     if sanity is None:
         return []
     reasons = [f"{sanity.verdict}: {reason}" for reason in sanity.reasons]
-    return reasons + [
-        f"finding: {finding.name}: {finding.text}" for finding in sanity.findings if not finding.worthless
-    ]
+    warnings = (finding for finding in sanity.findings if not finding.worthless)  # the others are among the reasons
+    return reasons + [f"finding: {finding.name}: {finding.text}" for finding in warnings]
 
 
 def _costs(profiles: "Mapping[str, Profile]") -> list[str]:
