@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -25,6 +26,7 @@ from invrob.empirical.report import write_report
 from invrob.empirical.report.charts import styles
 from invrob.empirical.report.compare import _difference, configuration_differences, differences
 from invrob.empirical.report.configuration import to_toml
+from invrob.empirical.report.examples import png
 from invrob.empirical.report.gather import read_runs, trainings_of
 from invrob.empirical.results import read_run
 from invrob.empirical.store import read_json, write_json
@@ -213,7 +215,6 @@ def test_damaged_cells_are_named_and_the_rest_is_reported(run, results, tmp_path
 
 
 def test_weights_of_another_shape_cost_a_network_its_pictures_only(run, results, tmp_path):
-    import torch
     from safetensors.torch import save_file
 
     weights = run / "cells" / results[0].cell.key / "weights.safetensors"
@@ -234,7 +235,8 @@ def test_a_masked_attack_is_marked_wherever_its_rate_stands_and_takes_no_part(ru
 
     spoil(run, f"cells/{results[1].cell.key}/profiles-*.json", masked)
     document = parsed(write_report([run], tmp_path / "r.html").path)
-    assert document.text.count("masked") > 5
+    summary = document.text[document.text.index("The networks") : document.text.index("The trade-off plane")]
+    assert re.fullmatch(r".* sound stdcnn .* masked", summary.strip())
     assert "A = 180 is masked: the gradient is <b>zero</b>" in document.text
     chart = json.loads(document.scripts[0])
     assert chart["trainings"][1]["verdict"] == "masked"
@@ -357,6 +359,28 @@ def test_the_command_writes_into_the_run_and_prints_one_json_object(invoke, run,
     result = invoke("report", run, "--out", tmp_path / "sub" / "r.html")
     assert "self-contained: open it in a browser" in result.output
     assert (tmp_path / "sub" / "r.html").is_file()
+
+
+def test_runs_of_other_grids_share_a_table_with_gaps(made, run, tmp_path):
+    """The other run was measured at 2/255 and not at 0.1 and 0.3."""
+
+    def moved(body):
+        if "robustness" in body:
+            body["robustness"]["epsilons"] = [0, 2 / 255, 4 / 255, 8 / 255]
+
+    spoil(run, "cells/*/profiles-*.json", moved)
+    text = parsed(write_report([made, run.rename(tmp_path / "other")], tmp_path / "r.html").path).text
+    assert "inv 90° inv 180° rob 0.1 rob 0.3 rob 2/255 rob 8/255" in text
+    assert "not comparable" in text
+
+
+def test_colours_survive_in_pictures():
+    image = torch.zeros(3, 4, 5)
+    image[0], image[2, 1, 2] = 1, 0.5
+    pixels = decoded({"src": png(image)})
+    assert pixels.shape == (4, 5, 3)
+    assert pixels[0, 0].tolist() == [255, 0, 0]
+    assert pixels[1, 2].tolist() == [255, 0, 128]
 
 
 def test_lines_and_points_are_told_apart_without_colour(made):

@@ -50,7 +50,9 @@ def differences(runs: Sequence[Run]) -> list[Difference]:
             if runs[0].fingerprint == later.fingerprint:
                 rates = [_difference(a.invariance, b.invariance), _difference(a.robustness, b.robustness)]
             paired = a.robustness["images"] == b.robustness["images"]
-            found.append(Difference(cell_name(a.cell), runs[0].label, later.label, a.cell.key == b.cell.key, paired, *rates))
+            found.append(
+                Difference(cell_name(a.cell), runs[0].label, later.label, a.cell.key == b.cell.key, paired, *rates)
+            )
     return found
 
 

@@ -4,6 +4,7 @@ import platform
 from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
+from shlex import quote
 from typing import Any
 
 import torch
@@ -12,11 +13,11 @@ import invrob
 from invrob.empirical.claims import STATEMENTS, Claim
 from invrob.empirical.data import Dataset
 from invrob.empirical.experiment import PROFILE_VERSION
-from invrob.empirical.plane import shared_grids, shown_epsilons
+from invrob.empirical.plane import shown_epsilons
 from invrob.empirical.recipes import RECIPE_VERSION
 from invrob.empirical.report.configuration import to_toml
 from invrob.empirical.report.gather import Run, Training, cell_name
-from invrob.empirical.results import Result, shown_epsilon
+from invrob.empirical.results import Result, grid_of, shown_epsilon
 from invrob.empirical.sanity import TOLERATED
 from invrob.intervals import Estimate
 
@@ -85,10 +86,14 @@ def _claim(run: Run, claim: Claim) -> dict[str, Any]:
 
 def summary_table(trainings: Sequence[Training]) -> dict[str, Any]:
     """One row per cell: accuracy, both rates where tables show them, the verdict on the attack."""
-    thetas, epsilons = shared_grids({training.name: training.seeds for training in trainings})
-    shown = [theta for theta in SHOWN_THETAS if theta in thetas] or [thetas[-1]]
-    columns = [("theta", value, f"inv {value:g}°") for value in shown]
-    columns += [("epsilon", value, f"rob {shown_epsilon(value)}") for value in dict.fromkeys(shown_epsilons(epsilons))]
+    shown: dict[tuple[str, float], str] = {}  # by axis and value; what only some runs measured is a dash in others
+    for training in trainings:
+        thetas, epsilons = (grid_of(getattr(training.seeds[0], kind)) for kind in ("invariance", "robustness"))
+        for value in [theta for theta in SHOWN_THETAS if theta in thetas] or [thetas[-1]]:
+            shown["theta", value] = f"inv {value:g}°"
+        for value in shown_epsilons(epsilons):
+            shown["epsilon", value] = f"rob {shown_epsilon(value)}"
+    columns = [(axis, value, shown[axis, value]) for axis, value in sorted(shown, key=lambda key: key[0] == "epsilon")]
     rows = [_row(training, result, columns) for training in trainings for result in training.seeds]
     return {"columns": [heading for _, _, heading in columns], "rows": rows}
 
@@ -172,7 +177,7 @@ def about(run: Run, dataset: Dataset | None) -> dict[str, Any]:
     """Configuration, seeds, data, and how to make the run again."""
     return {
         "label": run.label,
-        "path": str(run.path),
+        "path": quote(str(run.path)),
         "dataset": run.experiment.dataset,
         "classes": [] if dataset is None else list(dataset.classes),
         "fingerprint": run.fingerprint,
@@ -180,7 +185,7 @@ def about(run: Run, dataset: Dataset | None) -> dict[str, Any]:
         "images": sorted({result.robustness["images"] for result in run.results}),
         "cells": len(run.results),
         "toml": to_toml(run.experiment),
-        "file": f"{run.label}.toml",
+        "file": quote(f"{run.path.resolve().name}.toml"),
         "missing": [cell_name(cell) for cell in run.absent],
         "partial": [cell_name(cell) for cell in run.partial],
     }

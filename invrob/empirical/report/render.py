@@ -12,6 +12,7 @@ from plotly.offline import get_plotlyjs  # type: ignore[import-untyped]
 
 from invrob.empirical import figures
 from invrob.empirical.data import Dataset
+from invrob.empirical.plane import place_of, plane
 from invrob.empirical.report import charts, compare, page
 from invrob.empirical.report.examples import Found, Shown
 from invrob.empirical.report.gather import Run, Training
@@ -89,12 +90,15 @@ def _class_names(labels: Sequence[int], data: Sequence[Dataset | None]) -> list[
 
 def _static(runs: Sequence[Run]) -> list[tuple[str, str]]:
     """(what it shows, data URI) of the figures, for readers without scripts."""
-    drawn = []
+    shown = []
     for run in runs:
+        theta, epsilon = place_of(run.results, None, None)
+        points = plane(run.results, theta, epsilon)
+        shown.append((f"{run.label}: trade-off plane", figures.plane_figure(points, theta, epsilon, run.label)))
         for network in dict.fromkeys(result.network for result in run.results):
             group = [result for result in run.results if result.network == network]
-            drawn.append((f"{run.label}: both profiles of {network}", figures.network_figure(group)))
-    return [(text, _uri(figure)) for text, figure in drawn]
+            shown.append((f"{run.label}: both profiles of {network}", figures.network_figure(group)))
+    return [(text, _uri(figure)) for text, figure in shown]
 
 
 def _uri(figure: Any) -> str:
