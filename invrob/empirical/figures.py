@@ -192,12 +192,13 @@ def plane_figure(points: Sequence[Point], theta: float, epsilon: float, title: s
         ylim=(-0.03, 1.03),
         xlabel=f"rate of invariance, rotated by angles in [-{theta:g}, {theta:g}] degrees",
         ylabel=rf"robustness at $\epsilon$ = {shown_epsilon(epsilon)} ({NORM_NAMES.get(norm, norm)})",
-        title=f"{title}: bars of 95 %",
     )
+    axes.set_title(f"{title}: bars of 95 %", parse_math=False)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(lambda value, _: f"{value:.0%}")
     axes.grid(alpha=0.25)
-    figure.legend(loc="outside right upper", fontsize="small")
+    for text in figure.legend(loc="outside right upper", fontsize="small").get_texts():
+        text.set_parse_math(False)
     return figure
 
 
@@ -240,7 +241,7 @@ def figure_of(title: str, panels: Sequence[Panel], legend: str) -> Figure:
             axes.set_xticks(np.arange(0, widest + 1, 30 if widest > 60 else 10))
     row[0].set(ylabel="share of predictions that stay", ylim=(-0.03, 1.03))
     row[0].yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-    figure.suptitle(title, fontsize="medium")
+    figure.suptitle(title, fontsize="medium", parse_math=False)  # a file may be called $a$
     return figure
 
 

@@ -194,3 +194,8 @@ def test_the_figure_names_every_point_its_status_and_where_the_plane_is_cut():
     assert list(line.get_xdata()) == [0.2, 0.9]
     hollow = [container[0].get_markerfacecolor() for container in axes.containers]
     assert [isinstance(colour, str) and colour == "white" for colour in hollow] == [False, False, False, True]
+
+
+def test_names_with_dollars_are_no_formulas(tmp_path):
+    point = replace(at(0.5, 0.5, 0.1), name=r"$\frac$ of $x")
+    plane_figure([point], 90, 0.1, r"npz:$\frac$.npz").savefig(tmp_path / "plane.png")
