@@ -24,7 +24,7 @@ def profiles(_trained, digits, images):
     labels = digits.test.labels[:40]
     return {
         norm: (
-            black_box_profile(_trained, images, grid, labels, norm, queries=150),
+            black_box_profile(_trained, images, grid, labels, norm, queries=100),
             robustness_profile(_trained, images, grid, labels, norm, probes=8),
         )
         for norm, grid in BALLS.items()
@@ -46,11 +46,11 @@ def test_the_verdict_says_that_it_is_a_bound(profiles, norm):
     queries, _ = profiles[norm]
     assert queries.verdict == "black-box"
     assert queries.sanity.reasons == (
-        "an upper bound: 150 queries per image and epsilon, no gradients; other attacks may fool many more",
+        "an upper bound: 100 queries per image and epsilon, no gradients; other attacks may fool many more",
     )
     assert queries.sanity.findings == ()
     read = json.loads(json.dumps(queries.to_dict(), allow_nan=False))
-    assert (read["verdict"], read["queries"], read["norm"]) == ("black-box", 150, norm)
+    assert (read["verdict"], read["queries"], read["norm"]) == ("black-box", 100, norm)
     assert read["levels"] == queries.levels.tolist()
 
 
