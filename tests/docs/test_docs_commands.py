@@ -126,8 +126,11 @@ def test_a_page_runs_from_top_to_bottom(path, home, tmp_path):
     given = json.dumps(steps(path))
     done = subprocess.run(driver, input=given, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr}"
-    for picture in (tmp_path / "images").rglob("*.png"):
-        assert_same_picture(picture, path.parent / picture.relative_to(tmp_path))
+    if name(path) in NOTEBOOKS:
+        pictures = re.findall(r"!\[[^]]*\]\(([^)]+)\)", prose(path))
+        assert pictures
+        for picture in pictures:
+            assert_same_picture(tmp_path / picture, path.parent / picture)
 
 
 def assert_same_picture(made, committed):
