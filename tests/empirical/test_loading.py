@@ -84,6 +84,8 @@ def folder(_trained, tmp_path_factory):
     torch.save(state, folder / "net.pth")
     torch.save({"state_dict": {f"module._orig_mod.{k}": v for k, v in state.items()}, "epoch": 7}, folder / "deep.ckpt")
     torch.save(_trained, folder / "pickled.pt")
+    torch.save({name: value for name, value in state.items() if name != "8.bias"}, folder / "partial.pth")
+    torch.save(state | {"8.bias": torch.zeros(7)}, folder / "reshaped.pth")
     (folder / "net.onnx").write_bytes(onnx_bytes(_trained, "n"))
     (folder / "fixed.onnx").write_bytes(onnx_bytes(_trained, 4))
     with warnings.catch_warnings():
@@ -311,6 +313,16 @@ REFUSED = {
         {"weights": "net.pth"},
         "net.pth does not fit the network (2 missing: 4.weight, 4.bias; 6 unexpected: 2.weight, 2.bias, 6.weight, ...; "
         "2 of another shape: 0.weight [8, 1, 5, 5] instead of [4, 3, 3, 3], 0.bias [8] instead of [4]): name the one",
+    ),
+    "weights of a part": (
+        "my_networks:build",
+        {"weights": "partial.pth"},
+        "partial.pth does not fit the network (1 missing: 8.bias): name the one that these weights are of",
+    ),
+    "weights of another shape": (
+        "my_networks:build",
+        {"weights": "reshaped.pth"},
+        "reshaped.pth does not fit the network (1 of another shape: 8.bias [7] instead of [10]): name the one that",
     ),
     "pretrained Python": (
         "my_networks:build",
