@@ -10,35 +10,24 @@ import logging
 import os
 import platform
 import secrets
-import signal
-import socket
 import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory, gettempdir
 from typing import Any
 
 import torch
 
 import invrob
+from invrob.empirical.connection import connected, imported
 from invrob.empirical.execute import Failure, Observer, run_group, single_thread
-from invrob.empirical.executors import Execution, Group, Relay, Teller, cores, often, stack_size, stacks
+from invrob.empirical.executors import Execution, Group, Relay, Teller, often, stack_size, stacks
 from invrob.empirical.experiment import Cell
 from invrob.errors import InputError
 
-QUIET = {  # Ray's own talk; set before it is imported
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_DISABLE_IMPORT_WARNING": "1",
-}
-OBJECT_STORE = 80 * 2**20  # bytes; little more than names and numbers goes through it, Ray asks for 75 MiB at least
 MARK = ".ray"  # of a run directory, while a cluster works in it
-HELP = (
-    "`ray start --head` starts a cluster; without --address and RAY_ADDRESS one is started here for the time of the run"
-)
 ANSWER = 300  # seconds that a node may take to answer: it imports torch, perhaps over the network
 ROOM = 10  # seconds between looks at whether any node has room for a cell
 
@@ -61,9 +50,9 @@ def run(cells: Sequence[Cell], path: Path, how: Execution, observer: Observer) -
 
     Raises InputError where Ray is missing, no cluster answers, no node has room for a cell, or a node has another
     version or does not see the run directory."""
-    ray = _imported(how.retries)
+    ray = imported(how.retries)
     path.mkdir(parents=True, exist_ok=True)
-    with redirect_stdout(sys.stderr), _connected(ray, how.address), _token(path) as token:  # Ray prints of lost nodes
+    with redirect_stdout(sys.stderr), connected(ray, how.address), _token(path) as token:  # Ray prints of lost nodes
         share = {"CPU": how.cpus_per_cell, "GPU": _gpus(ray, how.gpus_per_cell)}
         places = _places(ray, share)
         if not places:
@@ -168,57 +157,6 @@ def sources() -> str:
     for file in sorted(root.rglob("*.py")):
         digest.update(str(file.relative_to(root)).encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()
-
-
-def _imported(retries: int) -> Any:
-    """The module ray, told to be quiet. Raises InputError where it is missing."""
-    for name, value in {**QUIET, "RAY_task_oom_retries": str(retries)}.items():
-        os.environ.setdefault(name, value)
-    try:
-        return importlib.import_module("ray")
-    except ImportError:
-        raise InputError("--executor ray needs Ray on every machine: pip install 'invrob[ray]'") from None
-
-
-@contextmanager
-def _connected(ray: Any, address: str | None) -> Iterator[None]:
-    """A connection to the cluster at `address`, else at $RAY_ADDRESS, else to one that lives as long as the block; the
-    caller's own connection where there is one."""
-    if ray.is_initialized():
-        yield
-        return
-    address, handler = address or os.environ.get("RAY_ADDRESS") or "local", signal.getsignal(signal.SIGTERM)
-    _check_address(address)
-    short = None if len(gettempdir()) < 12 else "/tmp"  # noqa: S108  # the path of a socket has 107 characters at most
-    with TemporaryDirectory(prefix=f"invrob-ray-{os.getpid()}-", dir=short, ignore_cleanup_errors=True) as folder:
-        own: dict[str, Any] = {"num_cpus": cores(), "object_store_memory": OBJECT_STORE, "_temp_dir": folder}
-        own |= {"include_dashboard": False}
-        try:
-            ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **(own if address == "local" else {}))
-        except (ConnectionError, RuntimeError, ValueError, AssertionError) as error:
-            why = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise InputError(f"--address {address}: {why} ({HELP})") from None
-        signal.signal(signal.SIGTERM, handler)  # Ray sets its own
-        try:
-            yield
-        finally:
-            ray.shutdown()
-
-
-def _check_address(address: str) -> None:
-    """Raises InputError where nothing listens at `address`; Ray itself tries for minutes."""
-    if address in ("auto", "local"):
-        return
-    host, _, port = address.rpartition(":")
-    if "//" in address or not (host and port.isdecimal()):
-        raise InputError(
-            f"--address {address} must be auto or HOST:PORT, as `ray start --head` prints it: start the run on a "
-            "machine of the cluster, which sees the run directory"
-        )
-    try:
-        socket.create_connection((host, int(port)), timeout=10).close()
-    except (OSError, OverflowError) as error:
-        raise InputError(f"--address {address}: no Ray cluster answers, {error} ({HELP})") from None
 
 
 @contextmanager

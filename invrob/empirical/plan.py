@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from invrob.empirical.data import Dataset
-from invrob.empirical.execute import model_of
+from invrob.empirical.execute import model_of, single_thread
 from invrob.empirical.experiment import Cell
 from invrob.empirical.inference import evaluating
 from invrob.empirical.profiling import Profiling
@@ -143,7 +143,8 @@ def planned(cells: Sequence[Cell], dataset: Dataset, device: torch.device) -> li
     for (network, attacked), group in groups.items():
         parts = [work(cell, dataset) for cell in group]
         total = sum((part for each in parts for part in each.values()), Work())
-        speed = measured_speed(model_of(group[0], dataset).to(device), group[0], dataset, device)
+        with single_thread():  # as cells are run
+            speed = measured_speed(model_of(group[0], dataset).to(device), group[0], dataset, device)
         per_image = forward_flops(group[0], dataset)
         name = network + (", adversarial" if attacked else "")
         expected = tuple(_expected(cell, own, speed) for cell, own in zip(group, parts, strict=True))
@@ -234,7 +235,7 @@ def peak_flops(device: torch.device, dtype: torch.dtype = torch.float32) -> floa
 def _seconds(call: Callable[[], object], device: torch.device) -> float:
     """Of one call, after another one to warm up: of the fastest, as other processes only ever slow it down."""
     times: list[float] = []
-    while len(times) < 2 or (len(times) < 12 and sum(times) < 0.2):
+    while len(times) < 4 or (len(times) < 12 and sum(times) < 0.3):
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         begin = time.perf_counter()

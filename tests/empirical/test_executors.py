@@ -10,7 +10,7 @@ import pytest
 import torch
 from planted import cell
 
-from invrob.empirical import cluster, execute, executors
+from invrob.empirical import cluster, connection, execute, executors
 from invrob.empirical.executors import Execution, Relay, Teller, pinned, stack_size
 from invrob.empirical.store import Store
 from invrob.errors import InputError
@@ -159,14 +159,14 @@ def test_without_ray_the_way_to_get_it_is_said(monkeypatch, tmp_path):
 @pytest.mark.parametrize("address", ["banana", "ray://localhost:10001", ":6379", "localhost", "http://a:1"])
 def test_an_address_is_auto_or_host_and_port(address):
     with pytest.raises(InputError, match="must be auto or HOST:PORT, as `ray start --head` prints it"):
-        cluster._check_address(address)
+        connection.check_address(address)
     for known in ("auto", "local"):
-        cluster._check_address(known)
+        connection.check_address(known)
 
 
 def test_an_address_where_nobody_listens_is_told_at_once():
     with pytest.raises(InputError, match=r"--address 127.0.0.1:1: no Ray cluster answers, .*`ray start --head` starts"):
-        cluster._check_address("127.0.0.1:1")
+        connection.check_address("127.0.0.1:1")
 
 
 @pytest.fixture

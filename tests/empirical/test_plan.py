@@ -108,3 +108,16 @@ def test_what_was_spent_is_summed_by_network_and_stage(few, tmp_path):
     per_image = plan.forward_flops(cells[0], few)
     assert found["training"].flops == 2 * plan.work(cells[0], few)["training"].flops(per_image)
     assert training.VALIDATION_STEPS == 3
+
+
+def test_a_plan_is_tried_on_one_thread_as_cells_are_run(few, monkeypatch):
+    threads, asked = torch.get_num_threads(), []
+    torch.set_num_threads(2)
+    monkeypatch.setattr(
+        plan, "measured_speed", lambda *_: asked.append(torch.get_num_threads()) or plan.Speed(1.0, 1.0, 1.0)
+    )
+    try:
+        plan.planned([cell(**PLAIN)], few, torch.device("cpu"))
+        assert (asked, torch.get_num_threads()) == ([1], 2)
+    finally:
+        torch.set_num_threads(threads)

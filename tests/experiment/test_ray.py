@@ -1,5 +1,6 @@
 """Cells on a real Ray cluster of several nodes: the same bytes, also when a node or the driver is lost on the way."""
 
+import logging
 import os
 import shutil
 import signal
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from invrob.empirical import cluster, execute, executors
+from invrob.empirical import cluster, connection, execute, executors
 from invrob.empirical.executors import Execution
 from invrob.empirical.experiment import read_experiment
 from invrob.errors import InputError
@@ -52,16 +53,32 @@ def cells_of(config):
     return list(experiment.cells(execute.dataset_of(experiment.dataset).fingerprint))
 
 
+SMALL = {"object_store_memory": connection.OBJECT_STORE, "include_dashboard": False}
+
+
 @pytest.fixture(scope="module")
-def nodes():
-    """A Ray cluster whose head has no room for cells, and a function that adds a node with resources of its own."""
-    cluster._imported(retries=2)
+def cluster_of_no_room():
+    """A Ray cluster whose head has no room for cells."""
+    connection.imported(retries=2)
     from ray.cluster_utils import Cluster
 
-    small = {"object_store_memory": cluster.OBJECT_STORE, "include_dashboard": False}
-    real = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **small})
-    yield real, lambda **resources: real.add_node(**{"num_cpus": 1, **small, **resources})
+    real = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **SMALL})
+    yield real
     real.shutdown()
+
+
+@pytest.fixture
+def ray_cluster(cluster_of_no_room, monkeypatch):
+    """The same; nodes that a test adds are taken out after it."""
+    monkeypatch.setattr(cluster, "sources", lambda: "")  # else an edit of the checkout at this moment fails a test
+    yield cluster_of_no_room
+    for node in list(cluster_of_no_room.worker_nodes):
+        cluster_of_no_room.remove_node(node)
+    cluster_of_no_room.wait_for_nodes(timeout=60)  # until the head knows
+
+
+def add(ray_cluster, **resources):
+    return ray_cluster.add_node(**{"num_cpus": 1, **SMALL, **resources})
 
 
 @pytest.fixture(scope="module")
@@ -71,14 +88,8 @@ def alone(config, tmp_path_factory):
     return files(path)
 
 
-def remove(real, node):
-    """Takes a node out, and waits until the cluster knows."""
-    real.remove_node(node)
-    real.wait_for_nodes(timeout=60)
-
-
-def on(nodes, **how):
-    return Execution("ray", address=nodes[0].address, **{"gpus_per_cell": 0.0, **how})
+def on(ray_cluster, **how):
+    return Execution("ray", address=ray_cluster.address, **{"gpus_per_cell": 0.0, **how})
 
 
 def workers_of(cell):
@@ -103,29 +114,62 @@ def wait_for(condition, seconds=120):
 
 
 @long
-def test_nodes_write_the_same_bytes_as_this_process_also_when_one_is_killed(nodes, config, alone, tmp_path):
-    real, add = nodes
-    stays, victim = add(), add()
+def test_nodes_write_the_same_bytes_as_this_process_also_when_one_is_killed(ray_cluster, config, alone, tmp_path):
+    add(ray_cluster)
+    victim = add(ray_cluster)
     killed = []
 
     def kill(cell):
         if told.count("started") == 2 and not killed:
             killed.append(cell)
-            real.remove_node(victim, allow_graceful=False)
+            ray_cluster.remove_node(victim, allow_graceful=False)
 
     told = Told(kill)
-    assert executors.run(cells_of(config), tmp_path, on(nodes), told) == ()
-    remove(real, stays)
+    assert executors.run(cells_of(config), tmp_path, on(ray_cluster), told) == ()
     assert killed
     assert told.count("finished") == 3
     assert told.count("started") == 4  # the one that was at work there
     assert files(tmp_path) == alone
 
 
+class OnWarning(logging.Handler):
+    """Calls `act` at the first warning, and keeps all of them."""
+
+    def __init__(self, act):
+        super().__init__()
+        self.act, self.said = act, []
+
+    def emit(self, record):
+        self.said.append(record.getMessage())
+        if len(self.said) == 1:
+            self.act()
+
+
 @long
-def test_a_cell_fails_alone_by_its_own_fault_or_that_of_its_worker(nodes, config, alone, tmp_path):
-    real, add = nodes
-    node = add(num_cpus=3)
+def test_a_run_that_lost_its_last_node_says_so_and_goes_on_with_the_next(
+    ray_cluster, config, alone, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(cluster, "ROOM", 1)
+    only = add(ray_cluster)
+
+    def kill(cell):
+        if told.count("started") == 1:
+            ray_cluster.remove_node(only, allow_graceful=False)
+
+    told, handler = Told(kill), OnWarning(lambda: add(ray_cluster))
+    logging.getLogger("invrob").addHandler(handler)
+    try:
+        assert executors.run(cells_of(config), tmp_path, on(ray_cluster), told) == ()
+    finally:
+        logging.getLogger("invrob").removeHandler(handler)
+    assert handler.said[0].startswith("no node of the cluster has room for a cell (it takes 1 CPUs, 0 GPUs; ")
+    assert handler.said[0].endswith(": waiting")
+    assert files(tmp_path) == alone
+
+
+@long
+def test_a_cell_fails_alone_by_its_own_fault_or_that_of_its_worker(ray_cluster, config, alone, tmp_path):
+    add(ray_cluster, num_cpus=3)
     first, second, third = cells_of(config)
     diverging = first.model_copy(update={"recipe": first.recipe.model_copy(update={"learning_rate": 1e30})})
     slow = second.model_copy(update={"recipe": second.recipe.model_copy(update={"epochs": 5000})})
@@ -138,8 +182,7 @@ def test_a_cell_fails_alone_by_its_own_fault_or_that_of_its_worker(nodes, config
             os.kill(worker, signal.SIGKILL)
 
     told = Told(kill)
-    failures = executors.run([diverging, slow, third], tmp_path, on(nodes, retries=1), told)
-    remove(real, node)
+    failures = executors.run([diverging, slow, third], tmp_path, on(ray_cluster, retries=1), told)
     reasons = {failure.cell.key: failure.reason for failure in failures}
     assert len(killed) == len(set(killed)) == 2
     assert reasons[slow.key].startswith("its worker was lost 2 times: ")
@@ -149,14 +192,13 @@ def test_a_cell_fails_alone_by_its_own_fault_or_that_of_its_worker(nodes, config
 
 
 @long
-def test_what_a_cluster_cannot_do_is_said_before_it_is_tried(nodes, config, tmp_path, monkeypatch):
-    real, add = nodes
-    node = add(num_cpus=1, num_gpus=1)  # which Ray believes and torch does not find
+def test_what_a_cluster_cannot_do_is_said_before_it_is_tried(ray_cluster, config, tmp_path, monkeypatch):
+    add(ray_cluster, num_gpus=1)  # which Ray believes and torch does not find
     cells = cells_of(config)
 
     def refusal(cells=cells, **how):
         with pytest.raises(InputError) as caught:
-            executors.run(cells, tmp_path, on(nodes, **how), Told())
+            executors.run(cells, tmp_path, on(ray_cluster, **how), Told())
         return str(caught.value)
 
     assert "has room for a cell (it takes 64 CPUs, 0 GPUs; a node has at most 1 CPUs" in refusal(cpus_per_cell=64.0)
@@ -167,12 +209,8 @@ def test_what_a_cluster_cannot_do_is_said_before_it_is_tried(nodes, config, tmp_
         patch.setattr(cluster, "versions", lambda: {"invrob": "0.0", "torch": "2"})
         assert "where the run was started: install the same on every machine" in refusal()
     with monkeypatch.context() as patch:
-        patch.setattr(cluster, "sources", lambda: "other")
-        assert "the files of invrob differ from those where the run was started" in refusal()
-    with monkeypatch.context() as patch:
         patch.setattr(cluster, "MARK", ".other")
         assert f"does not see {tmp_path} as the driver does" in refusal()
-    remove(real, node)
     assert files(tmp_path) == {}
 
 
