@@ -108,7 +108,7 @@ def _compute(
         execute.model_of(cell, dataset)  # images that a network does not take are refused before anything is written
     begin, hidden = time.monotonic(), quiet or as_json
     with store.locked(), _farewell():
-        write_experiment(store, experiment, dataset.fingerprint)
+        write_experiment(store, experiment, dataset.fingerprint, dataset.classes)
         todo = _unfinished(cells, store)
         effort = plan.effort(todo, dataset)
         todo.sort(key=lambda cell: -effort[cell.key])  # the longest first, so that no core waits long at the end

@@ -30,19 +30,23 @@ def conclude(
     from invrob.empirical.claims import check_claims
     from invrob.empirical.figures import write_figures
     from invrob.empirical.plane import place_of
-    from invrob.empirical.results import read_run, write_csv
+    from invrob.empirical.results import class_names, read_run
+    from invrob.empirical.tables import write_classes_csv, write_csv
 
     _, results, missing = read_run(path)
     if not results:
         raise InputError(f"{path} holds no finished cell: start `invrob empirical run --out {path}` again")
     theta, epsilon = place_of(results, theta, epsilon)
+    classes = class_names(path)
     table = write_csv(path / "profiles.csv", results)
-    drawn = write_figures(path, results, theta, epsilon)
+    by_class = write_classes_csv(path / "classes.csv", results, classes)
+    drawn = write_figures(path, results, theta, epsilon, classes)
     claims = check_claims(results)
     if as_json:
         summary = {
             "run": str(path),
             "csv": str(table),
+            "classes_csv": str(by_class),
             "figures": [str(figure) for figure in drawn],
             "missing_cells": missing,
             **extra,
@@ -55,7 +59,7 @@ def conclude(
         _print(results, claims)
         if missing:
             typer.echo(f"{missing} cells are not finished: the same run command goes on with them")
-        typer.echo("figures and data:\n" + "\n".join(f"  {shown}" for shown in [*drawn, table]))
+        typer.echo("figures and data:\n" + "\n".join(f"  {shown}" for shown in [*drawn, table, by_class]))
     return claims
 
 
@@ -104,7 +108,12 @@ def _row(result: "Result") -> dict[str, Any]:
 
 
 def _values(result: "Result", profile: dict[str, Any]) -> Sequence[float]:
-    return _epsilons(result) if "epsilons" in profile else SHOWN_THETAS
+    """Which values of a profile stand in the summary: those of the tables, or the last one of an axis of its own."""
+    from invrob.empirical.results import grid_of
+
+    usual = _epsilons(result) if "epsilons" in profile else SHOWN_THETAS
+    grid = grid_of(profile)
+    return usual if any(value in grid for value in usual) else grid[-1:]
 
 
 def _print(results: "list[Result]", claims: "tuple[Claim, ...]") -> None:
@@ -119,6 +128,7 @@ def _print(results: "list[Result]", claims: "tuple[Claim, ...]") -> None:
     for reason in reasons:
         console.print(reason)
     _print_beside(console, results)
+    _print_apart(console, results)
     console.print("\nThe paper's claims, by the trend of the mean rate, with 95 % intervals:")
     for name, text in dict.fromkeys((claim.name, claim.text) for claim in claims):
         console.print(f"  ({name}) {text}")
@@ -134,7 +144,7 @@ def _table(*headings: str) -> Any:
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for heading in headings:
-        text = heading in ("network", "attack", "stage")
+        text = heading in ("network", "attack", "stage", "measured")
         table.add_column(heading, justify="left" if text else "right", no_wrap=heading != "network")
     return table
 
@@ -170,7 +180,8 @@ def _print_beside(console: Any, results: "list[Result]") -> None:
     """What was measured beside the two profiles, if anything."""
     from invrob.empirical.results import rate_at, shown_epsilon
 
-    names = list(dict.fromkeys(name for result in results for name in result.beside))
+    apart = {name for result in results for name in result.cell.profiling.apart}
+    names = [name for name in dict.fromkeys(n for result in results for n in result.beside) if name not in apart]
     turns = any(result.quarter_turns for result in results)
     if not names and not turns:
         return
@@ -201,6 +212,29 @@ def _print_beside(console: Any, results: "list[Result]") -> None:
         )
     if turns:
         console.print("90s: predictions that stay under turns of exactly 90, 180 and 270 degrees, the least of them")
+
+
+def _print_apart(console: Any, results: "list[Result]") -> None:
+    """Other transformations, worst cases and norms, if anything: a line each, at the end of their axes."""
+    from invrob.empirical.results import grid_of, rate_at, shown_epsilon
+
+    several = len({result.cell.seed for result in results}) > 1
+    table = _table("network", "A", "eps", *["seed"] * several, "measured", "up to", "stay", "95 %")
+    for result in results:
+        recipe, seed = result.cell.recipe, [str(result.cell.seed)] * several
+        trained = (result.network, f"{recipe.rotation:g}", shown_epsilon(recipe.epsilon), *seed)
+        for name in result.cell.profiling.apart:
+            if (profile := result.beside.get(name)) is None:
+                continue
+            value = grid_of(profile)[-1]
+            share = rate_at(profile, value)
+            assert share is not None
+            bounds = f"{100 * share.low:.1f} to {100 * share.high:.1f}"
+            masked = " (masked)" if profile.get("verdict") == "masked" else ""
+            table.add_row(*trained, name + masked, f"{value:g}", f"{100 * share.estimate:.1f}", bounds)
+    if table.row_count:
+        console.print("\nOther changes, the worst of them, other norms, in %:")
+        console.print(table)
 
 
 def _evidence(claim: "Claim") -> str:

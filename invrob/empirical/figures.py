@@ -15,6 +15,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from invrob.empirical.class_figures import class_figure
 from invrob.empirical.plane import DOMINATED, FRONT, Point, averaged, front_line, pareto_front, place_of, plane
 from invrob.empirical.recipes import Recipe
 from invrob.empirical.results import Result, shown_epsilon, varied
@@ -66,7 +67,11 @@ class Panel:
 
 
 def write_figures(
-    folder: Path, results: Sequence[Result], theta: float | None = None, epsilon: float | None = None
+    folder: Path,
+    results: Sequence[Result],
+    theta: float | None = None,
+    epsilon: float | None = None,
+    classes: Sequence[str] = (),
 ) -> list[Path]:
     """The figures of each network of `results`, and the trade-off plane at theta and epsilon, as PNG and SVG in
     `folder`; returns the paths."""
@@ -81,6 +86,11 @@ def write_figures(
         drawn[stem] = network_figure(group)
         if any(result.beside for result in group):
             drawn[stem + "-beside"] = beside_figure(group)
+        rows = {_names(recipe, group)[1]: seeds for recipe, seeds in _by_recipe(group).items()}
+        title_of_classes = f"{_title(group).removesuffix(', bands of 95 %')}, {_legend(group)}"
+        by_class = class_figure(title_of_classes, rows, classes, theta, epsilon)
+        if by_class is not None:
+            drawn[stem + "-classes"] = by_class
     files = [(folder / (name + suffix), figure) for name, figure in drawn.items() for suffix in (".png", ".svg")]
     return [write_atomically(file, partial(_save, figure)) for file, figure in files]
 
@@ -229,18 +239,22 @@ def _curve(label: str, profiles: Sequence[dict[str, Any]], masked: bool) -> Curv
 
 
 def figure_of(title: str, panels: Sequence[Panel], legend: str) -> Figure:
-    """The panels side by side, with one scale of shares."""
-    figure = Figure(figsize=(5.5 * len(panels), 4.6), layout="constrained")
-    row = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
-    for axes, part in zip(row, panels, strict=True):
+    """The panels, three in a row, with one scale of shares."""
+    columns, rows = min(len(panels), 3), -(-len(panels) // 3)
+    figure = Figure(figsize=(5.5 * columns, 4.6 * rows), layout="constrained")
+    places = figure.subplots(rows, columns, sharey=True, squeeze=False).flatten()
+    for unused in places[len(panels) :]:
+        unused.remove()
+    for axes, part in zip(places, panels, strict=False):
         _draw(axes, part.curves, legend)
         axes.set_title(part.title)
         axes.set_xlabel(part.label)
         if part.degrees:
             widest = part.curves[0].x.max()
             axes.set_xticks(np.arange(0, widest + 1, 30 if widest > 60 else 10))
-    row[0].set(ylabel="share of predictions that stay", ylim=(-0.03, 1.03))
-    row[0].yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    for first in places[::columns]:
+        first.set(ylabel="share of predictions that stay", ylim=(-0.03, 1.03))
+        first.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     figure.suptitle(title, fontsize="medium", parse_math=False)  # a file may be called $a$
     return figure
 

@@ -88,7 +88,12 @@ class Profiling(BaseModel):
     def beside(self) -> tuple[str, ...]:
         """The names of what is measured beside the two profiles."""
         weak = (f"weak:{name}" for name in self.weak_attacks)
-        return tuple(dict.fromkeys((*self.confounds, *weak, *self.norms, *self.transformations, *self.worst_case)))
+        return tuple(dict.fromkeys((*self.confounds, *weak, *self.apart)))
+
+    @property
+    def apart(self) -> tuple[str, ...]:
+        """Those of `beside` that have an axis of their own, or another meaning of it."""
+        return tuple(dict.fromkeys((*self.norms, *self.transformations, *self.worst_case)))
 
     def values_of(self, name: str) -> tuple[float, ...]:
         """The axis of a measurement of `beside`: thetas, or epsilons of l2 and of weak attacks."""
@@ -106,5 +111,4 @@ class Profiling(BaseModel):
         how = self.model_dump(mode="json", exclude={"values", *BESIDE})
         if not name:
             return how
-        older = name in self.confounds or name.startswith("weak:")  # they are told by thetas and epsilons alone
-        return {**how, "beside": name} | ({} if older else {"values": list(self.values_of(name))})
+        return {**how, "beside": name} | ({"values": list(self.values_of(name))} if name in self.apart else {})

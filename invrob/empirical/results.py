@@ -1,10 +1,7 @@
-"""What a run came to: the profiles of its finished cells, one tidy CSV, and the rows of the summary table."""
+"""What a run came to: the profiles of its finished cells, read and checked."""
 
-import csv
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from io import StringIO
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,14 +11,9 @@ from invrob.empirical.experiment import Cell, Experiment
 from invrob.empirical.recipes import Recipe
 from invrob.empirical.store import Store, read_json, write_json
 from invrob.errors import InputError
-from invrob.files import write_atomically
 from invrob.intervals import Estimate, clopper_pearson
 
-COLUMNS = (
-    *("dataset", "model", "training_theta", "training_epsilon", "seed", "axis", "value", "rate", "low", "high"),
-    *("accuracy", "images", "verdict", "accuracy_low", "accuracy_high", "options", "cell", "variant"),
-)
-_PER_VALUE = ("rate", "low", "high", "accuracy", "accuracy_low", "accuracy_high")  # of a profile's axis
+PER_VALUE = ("rate", "low", "high", "accuracy", "accuracy_low", "accuracy_high")  # of a profile's axis
 
 
 @dataclass(frozen=True)
@@ -83,9 +75,13 @@ def shown_epsilon(epsilon: float) -> str:
     return f"{steps:g}/255" if 0 < epsilon < 0.1 and (2 * steps).is_integer() else f"{epsilon:g}"
 
 
-def write_experiment(store: Store, experiment: Experiment, fingerprint: str) -> None:
-    """Keep in the run directory what its figures are to be drawn from."""
-    body = {"experiment": experiment.model_dump(mode="json"), "fingerprint": fingerprint}
+def write_experiment(store: Store, experiment: Experiment, fingerprint: str, classes: Sequence[str] = ()) -> None:
+    """Keep in the run directory what its figures are to be drawn from; classes: their names."""
+    body = {
+        "experiment": experiment.model_dump(mode="json"),
+        "fingerprint": fingerprint,
+        "classes": list(classes),
+    }
     write_json(store.path / "experiment.json", body)
 
 
@@ -104,6 +100,12 @@ def read_run(path: Path) -> tuple[Experiment, list[Result], int]:
         raise InputError(f"{path} was written by another version of invrob: run the experiment again") from None
     results = [result for cell in cells if (result := read_result(Store(path), cell)) is not None]
     return experiment, results, len(cells) - sum(result.complete for result in results)
+
+
+def class_names(path: Path) -> tuple[str, ...]:
+    """What the classes of a run's data are called; nothing where it was written before they were kept."""
+    body = read_json(path / "experiment.json") or {}
+    return tuple(map(str, body.get("classes", [])))
 
 
 def read_result(store: Store, cell: Cell) -> Result | None:
@@ -156,7 +158,7 @@ class _Profile(_Strict):
     @model_validator(mode="after")
     def _one_rate_per_value(self) -> "_Profile":
         grid = self.epsilons or self.thetas
-        each = [getattr(self, name) for name in _PER_VALUE] + [row.rate for row in self.classes]
+        each = [getattr(self, name) for name in PER_VALUE] + [row.rate for row in self.classes]
         if not grid or any(len(values) != len(grid) for values in each):
             raise ValueError("needs a rate for each value of its axis")
         return self
@@ -204,35 +206,3 @@ def varied(recipes: Iterable[Recipe]) -> tuple[str, ...]:
     """The fields in which `recipes` differ from one another."""
     listed = list(recipes)
     return tuple(name for name in Recipe.model_fields if len({getattr(recipe, name) for recipe in listed}) > 1)
-
-
-def write_csv(path: Path, results: Sequence[Result]) -> Path:
-    """One row per cell, axis and value: `profiles.csv`. The same results give the same bytes."""
-    text = StringIO()
-    table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    table.writeheader()
-    for result in results:
-        for axis, variant, profile in result.profiles():
-            table.writerows(_rows(result, axis, variant, profile))
-    return write_atomically(path, lambda temporary: temporary.write_text(text.getvalue(), encoding="utf-8"))
-
-
-def _rows(result: Result, axis: str, variant: str, profile: dict[str, Any]) -> list[dict[str, Any]]:
-    cell = result.cell
-    usual = "weak" if axis == "epsilon" else "sound"  # a change of the image is no attack by gradients: nothing to mask
-    shared = {
-        "dataset": cell.dataset,
-        "model": cell.model,
-        "training_theta": cell.recipe.rotation,
-        "training_epsilon": cell.recipe.epsilon,
-        "seed": cell.seed,
-        "axis": axis,
-        "images": profile["images"],
-        "verdict": profile.get("verdict", usual),
-        "options": json.dumps(cell.options, sort_keys=True),
-        "cell": cell.key,
-        "variant": variant,
-    }
-    return [
-        {**shared, "value": value, **{c: profile[c][i] for c in _PER_VALUE}} for i, value in enumerate(grid_of(profile))
-    ]

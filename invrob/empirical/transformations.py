@@ -153,7 +153,7 @@ TRANSFORMATIONS = {
         ),
         Transformation(
             name="rotation+translation",
-            axis="B: rotated by up to B degrees, shifted by up to B / 10 pixels along both axes",
+            axis="B: rotated by up to B degrees, shifted by up to B / 10 pixels",
             unit="degrees",
             limits=(0.0, 180.0),
             why="degrees to either side, with a tenth of it in pixels along both axes",

@@ -217,6 +217,9 @@ def test_a_flip_is_asked_once_and_its_rate_is_a_count():
     profile = invariance_profile(left, images, [0, 1], transformation="horizontal-flip")
     assert (profile.rate.tolist(), profile.evaluations) == ([1, 0], 2)
     assert profile.high[1] == pytest.approx(1 - 0.025 ** (1 / 50))  # Clopper-Pearson for 0 of 50
+    some = torch.cat([images[:20], torch.ones(30, 1, 6, 6) - images[:30] * 0])  # thirty without a left or a right
+    half = invariance_profile(left, some, [1], transformation="horizontal-flip")
+    assert (half.rate[0], half.low[0]) == (0.6, pytest.approx(stats.beta.ppf(0.025, 30, 21)))
     same = invariance_profile(left, images, [1], transformation="vertical-flip")
     assert (same.rate.tolist(), same.evaluations) == ([1], 2)
     assert invariance_profile(left, images, [0], transformation="vertical-flip").evaluations == 1

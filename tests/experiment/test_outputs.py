@@ -11,8 +11,9 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from invrob.empirical import figures
+from invrob.empirical.class_figures import class_figure
 from invrob.empirical.plane import plane
-from invrob.empirical.results import read_run
+from invrob.empirical.results import class_names, read_run
 from invrob.errors import InputError
 from invrob.intervals import bootstrap_bounds
 
@@ -54,9 +55,11 @@ def test_the_json_summary_has_cells_claims_and_paths(whole):
     for cell in summary["cells"]:
         for name in ("accuracy", "invariance_90", "invariance_180", "robustness_0.1", "robustness_0.3"):
             assert cell[name]["low"] <= cell[name]["estimate"] <= cell[name]["high"]
-    assert summary["csv"] == str(out / "profiles.csv")
+    assert (summary["csv"], summary["classes_csv"]) == (str(out / "profiles.csv"), str(out / "classes.csv"))
     assert {path.rsplit("/")[-1] for path in summary["figures"]} == {
-        f"{name}.{suffix}" for name in ("plane", "figure-stdcnn-width-0.3") for suffix in ("png", "svg")
+        f"{name}.{suffix}"
+        for name in ("plane", "figure-stdcnn-width-0.3", "figure-stdcnn-width-0.3-classes")
+        for suffix in ("png", "svg")
     }
     plane = summary["plane"]
     assert (plane["theta"], plane["epsilon"]) == (180, 0.1)
@@ -76,7 +79,7 @@ def test_weights_and_profiles_are_those_that_were_measured(results, whole):
 
 
 def test_figures_are_png_and_svg_and_the_same_bytes_for_the_same_results(whole, results, tmp_path):
-    for path in figures.write_figures(tmp_path, results):
+    for path in figures.write_figures(tmp_path, results, classes=class_names(whole[0])):
         assert path.read_bytes() == (whole[0] / path.name).read_bytes()
         if path.suffix == ".png":
             image = torch.tensor(matplotlib.image.imread(path))
@@ -102,6 +105,35 @@ def test_figures_cut_the_plane_where_they_are_told(invrob, finished):
     process = invrob("empirical", "figures", finished, "--theta", "45")
     assert process.returncode == 2
     assert "theta = 45 was not measured: choose one of 0, 90, 180" in process.stderr
+
+
+def test_the_classes_have_a_csv_of_their_own_whose_rows_are_the_parts_of_the_other(whole):
+    whole_rows, rows = (
+        list(csv.DictReader((whole[0] / name).read_text().splitlines())) for name in ("profiles.csv", "classes.csv")
+    )
+    assert {(row["class"], row["name"]) for row in rows} == {("0", "level"), ("1", "upright"), ("2", "slanted")}
+    for one in whole_rows:
+        same = ("cell", "axis", "value", "variant")
+        parts = [row for row in rows if all(row[key] == one[key] for key in same)]
+        assert sum(int(row["images"]) for row in parts) == 40
+        assert sum(int(row["images"]) * float(row["rate"]) for row in parts) / 40 == pytest.approx(float(one["rate"]))
+        assert all(float(row["low"]) <= float(row["rate"]) <= float(row["high"]) for row in parts)
+
+
+def test_the_figure_of_the_classes_has_their_names_and_the_mean_of_their_seeds(results):
+    names = ["a", "b", "a name that is longer than the column"]
+    figure = class_figure("$a$", {"0/B": results[:2]}, names, 180, 0.1)
+    left, right = figure.axes
+    assert [text.get_text() for text in left.get_xticklabels()][:2] == ["a", "b"]
+    assert left.get_xticklabels()[2].get_text() == "a name that is \u2026"
+    assert (left.get_title(), right.get_title()) == (
+        r"Robustness at $\epsilon$ = 0.1, by class",
+        "Rate of invariance at 180 degrees, by class",
+    )
+    first = [next(row for row in r.invariance["classes"] if row["label"] == 2)["rate"][2] for r in results[:2]]
+    assert right.images[0].get_array()[0, 2] == pytest.approx(np.mean(first))
+    few = replace(results[0], invariance={**results[0].invariance, "classes": results[0].invariance["classes"][:1]})
+    assert class_figure("", {"0/B": [few]}, names, 180, 0.1) is None
 
 
 def test_a_figure_says_its_units_its_trainings_and_its_doubts(results):

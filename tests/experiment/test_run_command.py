@@ -1,5 +1,6 @@
 """The command line of the empirical half: help, bad usage, quiet and machine-readable output."""
 
+import csv
 import json
 
 import numpy as np
@@ -146,6 +147,42 @@ def test_a_dry_run_leaves_out_what_is_finished_and_is_one_object_as_json(invrob,
     assert row["work"]["training"] == 2 * 216  # two epochs of the images that are not held out
     assert row["evaluations"] == sum(row["work"].values())
     assert left[1]["seconds"] > 0
+
+
+def test_other_changes_worst_cases_and_norms_are_measured_beside_a_finished_run(invrob, config, finished):
+    more = """
+norms = ["l2"]
+transformations = ["translation", "vertical-flip"]
+worst_case = ["rotation:worst-of-2", "translation:grid"]
+values = {translation = [0, 1], l2 = [0, 0.5]}
+"""
+    assert config.read_text().count("[profiling]") == 1
+    longer = config.with_name("more.toml")
+    longer.write_text(config.read_text().replace("[profiling]", "[profiling]" + more))
+    command = ["empirical", "run", "--config", longer, "--out", finished, "--jobs", "1"]
+    summary = json.loads(invrob(*command, "--json").stdout)
+    for cell in summary["cells"]:
+        grid, average, l2 = (cell["beside"][name] for name in ("translation:grid", "translation", "l2"))
+        assert grid["1"]["estimate"] <= average["1"]["estimate"] + 0.1
+        assert (list(cell["beside"]["rotation:worst-of-2"]), list(l2)) == (["90", "180"], ["0.5"])
+    with (finished / "profiles.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["variant"] not in ("zero fill", "search")]
+    counts = {(row["variant"], row["axis"]): 0 for row in rows}
+    for row in rows:
+        counts[row["variant"], row["axis"]] += 1
+        assert row["verdict"] in ("sound", "masked") if row["variant"] == "l2" else row["verdict"] == "sound"
+    assert counts == {
+        ("l2", "epsilon"): 3 * 2,
+        ("translation", "theta"): 3 * 2,
+        ("vertical-flip", "theta"): 3 * 2,
+        ("rotation:worst-of-2", "theta"): 3 * 3,
+        ("translation:grid", "theta"): 3 * 2,
+    }
+    again = invrob(*command)
+    assert "Other changes, the worst of them, other norms, in %:" in again.stdout
+    assert again.stdout.count("rotation:worst-of-2") == 3
+    assert "Beside the profiles" not in again.stdout
+    assert max(map(len, again.stdout.split(str(finished))[0].splitlines())) <= 80
 
 
 def test_a_weak_attack_is_measured_beside_a_finished_run(invrob, config, finished):
