@@ -194,6 +194,7 @@ def test_without_its_data_a_run_is_reported_without_examples(run, tmp_path):
     assert report.examples == 0
     assert "No example images: the data are not at hand: gone.npz cannot be read" in text
     assert "The trade-off plane" in text
+    assert 'slanted & "quoted"' in text  # the run keeps what its classes are called
 
 
 def test_other_data_than_the_runs_own_are_noticed(run, tmp_path):

@@ -18,7 +18,7 @@ from invrob.empirical.experiment import Cell
 from invrob.empirical.inference import all_logits, evaluating
 from invrob.empirical.norms import norm_named
 from invrob.empirical.report.gather import Run, Training
-from invrob.empirical.results import shown_epsilon
+from invrob.empirical.results import class_names, shown_epsilon
 from invrob.empirical.transforms import rotate
 from invrob.errors import InputError
 
@@ -76,6 +76,11 @@ def dataset_of(run: Run) -> Found:
             None, f"{run.experiment.dataset} is not what it was when the run was made: its fingerprint differs"
         )
     return Found(dataset)
+
+
+def classes_of(run: Run, dataset: data.Dataset | None) -> tuple[str, ...]:
+    """The names of the classes: a run directory has kept them since there is a table of them, the data always."""
+    return class_names(run.path) or (() if dataset is None else dataset.classes)
 
 
 def shown(training: Training, dataset: data.Dataset) -> Shown:

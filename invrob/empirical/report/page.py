@@ -16,6 +16,7 @@ from invrob.empirical.experiment import PROFILE_VERSION
 from invrob.empirical.plane import shown_epsilons
 from invrob.empirical.recipes import RECIPE_VERSION
 from invrob.empirical.report.configuration import to_toml
+from invrob.empirical.report.examples import classes_of
 from invrob.empirical.report.gather import Run, Training, cell_name
 from invrob.empirical.results import Result, grid_of, shown_epsilon
 from invrob.empirical.sanity import TOLERATED
@@ -179,7 +180,7 @@ def about(run: Run, dataset: Dataset | None) -> dict[str, Any]:
         "label": run.label,
         "path": quote(str(run.path)),
         "dataset": run.experiment.dataset,
-        "classes": [] if dataset is None else list(dataset.classes),
+        "classes": classes_of(run, dataset),
         "fingerprint": run.fingerprint,
         "seeds": list(run.experiment.seeds),
         "images": sorted({result.robustness["images"] for result in run.results}),

@@ -11,7 +11,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from plotly.offline import get_plotlyjs  # type: ignore[import-untyped]
 
 from invrob.empirical import figures
-from invrob.empirical.data import Dataset
 from invrob.empirical.plane import place_of, plane
 from invrob.empirical.report import charts, compare, page
 from invrob.empirical.report.examples import Found, Shown
@@ -27,7 +26,7 @@ def rendered(
     examples: Sequence[Shown],
 ) -> str:
     """The whole page. data: of each run, by its label."""
-    shared = drawn(trainings)
+    shared, about = drawn(trainings), [page.about(run, data[run.label].dataset) for run in runs]
     assets = files("invrob.empirical.report") / "assets"
     scripts = [get_plotlyjs(), (assets / "page.js").read_text(encoding="utf-8")]
     context = {
@@ -40,12 +39,12 @@ def rendered(
         "trainings": trainings,
         "styles": shared["trainings"],
         "charts": shared,
-        "class_names": _class_names(shared["classes"]["labels"], [found.dataset for found in data.values()]),
+        "class_names": _class_names(shared["classes"]["labels"], [run["classes"] for run in about]),
         "tables": page.value_tables([*shared["profiles"], *shared["beside"]], trainings),
         "examples": examples,
         "sanity": page.sanity_rows(trainings),
         "probes": list(page.PROBES.values()),
-        "about": [page.about(run, data[run.label].dataset) for run in runs],
+        "about": about,
         "no_data": [found.why_not for found in data.values() if found.why_not],
         "changes": compare.configuration_differences(runs),
         "differences": compare.differences(runs),
@@ -81,9 +80,9 @@ def _points(change: Estimate) -> str:
     return f"{100 * change.estimate:+z.1f} points ({100 * change.low:+z.1f} to {100 * change.high:+z.1f})"
 
 
-def _class_names(labels: Sequence[int], data: Sequence[Dataset | None]) -> list[str]:
-    """Of the first data set at hand; the numbers where there is none, or the runs have several."""
-    names = {dataset.classes for dataset in data if dataset is not None}
+def _class_names(labels: Sequence[int], each: Sequence[tuple[str, ...]]) -> list[str]:
+    """What the classes are called; numbers where nobody knows, or the runs do not agree."""
+    names = {classes for classes in each if classes}
     known = names.pop() if len(names) == 1 else ()
     return [known[label] if label < len(known) else str(label) for label in labels]
 
