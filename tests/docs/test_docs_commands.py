@@ -28,6 +28,7 @@ REPLACED = {
     "invrob empirical run": f"{TINY} --out runs/mini",
     "invrob empirical run --preset paper-cifar --dry-run": None,  # times the large networks: a minute
     "invrob empirical run --attack paper": f"{TINY} --out runs/mini --attack paper",
+    "invrob empirical run --executor ray --address auto": None,  # no cluster is there
     "invrob theory check --p 0.7": "invrob theory check --p 0.7 --n 5000 --classifier logistic",
     "invrob theory sweep --p 0.5:0.95:0.05": "invrob theory sweep --p 0.5:0.7:0.1 --n 2000 --classifier logistic",
     "invrob theory sweep --p 0.7": "invrob theory sweep --p 0.7 --n 2000 --classifier trees",
@@ -51,7 +52,14 @@ training_theta = [0]
 epsilons = [0, 0.1]
 thetas = [0, 90]
 images = 16
-"""
+""",
+        "mynet.py": """
+from torch import nn
+
+
+def build():
+    return nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+""",
     },
 }
 PRELUDE = {
