@@ -55,6 +55,9 @@ def test_the_work_of_a_training_is_what_its_network_is_asked(few, recipe):
         {"profiling": Profiling(thetas=[0, 180], epsilons=[0, 0.1], images=19)},
         {"profiling": Profiling(thetas=[0, 180], epsilons=[0, 0.1], images=2, confounds=("disc",))},
         {"profiling": Profiling(thetas=[0, 180], epsilons=[0, 0.1], images=2, weak_attacks=("paper",))},
+        {"profiling": Profiling(thetas=[0, 180], epsilons=[0, 0.1], images=2, norms=("l2",))},
+        {"profiling": Profiling(thetas=[0, 180], epsilons=[0, 0.1], images=2, transformations=("shear",))},
+        {"profiling": Profiling(thetas=[0, 180], epsilons=[0, 0.1], images=2, worst_case=("shear:grid",))},
     ],
 )
 def test_whoever_asks_for_more_gets_more_work(few, more):
@@ -67,6 +70,15 @@ def test_whoever_asks_for_more_gets_more_work(few, more):
     total = [sum(part.evaluations for part in plan.work(one, few).values()) for one in (plain, other)]
     assert total[1] >= total[0]
     assert total[1] > total[0] or "options" in more
+
+
+def test_a_worst_case_is_planned_as_if_no_prediction_moved(few):
+    names = ("translation:grid", "rotation:worst-of-3")
+    how = Profiling(thetas=[0, 90, 180], images=10, worst_case=names, values={"translation": (0.0, 1.0)})
+    parts = plan.work(cell(**PLAIN, profiling=how), few)
+    assert parts["translation:grid"].forward == 10 * (1 + 8)  # the image, and the eight pixels around it
+    assert parts["rotation:worst-of-3"].forward == 10 * (1 + 3 * (1 + 0.5))  # half of the draws serve both
+    assert parts["translation:grid"].attack == 0
 
 
 def test_a_plan_names_each_network_and_its_cells_apart_from_the_adversarial_ones(few):
