@@ -192,15 +192,18 @@ def read_experiment(path: Path) -> Experiment:
     try:
         return Experiment.model_validate(table)
     except ValidationError as error:
-        faults = [fault for fault in error.errors() if not _follows(fault, error.errors())]
+        found = error.errors()
+        faults = [fault for fault in found if not _follows(fault, found)]
         more = f"; and {len(faults) - 5} more" if len(faults) > 5 else ""
         raise InputError(f"{path}: " + "; ".join(map(_explained, faults[:5])) + more) from None
 
 
 def _follows(fault: ErrorDetails, faults: list[ErrorDetails]) -> bool:
     """A list is called too short where its entries failed: what is wrong stands at the entry."""
+    if fault["type"] != "too_short":
+        return False
     deeper = [other["loc"] for other in faults if other["loc"][: len(fault["loc"])] == fault["loc"]]
-    return fault["type"] == "too_short" and len(deeper) > 1
+    return len(deeper) > 1
 
 
 def _explained(error: ErrorDetails) -> str:
@@ -215,7 +218,7 @@ def _explained(error: ErrorDetails) -> str:
         return f"{where} is unknown{did_you_mean(key, known)} (known here: {', '.join(known)})"
     if error["type"] == "missing":
         fields = ModelGrid.model_fields if len(location) > 1 else Experiment.model_fields
-        return f"{where} is missing: {fields[key].description}"
+        return f"{where} is missing" + (f": {fields[key].description}" if key in fields else "")
     message = error["msg"].removeprefix("Value error, ").replace("tuple", "list").replace("Tuple", "List")
     value = repr(error["input"])
     value = value if len(value) <= 200 else f"{value[:200]}..."

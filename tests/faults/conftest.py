@@ -1,67 +1,11 @@
-"""The smallest run there is, in this process: two trainings of a sliver of a network on a few small images."""
+"""The smallest run there is, and a copy of it to be damaged."""
 
-import contextlib
-import io
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
-from unittest import mock
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, settings
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.text import Text
-
-from invrob.cli import main
-from invrob.empirical import execute
-
-settings.register_profile(  # the same cases every time; INVROB_FUZZ=20 tries twenty times as many, and others each time
-    "faults",
-    deadline=None,
-    derandomize="INVROB_FUZZ" not in os.environ,
-    database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
-
-TOML = """
-dataset = "npz:{data}"
-
-[[models]]
-name = "stdcnn"
-training_theta = [0, 90]
-epochs = 1
-batch_size = 32
-width = 0.1
-
-[profiling]
-thetas = [0, 90]
-epsilons = [0, 0.3]
-images = 6
-steps = 1
-angle_step = 90
-"""
-
-
-def cases(ordinary):
-    """Settings of a hypothesis test: that many examples, or a multiple of them by INVROB_FUZZ."""
-    many = ordinary * int(os.environ.get("INVROB_FUZZ", "1"))
-    return settings(settings.get_profile("faults"), max_examples=many)
-
-
-def images(n, seed=0):
-    """Images uint8 [n, 16, 16] of one bright bar, level or upright, and which of the two."""
-    rng = np.random.default_rng(seed)
-    made, labels = rng.integers(0, 60, (n, 16, 16)).astype(np.uint8), np.arange(n) % 2
-    for image, label in zip(made, labels, strict=True):
-        where = rng.integers(4, 12)
-        image[(where, slice(3, 13)) if label else (slice(3, 13), where)] = 255
-    return made, labels
+from small_runs import TOML, images, invrob, run
 
 
 @pytest.fixture(scope="session")
@@ -83,46 +27,9 @@ def config(bars):
     return path
 
 
-def sketch(figure, path, **_):
-    """Instead of a picture, which takes seconds: its texts and all its lines, in two writes some time apart."""
-    with Path(path).open("wb") as file:
-        file.write("\n".join(text.get_text() for text in figure.findobj(Text)).encode())
-        file.flush()
-        time.sleep(0.01)
-        file.writelines(np.asarray(line.get_xydata()).tobytes() for line in figure.findobj(Line2D))
-
-
-def invrob(*arguments):
-    """The command line in this process, which saves the seconds of a new one; what it did as a CompletedProcess."""
-    drawn = mock.patch.object(Figure, "savefig", sketch)
-    environment = mock.patch.dict(os.environ, {"COLUMNS": "80", "NO_COLOR": "1"})
-    words = mock.patch.object(sys, "argv", ["invrob", *map(str, arguments)])
-    fresh = mock.patch.object(execute, "dataset_of", execute.dataset_of.__wrapped__)  # its cache would outlive the test
-    before, code = signal.getsignal(signal.SIGTERM), 0
-    out, err = io.StringIO(), io.StringIO()
-    with drawn, environment, words, fresh, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        try:
-            main()
-        except SystemExit as end:
-            code = end.code or 0
-        finally:
-            signal.signal(signal.SIGTERM, before)
-    return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
-
-
 @pytest.fixture(name="invrob")
 def _invrob():
     return invrob
-
-
-def run(config, out, *more):
-    return invrob("empirical", "run", "--config", config, "--out", out, "--jobs", "1", "--json", *more)
-
-
-def contents(out):
-    """{name: bytes} of all that a run leaves, but the notes of how long it took and the lock."""
-    paths = (path for path in Path(out).rglob("*") if path.is_file())
-    return {str(p.relative_to(out)): p.read_bytes() for p in paths if p.name not in ("costs.json", ".lock")}
 
 
 @pytest.fixture(scope="session")

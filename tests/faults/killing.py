@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from conftest import contents, run
+from small_runs import contents, run
 
 from invrob.empirical.store import read_json
 from invrob.files import TEMPORARY

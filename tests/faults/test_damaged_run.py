@@ -6,9 +6,9 @@ import shutil
 from contextlib import contextmanager
 
 import pytest
-from conftest import cases, contents, run
 from hypothesis import given
 from hypothesis import strategies as st
+from small_runs import cases, contents, run
 
 from invrob.empirical.results import read_run
 from invrob.empirical.store import Store, write_json

@@ -7,7 +7,7 @@ import signal
 import subprocess
 
 import pytest
-from conftest import contents, run
+from small_runs import contents, run
 
 from invrob.empirical import execute
 from invrob.files import TEMPORARY
