@@ -157,22 +157,30 @@ def _check_answers(loaded: "Loaded", shown: Shown) -> None:
     from invrob.empirical.inference import evaluating, logits
 
     images = shown.images[:2].to(loaded.device)
-    shape = [*images.shape]
     try:
         with evaluating(loaded.model), torch.no_grad():
             classes = logits(loaded.model, images).shape[1]
     except InputError:
         raise
     except Exception as error:
-        takes = "" if loaded.channels is None else f", the network takes {loaded.channels} channels"
-        way_out = "--size resizes them inside the model" if loaded.size is None else f"resized to {[*loaded.size]}"
-        raise ModelError(f"{_described(error)} (images are {shape}{takes}; {way_out})") from error
+        raise ModelError(f"{_described(error)} ({_about_images(loaded, [*images.shape])})") from error
     known = len(shown.dataset.classes)
     if classes != known:
         raise InputError(
             f"the model has {classes} classes, but {shown.dataset.name} has {known}: give weights of a model for these "
             f"classes, or data with label_names for all {classes}"
         )
+
+
+def _about_images(loaded: "Loaded", shape: list[int]) -> str:
+    """What may be wrong with images of that shape for a model that raised."""
+    if loaded.channels is not None and shape[1] not in (1, loaded.channels):
+        return f"images are {shape}, and the network takes C = {loaded.channels}: give data with as many channels"
+    if loaded.size is not None:
+        return (
+            f"images are {shape}, resized to {loaded.size[0]} x {loaded.size[1]} inside the model: try another --size"
+        )
+    return f"images are {shape}; --size resizes them inside the model"
 
 
 def _measured(loaded: "Loaded", shown: Shown, settings: "Settings", hidden: bool) -> "tuple[dict[str, Profile], float]":
@@ -248,6 +256,9 @@ def _failing_in_one_line(spec: str, traceback: bool) -> Iterator[None]:
     try:
         yield
     except (InputError, OSError, typer.Exit):
+        raise
+    except KeyboardInterrupt:
+        typer.echo("stopped: nothing is written", err=True)
         raise
     except Exception as error:
         if traceback:

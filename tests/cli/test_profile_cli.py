@@ -232,6 +232,7 @@ def test_a_traceback_is_there_for_those_who_ask(run, monkeypatch):
 def test_ctrl_c_is_exit_code_130_and_leaves_nothing(run, tmp_path):
     code, _, err = run("my_nets:interrupts", *FEW)
     assert code == 130
+    assert err.startswith("stopped: nothing is written\n")
     assert "Traceback" not in err
     assert not (tmp_path / "runs").exists()
 

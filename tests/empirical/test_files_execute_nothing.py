@@ -13,10 +13,12 @@ import zipfile
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
 from invrob import InputError, load_model
-from invrob.empirical.pt2 import read_pt2
+from invrob.empirical.pt2 import _is_arithmetic, read_pt2
 from invrob.empirical.weights import read_weights
 
 CPU = torch.device("cpu")
@@ -194,6 +196,20 @@ def test_graphs_that_name_more_than_operators_are_refused(exported, change, said
         read_pt2(changed(exported, change=change), "model.pt2", CPU)
     assert said in str(caught.value)
     assert str(caught.value).endswith(READ)
+
+
+SIZES = ("s31", "Symbol('s31', positive=True, integer=True)", "Mul(Integer(2), Symbol('u0', integer=True))", "2*s0 + 1")
+
+
+@pytest.mark.parametrize("size", SIZES)
+@given(data=st.data())
+def test_a_size_is_arithmetic_or_it_is_refused(size, data):
+    assert _is_arithmetic(size)
+    place = data.draw(st.integers(0, len(size)))
+    name = data.draw(st.sampled_from(["eval", "exec", "open", "__import__", "getattr", "chr", "x", "preview"]))
+    rest = data.draw(st.sampled_from(["(1)", "(s0)", "('s0')", ".a", "[0]", ""]))
+    assert not _is_arithmetic(f"{size[:place]} {name}{rest} {size[place:]}")
+    assert not _is_arithmetic(f"{size} + s0.{name}")
 
 
 @pytest.mark.parametrize("member", ["data/aotinductor/model/lib.so", "data/weights/model.pt", "extra/run.py"])
