@@ -107,8 +107,8 @@ def _failures(ray: Any, ref: Any, cells: Sequence[Cell], retries: int) -> tuple[
     except ray.exceptions.RayTaskError as error:
         raise error.cause from None
     except ray.exceptions.RayError as error:
-        why = str(error).strip().splitlines()[0]
-        reason = f"its worker was lost {often(retries + 1)}: {why} The same command goes on with it; see --retries"
+        why = str(error).strip().splitlines()[0].rstrip(".")
+        reason = f"its worker was lost {often(retries + 1)}: {why}; the same command goes on with it (see --retries)"
         return tuple(Failure(cell, reason) for cell in cells)
     return failures
 

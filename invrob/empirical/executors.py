@@ -4,6 +4,7 @@ machine, each on one device; `ray`, on a cluster (cluster.py). The results are t
 One cell's failure does not stop the others: `run` returns what failed and why. A cell whose worker process or machine
 is lost is done again, up to `retries` times."""
 
+import logging
 import multiprocessing
 import os
 import signal
@@ -165,6 +166,8 @@ def _local(cells: Sequence[Cell], path: Path, how: Execution, observer: Observer
                     relay.settle([], given_up)
                     failures += given_up
                     again = [cell for cell in left if cell.key in relay.open]
+                    for cell in again:
+                        logging.getLogger("invrob").warning("%s: its worker was killed; it is done again", cell)
                     waiting += [again] if again else []  # the last, when fewer others may need the memory
                     worker = started.enter_context(_worker(worker.device))
                 idle.append(worker)

@@ -82,13 +82,16 @@ def test_each_worker_has_one_device_and_all_devices_have_workers(fake, tmp_path,
 
 
 @pytest.mark.parametrize("deaths", [1, 2, 3])
-def test_a_cell_whose_worker_is_killed_is_done_again_as_often_as_asked_and_the_others_once(fake, tmp_path, deaths):
+def test_a_cell_whose_worker_is_killed_is_done_again_as_often_as_asked_and_the_others_once(
+    fake, tmp_path, deaths, caplog
+):
     planned, done, made = fake
     planned[1] = deaths
     told = Told()
     failures = executors.run(CELLS, tmp_path, Execution("local", CPU, jobs=2, retries=2), told)
     ends = {seed: event for event, seed, *_ in told.events if event in ("finished", "failed")}
     assert sorted(done) == [(seed, "cpu") for seed in range(3) if seed != 1 or deaths < 3]
+    assert caplog.text.count(f"{CELLS[1]}: its worker was killed; it is done again") == min(deaths, 2)
     assert len(made) == 2 + deaths  # a new worker for each that is lost
     if deaths < 3:
         assert failures == ()
