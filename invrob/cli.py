@@ -11,6 +11,7 @@ from invrob.commands import data, empirical, theory
 from invrob.commands.profile import EPILOG, profile
 from invrob.commands.report import report
 from invrob.commands.selftest import selftest
+from invrob.errors import printable
 
 app = typer.Typer(
     name="invrob",
@@ -54,5 +55,5 @@ def main() -> None:
     try:
         app()
     except (invrob.InputError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
+        typer.echo(f"error: {printable(str(error))}", err=True)
         sys.exit(2)

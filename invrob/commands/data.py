@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from invrob.errors import printable
+
 app = typer.Typer(
     no_args_is_help=True,
     help="List the data sets, fetch one, or look into one.",
@@ -94,9 +96,9 @@ def info(
     table.add_row("mean per channel", *(" ".join(f"{value:.4f}" for value in split.mean) for split in splits))
     table.add_row("std per channel", *(" ".join(f"{value:.4f}" for value in split.std) for split in splits))
     for label, name in enumerate(summary.classes):
-        table.add_row(f"class {name}", *(f"{split.class_counts[label]:,}" for split in splits))
+        table.add_row(f"class {printable(name)}", *(f"{split.class_counts[label]:,}" for split in splits))
     Console(markup=False).print(table)
-    typer.echo(f"name:        {summary.name}")
+    typer.echo(f"name:        {printable(summary.name)}")
     typer.echo(f"fingerprint: {summary.fingerprint}")
     typer.echo(f"licence:     {summary.licence}")
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from invrob.commands.summary import duration
+from invrob.errors import printable
 
 if TYPE_CHECKING:
     from invrob.empirical.loading import Loaded
@@ -27,7 +28,8 @@ def print_profile(
 
     console = Console(highlight=False, markup=False)
     data = document["data"]
-    console.print(f"{loaded.spec} ({loaded.kind}) on {data['images']:,} {data['split']} images of {data['name']}")
+    images = f"{data['images']:,} {data['split']} images of {printable(data['name'])}"
+    console.print(f"{loaded.spec} ({loaded.kind}) on {images}")
     for note in [*loaded.notes, *_fitting(loaded, data["shape"])]:
         console.print(f"note: {note}")
     console.print(f"accuracy: {_accuracy(profiles['robustness'])}")
@@ -116,7 +118,7 @@ def _classes(profile: "Profile", names: Sequence[str]) -> Any:
         table.add_column(_value(values[i]), justify="right")
     for row in profile.classes:
         name = names[row.label] if row.label < len(names) else str(row.label)
-        table.add_row(name, str(row.images), *(f"{row.rate[i]:.1%}" for i in chosen))
+        table.add_row(printable(name), str(row.images), *(f"{row.rate[i]:.1%}" for i in chosen))
     return table
 
 

@@ -97,7 +97,7 @@ def fetch(files: Files, root: Path, *, offline: bool = False, progress: Progress
         try:
             path = _downloaded(archive, part / name, progress or (lambda *_: None))
             contents.update(_unpacked(path, files))
-        except _MirrorError as error:
+        except MirrorError as error:
             raise InputError(f"{files.name} could not be fetched ({error}). Try again, {by_hand}") from error
     if found := _faults(files, contents):
         raise InputError(f"what the mirrors of {files.name} sent is not {files.title}: {found}. Try again, {by_hand}")
@@ -131,13 +131,13 @@ def _sum(files: Files, content: bytes) -> str:
     return hashlib.new(files.algorithm, content, usedforsecurity=False).hexdigest()
 
 
-class _MirrorError(Exception):
+class MirrorError(Exception):
     """No mirror delivered an archive as it was published; the text says what each of them did."""
 
 
 def _downloaded(archive: Archive, path: Path, progress: Progress) -> Path:
     """The path of the archive, which is downloaded from the first mirror that has it, unless it is there. Raises
-    _MirrorError."""
+    MirrorError."""
     if path.is_file() and path.stat().st_size == archive.size:
         with path.open("rb") as file:
             if hashlib.file_digest(file, "sha256").hexdigest() == archive.sha256:
@@ -148,12 +148,12 @@ def _downloaded(archive: Archive, path: Path, progress: Progress) -> Path:
     for mirror in archive.mirrors:
         try:
             content = b"".join(_blocks(archive, mirror + path.name, partial(progress, path.name)))
-        except (_MirrorError, OSError, HTTPException) as error:
+        except (MirrorError, OSError, HTTPException) as error:
             reason = error.reason if isinstance(error, URLError) else error
             said.append(f"{mirror}{path.name}: {reason}")
             continue
         return write_atomically(path, partial(Path.write_bytes, data=content))
-    raise _MirrorError("; ".join(said))
+    raise MirrorError("; ".join(said))
 
 
 def _blocks(archive: Archive, url: str, progress: Callable[[int, int], object]) -> Iterator[bytes]:
@@ -164,12 +164,12 @@ def _blocks(archive: Archive, url: str, progress: Callable[[int, int], object]) 
         while block := response.read(_BLOCK):
             total += len(block)
             if total > archive.size:
-                raise _MirrorError(f"sends more than the {archive.size:,} bytes of the archive")
+                raise MirrorError(f"sends more than the {archive.size:,} bytes of the archive")
             digest.update(block)
             progress(total, archive.size)
             yield block
     if digest.hexdigest() != archive.sha256:
-        raise _MirrorError(
+        raise MirrorError(
             f"sent {total:,} bytes that are not the archive of {archive.size:,}: it is cut off or another"
         )
 
@@ -197,7 +197,7 @@ class _Redirects(HTTPRedirectHandler):
 
 def _unpacked(path: Path, files: Files) -> Iterator[tuple[str, bytes]]:
     """(name, content) of every file of the data set in an archive of known sum; other members are left where they are,
-    and no name in the archive is ever used as a path. Raises _MirrorError."""
+    and no name in the archive is ever used as a path. Raises MirrorError."""
     if not path.name.endswith(".tar.gz"):
         with gzip.open(path) as unpacked:
             yield path.name.removesuffix(".gz"), _limited(unpacked, path.name)
@@ -214,5 +214,5 @@ def _unpacked(path: Path, files: Files) -> Iterator[tuple[str, bytes]]:
 def _limited(file: IO[bytes] | gzip.GzipFile, name: str) -> bytes:
     content = file.read(_LARGEST + 1)
     if len(content) > _LARGEST:
-        raise _MirrorError(f"{name} unpacks to more than {_LARGEST:,} bytes")
+        raise MirrorError(f"{name} unpacks to more than {_LARGEST:,} bytes")
     return content
