@@ -15,6 +15,7 @@ from invrob.errors import InputError, did_you_mean
 
 Interpolation = Literal["bilinear", "nearest"]
 
+LARGEST = 1e9  # of a number in a map: positions are sums of these times pixels, and must not overflow
 _BLOCK = 200_000  # values per pass on a CPU: a pass then stays in its cache, and memory stays small for any batch
 
 
@@ -38,7 +39,7 @@ def affine(
 
     Returns a new tensor [N, C, H, W] of the same dtype and device. No result lies outside the range of the image and
     the fill, to the last bit. Differentiable in the images and in a tensor of maps. Raises InputError for images that
-    are not a float [N, C, H, W], for maps of another shape or that are not finite, and for an unknown
+    are not a float [N, C, H, W], for maps of another shape, not finite or above 1e9, and for an unknown
     interpolation."""
     check_resampling(images, interpolation, fill)
     try:
@@ -50,8 +51,9 @@ def affine(
             f"maps have the shape {[*maps.shape]} for {len(images)} images: give one map [2, 3], or one per image "
             "[N, 2, 3]"
         )
-    if not maps.isfinite().all():
-        raise InputError(f"maps hold {maps[~maps.isfinite()][0].item()}: every number must be finite")
+    fine = maps.abs() <= LARGEST  # false for NaN as well
+    if not fine.all():
+        raise InputError(f"maps hold {maps[~fine][0].item()}: every number must be finite, and at most 1e9 in size")
     return resampled(images, maps.reshape(-1, 2, 3), interpolation, fill)
 
 

@@ -115,6 +115,22 @@ def test_no_result_leaves_the_range_of_image_and_fill(size, matrix, seed, fill):
     assert result.max() <= max(images.max().item(), fill)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_gpu_gives_what_the_cpu_gives():
+    images, matrices = noise(3, 2, 9, 9), torch.stack([turned(17.0), sheared(30.0), scaled(0.7)])
+    result = affine(images.cuda(), matrices.cuda())
+    assert result.is_cuda
+    torch.testing.assert_close(result.cpu(), affine(images, matrices), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("size", [1e9, -1e9])
+def test_maps_as_large_as_they_may_be_leave_nothing_but_fill(size):
+    for matrix in (torch.full((2, 3), size), shifted(size, -size), torch.tensor([[size, -size, 1], [-size, size, 0]])):
+        moved = affine(noise(2, 1, 4, 4), matrix, fill=0.5)
+        assert moved.isfinite().all()
+        assert (moved == 0.5).all() or matrix[0, 0].abs() > 1
+
+
 # ---- the maps
 
 
@@ -190,8 +206,9 @@ def test_rotate_has_the_bits_it_had_before_it_was_one_map_of_many(mode, size, di
             "maps have the shape [3, 2, 3] for 2 images: give one map [2, 3], or one per image [N, 2, 3]",
         ),
         (torch.zeros(6), "maps have the shape [6] for 2 images: give one map [2, 3], or one per image [N, 2, 3]"),
-        ([[1, 0, 0], [0, float("nan"), 0]], "maps hold nan: every number must be finite"),
-        (scaled(0.0), "maps hold inf: every number must be finite"),
+        ([[1, 0, 0], [0, float("nan"), 0]], "maps hold nan: every number must be finite, and at most 1e9 in size"),
+        (scaled(0.0), "maps hold inf: every number must be finite, and at most 1e9 in size"),
+        (shifted(-1e300, 0), "maps hold 1e+300: every number must be finite, and at most 1e9 in size"),
     ],
 )
 def test_maps_of_another_shape_or_without_an_end_are_refused_in_words(matrix, text):

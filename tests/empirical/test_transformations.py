@@ -247,6 +247,11 @@ def test_a_profile_of_another_change_is_plain_json_and_replayable():
             "scaling, shear, rotation+translation, horizontal-flip, vertical-flip",
         ),
         (
+            {"transformation": ["shear"]},
+            "transformation = ['shear'] is unknown: use rotation, translation, scaling, shear, rotation+translation, "
+            "horizontal-flip, vertical-flip",
+        ),
+        (
             {"transformation": "scaling", "thetas": [0, 2]},
             "thetas holds 0.0, outside [1, 100]: factors between 1 / value and value, so 1 changes nothing",
         ),
