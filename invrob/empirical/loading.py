@@ -96,17 +96,40 @@ def load_model(
         opened = _opened(spec, pretrained, classes, device, files, seed)
     if weights is not None:
         opened = _with_weights(opened, spec, weights, files)
+    return _ready(opened, spec, files, device, mean, std, (size, size) if isinstance(size, int) else size)
+
+
+def _ready(
+    opened: Opened,
+    spec: str,
+    files: dict[str, str],
+    device: torch.device,
+    mean: float | Sequence[float] | None,
+    std: float | Sequence[float] | None,
+    size: Size | None,
+) -> Loaded:
+    """The network behind what it needs, on its device and in eval mode."""
     means, stds = _normalisation(opened, mean, std)
-    resized = (size, size) if isinstance(size, int) else size or opened.size
-    _check_size(resized)
+    size = _checked_size(size or opened.size)
     channels = opened.channels or _first_channels(opened.network)
     normalize = None if means is None or stds is None else Normalize(means, stds)
     on = device if opened.differentiable else torch.device("cpu")
-    adapted = Adapted(opened.network, channels=channels, size=resized, normalize=normalize).to(on)
+    adapted = Adapted(opened.network, channels=channels, size=size, normalize=normalize).to(on)
     for module in adapted.modules():
         module.training = False  # eval() is not there for exported networks
-    about = (spec, opened.kind, opened.differentiable, channels, resized, means, stds, on, files, opened.notes)
-    return Loaded(adapted, *about)
+    return Loaded(
+        adapted,
+        spec,
+        kind=opened.kind,
+        differentiable=opened.differentiable,
+        channels=channels,
+        size=size,
+        mean=means,
+        std=stds,
+        device=on,
+        files=files,
+        notes=opened.notes,
+    )
 
 
 def _with_weights(opened: Opened, spec: str, weights: str | PathLike[str], files: dict[str, str]) -> Opened:
@@ -156,6 +179,7 @@ def _open_cell(path: Path, files: dict[str, str]) -> Opened:
     from invrob.empirical.experiment import Cell
     from invrob.empirical.store import Store
 
+    path = path.resolve()
     kept = Store(path.parents[1]).read_training(path.name)
     if kept is None:
         raise InputError(f"{path} holds no finished training, or a damaged one: run the experiment again")
@@ -250,9 +274,10 @@ def _normalisation(
     return tuple(checked.mean.flatten().tolist()), tuple(checked.std.flatten().tolist())
 
 
-def _check_size(size: Size | None) -> None:
+def _checked_size(size: Size | None) -> Size | None:
     if size is not None and not (len(size) == 2 and all(isinstance(side, int) and side >= 1 for side in size)):
         raise InputError(f"size = {size} must be one or two whole numbers of pixels, each at least 1")
+    return size
 
 
 def _first_channels(network: Model) -> int | None:

@@ -103,7 +103,8 @@ def test_the_numbers_are_those_of_the_functions(run, net, digits, tmp_path):
 
 def test_a_person_reads_accuracy_rates_verdict_and_where_the_files_are(run):
     code, out, err = run(*OURS, *FEW, "--per-class")
-    assert (code, err) == (0, "building\n")
+    assert code == 0
+    assert err.startswith("building\n")  # and progress, on a machine that is slow
     for text in (
         "my_nets:build (Python) on 30 test images of mnist-mini",
         "accuracy: 100.0% [88.4, 100.0]; all intervals are of 95 %",
