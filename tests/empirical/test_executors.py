@@ -82,9 +82,7 @@ def test_each_worker_has_one_device_and_all_devices_have_workers(fake, tmp_path,
 
 
 @pytest.mark.parametrize("deaths", [1, 2, 3])
-def test_a_cell_whose_worker_is_killed_is_done_again_as_often_as_asked_and_the_others_once(
-    fake, tmp_path, deaths, caplog
-):
+def test_a_cell_whose_worker_is_killed_is_done_again_as_often_as_asked_the_others_once(fake, tmp_path, deaths, caplog):
     planned, done, made = fake
     planned[1] = deaths
     told = Told()

@@ -205,12 +205,8 @@ def test_what_a_cluster_cannot_do_is_said_before_it_is_tried(ray_cluster, config
     assert "torch sees none: install its build for CUDA, or use --gpus-per-cell 0" in refusal(gpus_per_cell=0.5)
     changed = [cells[0].model_copy(update={"fingerprint": "other"})]
     assert "changed while the run was on: start it again" in refusal(changed)
-    with monkeypatch.context() as patch:
-        patch.setattr(cluster, "versions", lambda: {"invrob": "0.0", "torch": "2"})
-        assert "where the run was started: install the same on every machine" in refusal()
-    with monkeypatch.context() as patch:
-        patch.setattr(cluster, "MARK", ".other")
-        assert f"does not see {tmp_path} as the driver does" in refusal()
+    monkeypatch.setattr(cluster, "MARK", ".other")
+    assert f"does not see {tmp_path} as the driver does" in refusal()
     assert files(tmp_path) == {}
 
 
