@@ -248,8 +248,8 @@ def test_a_profile_of_another_change_is_plain_json_and_replayable():
         ),
         (
             {"transformation": ["shear"]},
-            "transformation = ['shear'] is unknown: use rotation, translation, scaling, shear, rotation+translation, "
-            "horizontal-flip, vertical-flip",
+            "transformation = ['shear'] is unknown; did you mean 'shear'?: use rotation, translation, scaling, shear, "
+            "rotation+translation, horizontal-flip, vertical-flip",
         ),
         (
             {"transformation": "scaling", "thetas": [0, 2]},
