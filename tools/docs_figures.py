@@ -11,4 +11,4 @@ if __name__ == "__main__":
         r"^```python\n(.*?)^```$", (DOCS / "theory-figures.md").read_text("utf-8"), re.DOTALL | re.MULTILINE
     )
     os.chdir(DOCS)
-    exec("\n".join(blocks), {})  # noqa: S102 - our own page
+    exec("\n".join(blocks), {})  # noqa: S102 - our own page  # nosec

@@ -3,7 +3,7 @@
 The batches are pickles of Python 2. They are never unpickled: `pickletools` lists what is in them, as text lists words,
 and the pixels and the labels are two entries of that list."""
 
-import pickletools
+import pickletools  # it lists a pickle and never loads one  # nosec B403
 from pathlib import Path
 
 import numpy as np

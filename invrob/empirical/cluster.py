@@ -136,7 +136,7 @@ def refused(terms: Terms) -> str:
     try:
         token = (terms.path / MARK).read_text(encoding="ascii")
     except OSError:
-        token = ""
+        token = ""  # no password  # nosec B105
     if token != terms.token:
         return f"does not see {terms.path} as the driver does: choose an --out on a folder that all nodes share"
     if terms.folder.is_dir():

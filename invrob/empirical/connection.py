@@ -43,7 +43,7 @@ def connected(ray: Any, address: str | None) -> Iterator[None]:
         return
     address, handler = address or os.environ.get("RAY_ADDRESS") or "local", signal.getsignal(signal.SIGTERM)
     check_address(address)
-    short = None if len(gettempdir()) < 12 else "/tmp"  # noqa: S108  # the path of a socket has 107 characters at most
+    short = None if len(gettempdir()) < 12 else "/tmp"  # noqa: S108  # a socket's path has 107 characters at most  # nosec B108
     with TemporaryDirectory(prefix=f"invrob-ray-{os.getpid()}-", dir=short, ignore_cleanup_errors=True) as folder:
         own: dict[str, Any] = {"num_cpus": cores(), "object_store_memory": OBJECT_STORE, "_temp_dir": folder}
         own |= {"include_dashboard": False}
