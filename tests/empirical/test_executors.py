@@ -140,6 +140,7 @@ def _die(*_):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+@pytest.mark.long  # two processes to start
 def test_a_real_worker_that_is_killed_breaks_its_own_pool_alone():
     with executors._worker(CPU) as victim, executors._worker(CPU) as other:
         broken = victim.pool.submit(_die)
