@@ -12,6 +12,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 import typer
 from blocks import PAGES, ROOT, SHELL, blocks, commands, prose
@@ -33,6 +34,12 @@ REPLACED = {
     "invrob theory sweep --p 0.5:0.95:0.05": "invrob theory sweep --p 0.5:0.7:0.1 --n 2000 --classifier logistic",
     "invrob theory sweep --p 0.7": "invrob theory sweep --p 0.7 --n 2000 --classifier trees",
     "invrob selftest": "invrob selftest --quick",
+}
+# The same for files and programs: what is replaced in them by what. Experiments get fewer digits as well.
+SHORTER = {
+    'update={"epochs": 3}': 'update={"epochs": 1}',
+    "EPOCHS, BATCH = 4, 100": "EPOCHS, BATCH = 1, 100",
+    "[profiling]\nimages = 50": "[profiling]\nimages = 20\nepsilons = [0, 0.1, 0.2]\nthetas = [0, 90, 180]",
 }
 # What the pages show of these is the same on every machine: commands, and pages whose text blocks are printed by the
 # Python block before.
@@ -94,17 +101,25 @@ def replaced(script):
     return "\n".join(kept)
 
 
-def steps(path):
-    """What a test does with a page, as run_page.py takes it."""
+def shorter(text, digits):
+    """A file or program of a page, with less to compute."""
+    for old, new in {**SHORTER, 'dataset = "mnist-mini"': f'dataset = "npz:{digits}"'}.items():
+        text = text.replace(old, new)
+    return text
+
+
+def steps(path, digits):
+    """What a test does with a page, as run_page.py takes it; `digits` is a small data set."""
     page = name(path)
-    found = [{"kind": "file", "name": file, "text": text} for file, text in FILES.get(page, {}).items()]
+    files = FILES.get(page, {}).items()
+    found = [{"kind": "file", "name": file, "text": shorter(text, digits)} for file, text in files]
     if page in PRELUDE:
         found.append({"kind": "python", "line": 1, "text": PRELUDE[page]})
     for block in blocks(path):
         if block.title:
-            found.append({"kind": "file", "name": block.title, "text": block.text})
+            found.append({"kind": "file", "name": block.title, "text": shorter(block.text, digits)})
         elif block.language == "python":
-            found.append({"kind": "python", "line": block.line, "text": block.text})
+            found.append({"kind": "python", "line": block.line, "text": shorter(block.text, digits)})
         elif block.language == "text" and page in NOTEBOOKS:
             found[-1]["shows"] = block.output
         elif block.language in SHELL:
@@ -119,9 +134,19 @@ def home(tmp_path_factory):
     return tmp_path_factory.mktemp("home")
 
 
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory):
+    """A file with a tenth of the embedded digits."""
+    with np.load(ROOT / "invrob" / "empirical" / "assets" / "mnist-mini.npz", allow_pickle=False) as whole:
+        names = [f"{split}_{kind}" for split in ("train", "validation", "test") for kind in ("images", "labels")]
+        fewer = {name: whole[name][: len(whole[name]) // 10] for name in names}
+    np.savez(path := tmp_path_factory.mktemp("digits") / "digits.npz", **fewer)
+    return path
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("path", RUN, ids=name)
-def test_a_page_runs_from_top_to_bottom(path, home, tmp_path):
+def test_a_page_runs_from_top_to_bottom(path, home, digits, tmp_path):
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("INVROB", "PYTHON"))}
     environment |= {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
@@ -131,7 +156,7 @@ def test_a_page_runs_from_top_to_bottom(path, home, tmp_path):
         "COLUMNS": "100",
     }
     driver = [sys.executable, str(Path(__file__).with_name("run_page.py"))]
-    given = json.dumps(steps(path))
+    given = json.dumps(steps(path, digits))
     done = subprocess.run(driver, input=given, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr}"
     if name(path) in NOTEBOOKS:
@@ -143,7 +168,6 @@ def test_a_page_runs_from_top_to_bottom(path, home, tmp_path):
 
 def assert_same_picture(made, committed):
     """The picture on the page is the one that the page's code makes; at edges of text and lines a pixel may differ."""
-    import numpy as np
     from matplotlib.image import imread
 
     ours, theirs = imread(made), imread(committed)
