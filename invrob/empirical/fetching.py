@@ -29,7 +29,7 @@ from urllib.request import (
 )
 
 from invrob import __version__
-from invrob.errors import InputError
+from invrob.errors import InputError, printable
 from invrob.files import write_atomically
 
 _PATIENCE = 30.0  # seconds without a byte after which a mirror counts as unreachable
@@ -150,7 +150,7 @@ def _downloaded(archive: Archive, path: Path, progress: Progress) -> Path:
             content = b"".join(_blocks(archive, mirror + path.name, partial(progress, path.name)))
         except (MirrorError, OSError, HTTPException) as error:
             reason = error.reason if isinstance(error, URLError) else error
-            said.append(f"{mirror}{path.name}: {reason}")
+            said.append(f"{mirror}{path.name}: {printable(' '.join(str(reason).split()))}")
             continue
         return write_atomically(path, partial(Path.write_bytes, data=content))
     raise MirrorError("; ".join(said))
