@@ -126,12 +126,31 @@ images = 32
 """
 
 
-def test_a_run_and_its_figures_outside_the_checkout(python, tmp_path):
+def test_a_run_its_figures_and_its_report_outside_the_checkout(python, tmp_path):
     (tmp_path / "tiny.toml").write_text(CONFIG)
     command = (python.parent / "invrob", "empirical", "run", "--config", "tiny.toml", "--jobs", "1", "--json")
     summary = json.loads(run(*command, folder=tmp_path))
     assert summary["computed"] == 1
     assert [*(tmp_path / "runs" / "tiny").glob("*.png")]
+    run(python.parent / "invrob", "report", "runs/tiny", folder=tmp_path)  # its template and scripts are in the wheel
+    assert (tmp_path / "runs" / "tiny" / "report.html").stat().st_size > 10**6
+
+
+NETWORK = """
+from torch import nn
+
+
+def build() -> nn.Module:
+    return nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+"""
+
+
+def test_a_profile_of_a_network_outside_the_checkout(python, tmp_path):
+    (tmp_path / "net.py").write_text(NETWORK)
+    command = (python.parent / "invrob", "profile", "net:build", "--data", "mnist-mini", "--images", "8")
+    profile = json.loads(run(*command, "--epsilons", "0,0.1", "--json", folder=tmp_path))
+    assert profile["verdict"] in {"sound", "masked"}
+    assert (tmp_path / "runs" / "profile-net-build" / "card.png").is_file()
 
 
 PROGRAM = """
@@ -142,7 +161,7 @@ import invrob
 from invrob.empirical.transforms import rotate
 from invrob.theory import frontier_point
 
-def mean(profile: invrob.RobustnessProfile | invrob.InvarianceProfile) -> float:
+def mean(profile: invrob.RobustnessProfile | invrob.BlackBoxProfile | invrob.InvarianceProfile) -> float:
     return float(np.mean(profile.rate))
 
 net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 3))
