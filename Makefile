@@ -27,10 +27,12 @@ test-long: .venv/.ready ## kills by the hundred, a Ray cluster, a browser, the c
 docs: .venv/.ready ## the documentation, into site/; a broken link or reference is an error
 	$(BIN)/mkdocs build --strict
 
-lint: .venv/.ready ## ruff and mypy
+lint: .venv/.ready ## ruff, mypy, bandit and pip-audit
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/bandit -q -c pyproject.toml -r invrob tools benchmarks cli.py
+	$(BIN)/python tools/audit.py
 
 bench: .venv/.ready ## profiles and rotation against the peers, side by side
 	$(BIN)/python -m benchmarks
