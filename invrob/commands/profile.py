@@ -260,6 +260,12 @@ def _failing_in_one_line(spec: str, traceback: bool) -> Iterator[None]:
     except KeyboardInterrupt:
         typer.echo("stopped: nothing is written", err=True)
         raise
+    except SystemExit as end:
+        if end.code == 143:  # SIGTERM: see cli.main
+            raise
+        why = "what a module does as a program belongs under `if __name__ == '__main__':`"
+        typer.echo(f"error: {spec} ended the program with exit code {end.code}: {why}", err=True)
+        raise typer.Exit(1) from None
     except Exception as error:
         if traceback:
             raise

@@ -74,8 +74,7 @@ def checked_labels(labels: Tensor | None, images: Tensor, model: Model) -> Tenso
             "use onehot.argmax(1) for one-hot rows"
         )
     low, high = int(labels.amin()), int(labels.amax())
-    with torch.no_grad():
-        classes = logits(model, images[:1]).shape[1]
+    classes = all_logits(model, images[:1]).shape[1]
     if not 0 <= low <= high < classes:
         raise InputError(
             f"labels span [{low}, {high}], but the model has {classes} classes: they must be in [0, {classes - 1}], "
