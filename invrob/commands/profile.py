@@ -1,7 +1,6 @@
 """`invrob profile SPEC --data NAME`: both profiles of a model of your own."""
 
 import json
-import platform
 import sys
 import time
 import traceback as tracebacks
@@ -18,6 +17,7 @@ import invrob
 from invrob.commands import profile_options as option
 from invrob.commands.grids import by_name, numbers
 from invrob.errors import InputError
+from invrob.versions import versions
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -203,9 +203,6 @@ def _document(
     loaded: "Loaded", shown: Shown, settings: "Settings", profiles: "Mapping[str, Profile]"
 ) -> dict[str, Any]:
     """The content of profile.json: the same for the same model, data, settings and machine, whatever the clock says."""
-    import numpy
-    import torch
-
     about = ("name", "spec", "kind", "differentiable", "channels", "size", "mean", "std", "files", "notes")
     card = ("invariance", "robustness")
     plain = {name: each.to_dict() for name, each in profiles.items()}
@@ -220,12 +217,7 @@ def _document(
             "fingerprint": shown.dataset.fingerprint,
         },
         "settings": {**vars(settings), "device": str(loaded.device)},
-        "versions": {
-            "invrob": invrob.__version__,
-            "python": platform.python_version(),
-            "torch": str(torch.__version__),
-            "numpy": numpy.__version__,
-        },
+        "versions": versions(),
         "verdict": profiles["robustness"].to_dict()["verdict"],
         **{name: plain[name] for name in card},
         "beside": {name: body for name, body in plain.items() if name not in card},

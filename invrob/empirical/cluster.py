@@ -26,6 +26,7 @@ from invrob.empirical.execute import Failure, Observer, run_group, single_thread
 from invrob.empirical.executors import Execution, Group, Relay, Teller, often, stack_size, stacks
 from invrob.empirical.experiment import Cell
 from invrob.errors import InputError
+from invrob.versions import versions
 
 MARK = ".ray"  # of a run directory, while a cluster works in it
 ANSWER = 300  # seconds that a node may take to answer: it imports torch, perhaps over the network
@@ -59,7 +60,7 @@ def run(cells: Sequence[Cell], path: Path, how: Execution, observer: Observer) -
             raise InputError(_no_room(ray, share))
         gpu = share["GPU"] > 0
         data = os.environ.get("INVROB_DATA")
-        terms = Terms(versions(), sources(), path.resolve(), token, Path.cwd(), data, gpu)
+        terms = Terms(decisive(), sources(), path.resolve(), token, Path.cwd(), data, gpu)
         _check_nodes(ray, list(places), terms)
         groups = stacks(cells, stack_size(how.stack, len(cells), sum(places.values()), "cuda" if gpu else "cpu"))
         return _drive(ray, groups, replace(terms, sources=""), share, how, Relay(cells, observer))
@@ -128,7 +129,7 @@ def _work(group: Group, terms: Terms, board: Any) -> tuple[Failure, ...]:
 def refused(terms: Terms) -> str:
     """Why this process cannot work under `terms`; empty where it can, and then it is set up to do so."""
     same = "install the same on every machine"
-    for name, version in versions().items():
+    for name, version in decisive().items():
         if version != terms.versions[name]:
             return f"{name} is {version} here and {terms.versions[name]} where the run was started: {same}"
     if terms.sources and sources() != terms.sources:
@@ -146,9 +147,10 @@ def refused(terms: Terms) -> str:
     return ""
 
 
-def versions() -> dict[str, str]:
-    """Of what decides results, in this process; without the build of torch, as a login node may have that for CPUs."""
-    return {"invrob": invrob.__version__, "torch": str(torch.__version__).split("+")[0]}
+def decisive() -> dict[str, str]:
+    """Versions of what decides results, in this process; torch without its build, as a login node may have that for
+    CPUs."""
+    return {name: versions()[name].split("+")[0] for name in ("invrob", "torch")}
 
 
 def sources() -> str:

@@ -5,7 +5,7 @@
     RUN/cells/KEY/weights.safetensors      the trained weights
     RUN/cells/KEY/profiles-KEY2.json       both profiles, measured with the settings that KEY2 is the hash of, or one
                                            of the measurements beside them
-    RUN/cells/KEY/costs.json               the seconds of each stage: the only file that differs from run to run
+    RUN/cells/KEY/costs.json               seconds and versions of each stage: alone differs from run to run
     RUN/profiles.csv, RUN/*.png, RUN/*.svg made from the cells at the end of a run
 
 Every JSON file carries the SHA-256 of its own body; a damaged or half-written file reads as absent, and is computed
@@ -24,6 +24,7 @@ from torch import Tensor
 
 from invrob.errors import InputError
 from invrob.files import TEMPORARY, write_atomically
+from invrob.versions import versions
 
 
 def key_of(config: dict[str, Any]) -> str:
@@ -90,11 +91,13 @@ class Store:
         return read_json(self._cell(key) / f"profiles-{profile_key}.json")
 
     def write_cost(self, key: str, stage: str, seconds: float, device: str) -> None:
-        """Note how long a stage of a cell took; the others' notes stay."""
-        write_json(self._costs(key), {**self.read_costs(key), stage: {"seconds": seconds, "device": device}})
+        """Note how long a stage of a cell took, and the versions that did it; the others' notes stay."""
+        note = {"seconds": seconds, "device": device, "versions": versions()}
+        write_json(self._costs(key), {**self.read_costs(key), stage: note})
 
     def read_costs(self, key: str) -> dict[str, dict[str, Any]]:
-        """Stage -> {"seconds", "device"}, of the last time that each was done."""
+        """Stage -> {"seconds", "device", "versions"}, of the last time that each was done; runs before 0.3 have no
+        versions."""
         costs = read_json(self._costs(key)) or {}
         return {
             stage: cost

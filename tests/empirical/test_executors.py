@@ -175,7 +175,7 @@ def test_an_address_where_nobody_listens_is_told_at_once():
 def terms(tmp_path, monkeypatch):
     monkeypatch.setattr(cluster.os, "chdir", lambda _: None)
     (tmp_path / cluster.MARK).write_text("token")
-    return cluster.Terms(cluster.versions(), cluster.sources(), tmp_path, "token", tmp_path, None, gpu=False)
+    return cluster.Terms(cluster.decisive(), cluster.sources(), tmp_path, "token", tmp_path, None, gpu=False)
 
 
 def test_a_worker_refuses_other_versions_other_files_and_another_folder(terms, tmp_path):

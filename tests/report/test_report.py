@@ -404,3 +404,14 @@ def test_numbers_that_are_no_numbers_make_a_cell_absent(run, results, tmp_path):
     spoil(run, f"cells/{results[0].cell.key}/profiles-*.json", worded)
     report = write_report([run], tmp_path / "r.html")
     assert [cell.key for cell in report.runs[0].absent] == [results[0].cell.key]
+
+
+def test_versions_are_those_that_the_run_was_computed_with(made, run):
+    def older(body):
+        for note in body.values():
+            note["versions"]["torch"] = "2.11.0"
+
+    spoil(run, "cells/*/costs.json", older)
+    rows = {name: (each, here) for name, each, here in words.version_rows(read_runs([made, run]))}
+    assert rows["torch"] == ([torch.__version__, "2.11.0"], torch.__version__)
+    assert rows["plotly"][0] == ["", ""]  # it draws pages, and computes nothing

@@ -1,26 +1,21 @@
 """The words and tables of a report: plain values for the template, which escapes every one of them."""
 
-import platform
 from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from shlex import quote
 from typing import Any
 
-import torch
-
-import invrob
 from invrob.empirical.claims import STATEMENTS, Claim
 from invrob.empirical.data import Dataset
-from invrob.empirical.experiment import PROFILE_VERSION
 from invrob.empirical.plane import shown_epsilons
-from invrob.empirical.recipes import RECIPE_VERSION
 from invrob.empirical.report.configuration import to_toml
 from invrob.empirical.report.examples import classes_of
 from invrob.empirical.report.gather import Run, Training, cell_name
 from invrob.empirical.results import Result, grid_of, shown_epsilon
 from invrob.empirical.sanity import TOLERATED
 from invrob.intervals import Estimate
+from invrob.versions import versions
 
 SHOWN_THETAS = (90.0, 180.0)
 PROBES = {  # a field of Sanity, and its heading
@@ -33,7 +28,6 @@ PROBES = {  # a field of Sanity, and its heading
     "unfooled_at_largest": "never fooled",
     "changed_prediction": "asked again",
 }
-DRIVERS = ("torch", "torchvision", "numpy", "plotly")  # packages whose versions a reader may ask for
 
 
 def answer(run: Run) -> str:
@@ -192,9 +186,13 @@ def about(run: Run, dataset: Dataset | None) -> dict[str, Any]:
     }
 
 
-def versions() -> list[tuple[str, str]]:
-    """Of what made the report."""
-    rows = [("invrob", invrob.__version__), *((name, version(name)) for name in DRIVERS if name != "torch")]
-    rows += [("torch", torch.__version__), ("Python", platform.python_version())]
-    rows += [("platform", f"{platform.system()} {platform.machine()}")]
-    return [*rows, ("recipes", f"version {RECIPE_VERSION}"), ("profiles", f"version {PROFILE_VERSION}")]
+def version_rows(runs: Sequence[Run]) -> list[tuple[str, list[str], str]]:
+    """(name, what each run was computed with, what wrote this page). A run that went on after an update has several."""
+    notes = []
+    for run in runs:
+        costs = [cost for result in run.results for cost in run.store.read_costs(result.cell.key).values()]
+        notes.append([cost["versions"] for cost in costs if isinstance(cost.get("versions"), dict)])
+    return [
+        (name, [", ".join(sorted({str(note[name]) for note in each if name in note})) for each in notes], here)
+        for name, here in {**versions(), "plotly": version("plotly")}.items()
+    ]

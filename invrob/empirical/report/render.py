@@ -49,7 +49,7 @@ def rendered(
         "changes": compare.configuration_differences(runs),
         "differences": compare.differences(runs),
         "costs": page.cost_rows(runs),
-        "versions": page.versions(),
+        "versions": page.version_rows(runs),
         "static": _static(runs),
         "style": (assets / "page.css").read_text(encoding="utf-8"),
         "scripts": scripts,
