@@ -227,6 +227,21 @@ def check_invrob(arguments, where):
         assert values["preset"] in PRESETS, f"{where}: no preset {values['preset']}"
 
 
+def examples(command):
+    """The examples that the help of a command and of those below it shows."""
+    yield from (command.epilog or "").removeprefix("Examples:").split("   |   ")
+    for below in getattr(command, "commands", {}).values():
+        yield from examples(below)
+
+
+def test_every_example_of_the_help_is_one_that_the_program_takes():
+    found = [words for example in examples(get_command(app)) for words in commands(example.strip())]
+    assert len(found) > 20
+    for words in found:
+        assert words[0] == "invrob"
+        check_command(words, " ".join(words))
+
+
 def options(command):
     """Every option of a command and of those below it."""
     for parameter in command.params:
