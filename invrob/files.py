@@ -24,6 +24,8 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[Path], objec
 
 
 def _write(target: Path, write: Callable[[Path], object]) -> None:
+    if target.exists() and not target.is_file():  # root could replace /dev/null
+        raise OSError(errno.EINVAL, "is a folder or a device, which no file may replace")
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{target.stem}.", suffix=f".tmp{target.suffix}", dir=target.parent)
     os.close(handle)

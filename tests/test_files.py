@@ -109,3 +109,13 @@ def test_permissions_are_those_of_any_new_file(tmp_path, mask):
         os.umask(before)
     modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("a", "b")]
     assert modes[0] == modes[1] == 0o666 & ~mask
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_file_is_not_replaced(tmp_path, make):
+    make(tmp_path / "null")
+    kind = stat.S_IFMT((tmp_path / "null").stat().st_mode)
+    with pytest.raises(OSError, match=r"is a folder or a device, which no file may replace: .*null"):
+        write_atomically(tmp_path / "null", lambda path: path.write_text("x"))
+    assert stat.S_IFMT((tmp_path / "null").stat().st_mode) == kind
+    assert [path.name for path in tmp_path.iterdir()] == ["null"]

@@ -58,8 +58,10 @@ class ModelGrid(_Strict):
         name = beside.pop("recipe", "fast")
         if "training" in table or (not beside and name == "fast"):
             return table
-        if name not in RECIPES:
-            raise ValueError(f"recipe = {name!r}{did_you_mean(str(name), RECIPES)}: one of {', '.join(RECIPES)}")
+        if not isinstance(name, str) or name not in RECIPES:
+            raise ValueError(
+                f"recipe = {str(name)[:200]!r}{did_you_mean(str(name), RECIPES)}: one of {', '.join(RECIPES)}"
+            )
         rest = {key: value for key, value in table.items() if key not in RECIPE_KEYS}
         start = {key: value for key, value in RECIPES[name].model_dump().items() if key not in OWN_OF_A_CELL}
         return {**rest, "training": {**start, **beside}}
@@ -221,5 +223,5 @@ def _explained(error: ErrorDetails) -> str:
         return f"{where} is missing" + (f": {fields[key].description}" if key in fields else "")
     message = error["msg"].removeprefix("Value error, ").replace("tuple", "list").replace("Tuple", "List")
     value = repr(error["input"])
-    value = value if len(value) <= 200 else f"{value[:200]}..."
+    value, message = value if len(value) <= 200 else f"{value[:200]}...", message[:1000]
     return f"{where} = {value}: {re.sub('valid dictionary or instance of .*', 'table', message)}"

@@ -132,6 +132,8 @@ def test_a_configuration_is_an_experiment_or_refused_in_words(path, content):
         b"\xef\xbb\xbfdataset = 1",
         b"dataset = 'mnist-mini'\0",
         b"dataset = 'mnist-mini'\n[models.stdcnn]\ncurriculum = [{}]",
+        b"dataset = 'mnist-mini'\n[models.stdcnn]\nrecipe = []",
+        b"dataset = 'mnist-mini'\n[models.stdcnn]\nrecipe = '" + b"x" * 10_000 + b"'",
         b"dataset = 'mnist-mini'\n[models.stdcnn]\ncurriculum = [{until = {}, x = 1}]",
         b"dataset = 'mnist-mini'\nmodels = [" + b"'x'," * 10_000 + b"]",
         b"",
@@ -146,6 +148,8 @@ def test_a_configuration_is_an_experiment_or_refused_in_words(path, content):
         "mark",
         "nul",
         "no stage",
+        "no recipe",
+        "long recipe",
         "bad stage",
         "many",
         "empty",
@@ -154,8 +158,9 @@ def test_a_configuration_is_an_experiment_or_refused_in_words(path, content):
 )
 def test_a_malicious_configuration_is_refused(path, content):
     path.write_bytes(content)
-    with pytest.raises(InputError, match=re.escape(str(path))):
+    with pytest.raises(InputError, match=re.escape(str(path))) as refused:
         read_experiment(path)
+    assert len(str(refused.value)) < 5000
 
 
 @pytest.mark.parametrize("place", ["/dev/null", ".", "no/such.toml", "x" * 300 + ".toml"])
