@@ -161,6 +161,8 @@ class _Profile(_Strict):
         each = [getattr(self, name) for name in PER_VALUE] + [row.rate for row in self.classes]
         if not grid or any(len(values) != len(grid) for values in each):
             raise ValueError("needs a rate for each value of its axis")
+        if len(self.per_image) != self.images:
+            raise ValueError("needs a rate for each image")
         return self
 
 
