@@ -8,6 +8,8 @@ import typer
 
 import invrob
 from invrob.commands import data, empirical, theory
+from invrob.commands.plane import EPILOG as PLANES
+from invrob.commands.plane import plane
 from invrob.commands.profile import EPILOG, profile
 from invrob.commands.report import report
 from invrob.commands.selftest import selftest
@@ -31,6 +33,7 @@ app.command(
 )(report)
 app.command(epilog="Examples:  invrob selftest   |   invrob selftest --quick --json")(selftest)
 app.command(epilog=EPILOG)(profile)
+app.command(epilog=PLANES)(plane)
 
 
 def _print_version(wanted: bool) -> None:

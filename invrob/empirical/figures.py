@@ -19,7 +19,7 @@ from invrob.empirical.class_figures import class_figure
 from invrob.empirical.plane import DOMINATED, FRONT, Point, averaged, front_line, pareto_front, place_of, plane
 from invrob.empirical.recipes import Recipe
 from invrob.empirical.results import Result, shown_epsilon, varied
-from invrob.empirical.transformations import TRANSFORMATIONS
+from invrob.empirical.transformations import TRANSFORMATIONS, transformation_named
 from invrob.files import write_atomically
 
 MARKERS = "osD^vPX*<>"
@@ -92,7 +92,12 @@ def write_figures(
         if by_class is not None:
             drawn[stem + "-classes"] = by_class
     files = [(folder / (name + suffix), figure) for name, figure in drawn.items() for suffix in (".png", ".svg")]
-    return [write_atomically(file, partial(_save, figure)) for file, figure in files]
+    return [write_figure(file, figure) for file, figure in files]
+
+
+def write_figure(path: Path, figure: Figure) -> Path:
+    """Write a figure in the format of the suffix, atomically: the same figure gives the same bytes. Returns `path`."""
+    return write_atomically(path, partial(_save, figure))
 
 
 def network_figure(group: Sequence[Result]) -> Figure:
@@ -175,7 +180,14 @@ def _legend(group: Sequence[Result]) -> str:
     return "trained A / tested B" if "rotation" in varied(recipes) or natural else "trained against"
 
 
-def plane_figure(points: Sequence[Point], theta: float, epsilon: float, title: str, norm: str = "linf") -> Figure:
+def plane_figure(
+    points: Sequence[Point],
+    theta: float,
+    epsilon: float,
+    title: str,
+    norm: str = "linf",
+    transformation: str = "rotation",
+) -> Figure:
     """The points of `plane.plane` with their intervals, the line through the best estimates, and what is known of each.
 
     A marker per network, a shade per training of it, as in `network_figure`."""
@@ -200,7 +212,7 @@ def plane_figure(points: Sequence[Point], theta: float, epsilon: float, title: s
     axes.set(
         xlim=(-0.03, 1.03),
         ylim=(-0.03, 1.03),
-        xlabel=f"rate of invariance, rotated by angles in [-{theta:g}, {theta:g}] degrees",
+        xlabel=f"rate of invariance, {_reach(transformation, theta)}",
         ylabel=rf"robustness at $\epsilon$ = {shown_epsilon(epsilon)} ({NORM_NAMES.get(norm, norm)})",
     )
     axes.set_title(f"{title}: bars of 95 %", parse_math=False)
@@ -210,6 +222,12 @@ def plane_figure(points: Sequence[Point], theta: float, epsilon: float, title: s
     for text in figure.legend(loc="outside right upper", fontsize="small").get_texts():
         text.set_parse_math(False)
     return figure
+
+
+def _reach(transformation: str, theta: float) -> str:
+    if transformation == "rotation":
+        return f"rotated by angles in [-{theta:g}, {theta:g}] degrees"
+    return f"{transformation} up to {theta:g} {transformation_named(transformation).unit}".strip()
 
 
 def _draw_point(axes: Axes, point: Point, status: str, shade: np.ndarray, marker: str) -> None:

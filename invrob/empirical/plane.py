@@ -18,7 +18,8 @@ from invrob.empirical.tradeoff import Card
 from invrob.errors import InputError
 from invrob.intervals import Estimate, clopper_pearson
 
-Models = Sequence[Result] | Mapping[str, Sequence[Result]] | Mapping[str, Card]
+Pair = tuple[dict[str, Any], dict[str, Any]]  # the two profiles, as `to_dict` wrote them
+Models = Sequence[Result] | Mapping[str, Sequence[Result] | Card | Pair]
 SHOWN_EPSILONS = (0.1, 0.3, 2 / 255, 8 / 255)  # what tables and planes show of a grid, where it has them
 FRONT, DOMINATED, UNDECIDED, EXCLUDED = "front", "dominated", "undecided", "excluded"
 
@@ -32,7 +33,7 @@ class Point:
     invariance: Estimate  # the rate at theta
     robustness: Estimate  # 1 - fooling rate at epsilon
     accuracy: Estimate | None  # on the unchanged images; None without labels
-    verdict: str  # "sound", "masked", or "constant" for a classifier that has one answer for everything
+    verdict: str  # "sound", "masked", "black-box", or "constant" for a classifier with one answer for everything
 
     @property
     def believed(self) -> bool:
@@ -41,10 +42,10 @@ class Point:
 
 
 def plane(models: Models, theta: float | None = None, epsilon: float | None = None) -> tuple[Point, ...]:
-    """One point per model: finished cells of a run (those that differ by their seed alone are one point), named lists
-    of such cells, or cards by name.
+    """One point per model: finished cells of a run (those that differ by their seed alone are one point); or by name
+    lists of such cells, cards, and pairs of profiles as `results.read_card` reads them.
 
-    theta, epsilon: values that every model was measured at; the ones of `default_place` where left out. Raises
+    theta, epsilon: values that every model was measured at; the ones of `place_of` where left out. Raises
     InputError for others, naming those there are, for no models, and for models measured in two norms or under two
     transformations."""
     named = _named(models)
@@ -64,18 +65,25 @@ def place_of(models: Models, theta: float | None, epsilon: float | None) -> tupl
 
 def shared_grids(models: Models) -> tuple[list[float], list[float]]:
     """The thetas and the epsilons that every model was measured at. Raises InputError where there are none."""
-    pairs = [pair for _, seeds in _named(models).values() for pair in seeds]
-    for profile, setting in ((0, "transformation"), (1, "norm")):
-        found = {str(pair[profile].get(setting, "rotation")) for pair in pairs}
-        if len(found) > 1:
-            raise InputError(f"models were measured with {setting} = {' and '.join(sorted(found))}: plot one at a time")
-    grids = []
+    settings_of(models)
+    pairs, grids = _pairs(models), []
     for profile, axis in ((0, "thetas"), (1, "epsilons")):
         shared = [v for v in grid_of(pairs[0][profile]) if all(v in grid_of(pair[profile]) for pair in pairs)]
         if not shared:
             raise InputError(f"models share none of their {axis}: measure them on the same ones")
         grids.append(shared)
     return grids[0], grids[1]
+
+
+def settings_of(models: Models) -> tuple[str, str]:
+    """The norm and the transformation that the models were measured with. Raises InputError where there are two."""
+    found = []
+    for profile, setting, usual in ((1, "norm", "linf"), (0, "transformation", "rotation")):
+        names = {str(pair[profile].get(setting, usual)) for pair in _pairs(models)}
+        if len(names) > 1:
+            raise InputError(f"models were measured with {setting} = {' and '.join(sorted(names))}: plot one at a time")
+        found.append(names.pop())
+    return found[0], found[1]
 
 
 def shown_epsilons(grid: Sequence[float]) -> list[float]:
@@ -142,27 +150,30 @@ def averaged(profiles: Sequence[Mapping[str, Any]]) -> tuple[Array, Array, Array
     return x, mean, least, most
 
 
-Pair = tuple[dict[str, Any], dict[str, Any]]  # the two profiles, as `to_dict` wrote them
-
-
 def _named(models: Models) -> dict[str, tuple[str, list[Pair]]]:
     """Name -> network, and the profiles of each seed."""
-    groups: Mapping[str, Sequence[Result] | Card] = models if isinstance(models, Mapping) else by_training(models)
+    groups: Mapping[str, Any] = models if isinstance(models, Mapping) else by_training(models)
     if not groups:
         raise InputError("models = [] holds nothing: a plane takes at least one model")
     named = {}
     for name, group in groups.items():
         if isinstance(group, Card):
             named[name] = (name, [(group.invariance.to_dict(), group.robustness.to_dict())])
+        elif isinstance(group, tuple):
+            named[name] = (name, [group])
         else:
             named[name] = (group[0].network, [(result.invariance, result.robustness) for result in group])
     return named
 
 
+def _pairs(models: Models) -> list[Pair]:
+    return [pair for _, seeds in _named(models).values() for pair in seeds]
+
+
 def _point(name: str, network: str, seeds: Sequence[Pair], theta: float, epsilon: float) -> Point:
     turned, attacked = [pair[0] for pair in seeds], [pair[1] for pair in seeds]
     constant = any(profile["sanity"]["constant"] for profile in attacked)
-    masked = any(profile["verdict"] == "masked" for profile in attacked)
+    unsound = [str(profile["verdict"]) for profile in attacked if profile["verdict"] != "sound"]
     clean = [_accuracy(profile) for profile in attacked if profile["clean_accuracy"] is not None]
     return Point(
         name,
@@ -170,7 +181,7 @@ def _point(name: str, network: str, seeds: Sequence[Pair], theta: float, epsilon
         _estimate(turned, theta),
         _estimate(attacked, epsilon),
         _estimate(clean, 0.0) if clean else None,
-        "constant" if constant else "masked" if masked else "sound",
+        "constant" if constant else max(unsound, default="sound"),
     )
 
 

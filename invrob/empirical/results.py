@@ -1,5 +1,6 @@
 """What a run came to: the profiles of its finished cells, read and checked."""
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -102,6 +103,19 @@ def read_run(path: Path) -> tuple[Experiment, list[Result], int]:
     return experiment, results, len(cells) - sum(result.complete for result in results)
 
 
+def read_card(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The two profiles of a folder of `invrob profile`, invariance first. Raises InputError."""
+    try:
+        body = json.loads((folder / "profile.json").read_text(encoding="utf-8"))
+        _Card.model_validate(body)
+    except (OSError, ValueError, RecursionError):
+        raise InputError(
+            f"{folder} holds no profile: its profile.json is missing or damaged; `invrob profile SPEC --data NAME "
+            f"--out {folder}` makes one"
+        ) from None
+    return body["invariance"], body["robustness"]
+
+
 def class_names(path: Path) -> tuple[str, ...]:
     """What the classes of a run's data are called; nothing where it was written before they were kept."""
     body = read_json(path / "experiment.json") or {}
@@ -132,7 +146,7 @@ def read_measurement(store: Store, cell: Cell, name: str) -> dict[str, Any] | No
 
 
 class _Strict(BaseModel):
-    model_config = ConfigDict(strict=True)
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
 
 
 class _Class(_Strict):
@@ -202,6 +216,17 @@ class _Both(_Strict):
     invariance: _Profile
     robustness: _Robustness
     quarter_turns: _Turns | None = None
+
+
+class _BlackBox(_Robustness):
+    verdict: Literal["sound", "masked", "black-box"]  # type: ignore[assignment]
+
+
+class _Card(_Strict):
+    """What a plane looks at in the file of `invrob profile`, which has no checksum."""
+
+    invariance: _Profile
+    robustness: _BlackBox
 
 
 def varied(recipes: Iterable[Recipe]) -> tuple[str, ...]:

@@ -1,0 +1,91 @@
+"""`invrob plane`: models of a user and networks of runs in one trade-off plane."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from invrob.errors import InputError, printable
+
+if TYPE_CHECKING:
+    from invrob.empirical.plane import Models, Point
+
+EPILOG = (
+    "Examples:  invrob plane runs/profile-a runs/profile-b   |   "
+    "invrob plane runs/mini runs/profile-mynet-build --theta 90 --epsilon 0.1 --out plane.svg"
+)
+
+
+def plane(
+    paths: Annotated[list[Path], typer.Argument(help="Folders of `invrob profile`, and run directories.")],
+    theta: Annotated[
+        float | None, typer.Option(help="Where rates of invariance are read; the largest that all have.")
+    ] = None,
+    epsilon: Annotated[
+        str | None, typer.Option(help="Where robustness is read, such as 0.1 or 8/255; the first of the tables.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The picture: .png, .svg or .pdf.")] = Path("plane.png"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+) -> None:
+    """Rate of invariance against robustness, one point per model with its intervals, and the Pareto front."""
+    from invrob.empirical.figures import plane_figure, write_figure
+    from invrob.empirical.plane import pareto_front, place_of, read_epsilon, settings_of
+    from invrob.empirical.plane import plane as points_of
+
+    if out.suffix not in (".png", ".svg", ".pdf"):
+        raise InputError(f"--out {out}: the name must end in .png, .svg or .pdf")
+    models = _models(paths)
+    place = place_of(models, theta, None if epsilon is None else read_epsilon(epsilon))
+    points = points_of(models, *place)
+    statuses = pareto_front(points)
+    norm, transformation = settings_of(models)
+    figure = plane_figure(points, *place, "Trade-off", norm, transformation)
+    written = write_figure(out, figure)
+    if as_json:
+        rows = [{**asdict(point), "status": status} for point, status in zip(points, statuses, strict=True)]
+        at = {"theta": place[0], "epsilon": place[1], "norm": norm, "transformation": transformation}
+        typer.echo(json.dumps({**at, "points": rows, "figure": str(written)}, allow_nan=False))
+        return
+    _print(points, statuses, place, written)
+
+
+def _models(paths: list[Path]) -> "Models":
+    """What the folders hold: of `invrob profile` by the folder's name, of a run by each training's; where two share a
+    name, the path stands in front."""
+    from invrob.empirical.plane import by_training
+    from invrob.empirical.results import read_card, read_run
+
+    found: list[tuple[Path, str, Any]] = []
+    for path in paths:
+        if (path / "profile.json").exists():
+            found.append((path, path.resolve().name.removeprefix("profile-"), read_card(path)))
+            continue
+        results = read_run(path)[1]
+        if not results:
+            raise InputError(f"{path} holds no finished cell: start `invrob empirical run --out {path}` again")
+        found += [(path, name, seeds) for name, seeds in by_training(results).items()]
+    names = [name for _, name, _ in found]
+    return {name if names.count(name) == 1 else f"{path}: {name}": what for path, name, what in found}
+
+
+def _print(points: "tuple[Point, ...]", statuses: tuple[str, ...], place: tuple[float, float], out: Path) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from invrob.empirical.results import shown_epsilon
+
+    console = Console(highlight=False, markup=False)
+    table = Table("model", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in ("invariance", "robustness", "accuracy", ""):
+        table.add_column(heading, no_wrap=True)
+    for point, status in zip(points, statuses, strict=True):
+        shares = (point.invariance, point.robustness, point.accuracy)
+        shown = [
+            "-" if s is None else f"{100 * s.estimate:.1f} [{100 * s.low:.1f}, {100 * s.high:.1f}]" for s in shares
+        ]
+        table.add_row(printable(point.name), *shown, status if point.believed else f"{status}: {point.verdict}")
+    console.print(table)
+    console.print(f"In %, with intervals of 95 %, at theta = {place[0]:g} and epsilon = {shown_epsilon(place[1])}.")
+    console.print(f"plane: {printable(str(out))}", soft_wrap=True)

@@ -1,0 +1,102 @@
+"""`invrob plane`: models of a user side by side, from what `invrob profile` left behind."""
+
+import json
+import shutil
+
+import pytest
+from typer.testing import CliRunner
+
+from invrob.cli import app
+from invrob.errors import InputError
+
+NET = """
+import torch
+
+def build(scale):
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(784, 10))
+    net[1].weight.data *= scale
+    return net
+
+def steep():
+    return build(30.0)
+
+def flat():
+    return torch.nn.Sequential(torch.nn.AvgPool2d(28), build(1.0)[0], torch.nn.Linear(1, 10))
+"""
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    """A folder with the profiles `steep` and `profile-flat`, and one by queries alone."""
+    folder = tmp_path_factory.mktemp("plane")
+    (folder / "planenets.py").write_text(NET)
+    common = ["--data", "mnist-mini", "--images", 20, "--epsilons", "0,0.02,0.1", "--thetas", "0,90", "-q"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.syspath_prepend(str(folder))
+        for spec, out, extra in (
+            ("steep", "steep", []),
+            ("flat", "profile-flat", []),
+            ("steep", "queries", ["--attack", "black-box", "--queries", 5]),
+            ("steep", "length", ["--norm", "l2"]),
+        ):
+            done = invoke("profile", f"planenets:{spec}", *common, "--out", out, *extra)
+            assert done.exit_code == 0, done.output
+    return folder
+
+
+def test_points_are_the_profiles_own_and_named_by_their_folders(measured, tmp_path):
+    done = invoke("plane", measured / "steep", measured / "profile-flat", "--json", "--out", tmp_path / "p.svg")
+    assert done.exit_code == 0, done.output
+    answer = json.loads(done.stdout)
+    assert (answer["theta"], answer["epsilon"]) == (90, 0.1)
+    points = {point["name"]: point for point in answer["points"]}
+    assert set(points) == {"steep", "flat"}
+    for name, folder in (("steep", "steep"), ("flat", "profile-flat")):
+        kept = json.loads((measured / folder / "profile.json").read_text())
+        assert points[name]["invariance"]["estimate"] == kept["invariance"]["rate"][1]
+        assert points[name]["robustness"]["low"] == kept["robustness"]["low"][2]
+    assert (tmp_path / "p.svg").read_text().startswith("<?xml")
+
+
+def test_what_queries_alone_say_is_shown_and_takes_no_part(measured, tmp_path):
+    done = invoke("plane", measured / "steep", measured / "queries", "--out", tmp_path / "p.png")
+    assert done.exit_code == 0, done.output
+    assert "excluded: black-box" in done.stdout
+    assert "front" in done.stdout
+
+
+def test_a_name_that_two_share_gets_its_path(measured, tmp_path):
+    other = shutil.copytree(measured / "steep", tmp_path / "steep")
+    done = invoke("plane", measured / "steep", other, "--json", "--out", tmp_path / "p.png")
+    names = [point["name"] for point in json.loads(done.stdout)["points"]]
+    assert names == [f"{measured / 'steep'}: steep", f"{other}: steep"]
+
+
+@pytest.mark.parametrize(
+    ("paths", "options", "said"),
+    [
+        (["nowhere"], [], "holds no run"),
+        (["steep", "length"], [], "models were measured with norm = l2 and linf"),
+        (["steep"], ["--theta", 45], "theta = 45 was not measured: choose one of 0, 90"),
+        (["steep"], ["--epsilon", "8/0"], "is no number: write 0.1, or 8/255"),
+        (["steep"], ["--out", "plane.gif"], "must end in .png, .svg or .pdf"),
+    ],
+)
+def test_bad_usage_says_what_is_wrong(measured, paths, options, said):
+    done = invoke("plane", *(measured / path for path in paths), *options)
+    assert isinstance(done.exception, InputError)
+    assert said in str(done.exception)
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"[1]", b'{"invariance": NaN}', b"\xff", b"[" * 100_000])
+def test_a_damaged_profile_is_named(measured, tmp_path, damage):
+    (tmp_path / "profile.json").write_bytes(damage)
+    done = invoke("plane", tmp_path)
+    assert isinstance(done.exception, InputError)
+    assert "its profile.json is missing or damaged" in str(done.exception)
