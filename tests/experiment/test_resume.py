@@ -67,15 +67,20 @@ def test_the_same_command_again_computes_nothing_and_changes_nothing(whole, fini
     assert (finished / "profiles.csv").read_bytes() == (whole[0] / "profiles.csv").read_bytes()
 
 
-def test_ctrl_c_ends_a_run_with_130_and_leaves_no_worker(start, config, tmp_path):
+@pytest.mark.parametrize(
+    ("sent", "code"),
+    [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.long)],
+    ids=["Ctrl-C", "SIGTERM"],
+)
+def test_a_signal_ends_a_run_and_its_workers(start, config, tmp_path, sent, code):
     longer = tmp_path / "longer.toml"  # or a machine under load is told to stop when it has finished
     longer.write_text(config.read_text().replace("epochs = 2", "epochs = 20"))
     process = start(longer, tmp_path / "stopped", 2)
     wait_for(lambda: list(tmp_path.glob("stopped/cells/*/cell.json")))
     workers = children_of(process.pid)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(sent)
     _, error = process.communicate(timeout=60)
-    assert process.returncode == 130, error
+    assert process.returncode == code, error
     assert "Traceback" not in error
     assert "nothing that was finished is lost" in error
     wait_for(lambda: not any(alive(worker) for worker in workers), seconds=20)
