@@ -159,7 +159,7 @@ def _named(models: Models) -> dict[str, tuple[str, list[Pair]]]:
     for name, group in groups.items():
         if isinstance(group, Card):
             named[name] = (name, [(group.invariance.to_dict(), group.robustness.to_dict())])
-        elif isinstance(group, tuple):
+        elif isinstance(group[0], dict):  # a pair of plain profiles; else the results of one training
             named[name] = (name, [group])
         else:
             named[name] = (group[0].network, [(result.invariance, result.robustness) for result in group])
