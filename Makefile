@@ -7,6 +7,7 @@ WORKERS ?= 2
 BIN     := .venv/bin
 
 export UV_PYTHON_DOWNLOADS := never
+export NO_MKDOCS_2_WARNING := 1
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 
 .PHONY: help run test test-long lint docs bench lock clean

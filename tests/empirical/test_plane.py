@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -170,6 +171,19 @@ def test_models_that_share_nothing_are_refused(cards):
         plane({**cards, "third": far})
     with pytest.raises(InputError, match="a plane takes at least one model"):
         plane([])
+
+
+def test_a_card_its_plain_profiles_and_results_with_them_are_the_same_point(cards):
+    card = cards["mine"]
+    pair = (card.invariance.to_dict(), card.robustness.to_dict())
+    result = SimpleNamespace(network="mine", invariance=pair[0], robustness=pair[1])
+    points = {plane({"mine": form})[0] for form in (card, pair, [result], (result,))}
+    assert len(points) == 1
+
+
+def test_a_rate_of_another_transformation_says_so():
+    figure = plane_figure([at(0.5, 0.5)], 4, 0.1, "Title", transformation="translation")
+    assert figure.axes[0].get_xlabel() == "rate of invariance, translation up to 4 pixels"
 
 
 def test_an_epsilon_is_read_as_people_write_it():

@@ -39,6 +39,7 @@ def wait_for(condition, seconds=120):
         time.sleep(0.02)
 
 
+@pytest.mark.long  # with one job at any instant: tests/faults/test_kill.py
 @pytest.mark.parametrize(("jobs", "reached"), [(1, "cells/*/cell.json"), (2, "cells/*/profiles-*.json")])
 def test_a_run_killed_at_any_stage_goes_on_and_ends_with_the_same_csv(
     whole, invrob, start, config, tmp_path, jobs, reached
@@ -69,9 +70,10 @@ def test_the_same_command_again_computes_nothing_and_changes_nothing(whole, fini
 
 @pytest.mark.parametrize(
     ("sent", "code"),
-    [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.long)],
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143)],
     ids=["Ctrl-C", "SIGTERM"],
 )
+@pytest.mark.long  # with one job: tests/faults/test_run_faults.py
 def test_a_signal_ends_a_run_and_its_workers(start, config, tmp_path, sent, code):
     longer = tmp_path / "longer.toml"  # or a machine under load is told to stop when it has finished
     longer.write_text(config.read_text().replace("epochs = 2", "epochs = 20"))
