@@ -116,8 +116,18 @@ def wait_for(condition, seconds=120):
 @long
 def test_nodes_write_the_same_bytes_as_this_process_also_when_one_is_killed(ray_cluster, config, alone, tmp_path):
     add(ray_cluster)
-    victim = add(ray_cluster)
-    killed = []
+    started = 0
+    for attempt in range(4):  # a cell may end while its node is being killed; then nothing had to be done again
+        started = killed_while_at_work(ray_cluster, config, tmp_path / str(attempt))
+        assert files(tmp_path / str(attempt)) == alone
+        if started > 3:
+            break
+    assert started == 4  # the one that was at work there
+
+
+def killed_while_at_work(ray_cluster, config, path):
+    """Run the three cells and kill a node once two are at work; how many were started."""
+    victim, killed = add(ray_cluster), []
 
     def kill(cell):
         if told.count("started") == 2 and not killed:
@@ -125,11 +135,10 @@ def test_nodes_write_the_same_bytes_as_this_process_also_when_one_is_killed(ray_
             ray_cluster.remove_node(victim, allow_graceful=False)
 
     told = Told(kill)
-    assert executors.run(cells_of(config), tmp_path, on(ray_cluster), told) == ()
+    assert executors.run(cells_of(config), path, on(ray_cluster), told) == ()
     assert killed
     assert told.count("finished") == 3
-    assert told.count("started") == 4  # the one that was at work there
-    assert files(tmp_path) == alone
+    return told.count("started")
 
 
 class OnWarning(logging.Handler):
