@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from invrob.empirical.worst_case import WorstCaseProfile, worst_case_profile
     from invrob.errors import InputError
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"
 
 _HOMES = {
     "BlackBoxProfile": "invrob.empirical.black_box",

@@ -30,9 +30,10 @@ def plane(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
     """Rate of invariance against robustness, one point per model with its intervals, and the Pareto front."""
-    from invrob.empirical.figures import plane_figure, write_figure
+    from invrob.empirical.figures import write_figure
     from invrob.empirical.plane import pareto_front, place_of, read_epsilon, settings_of
     from invrob.empirical.plane import plane as points_of
+    from invrob.empirical.plane_figures import plane_figure
 
     if out.suffix not in (".png", ".svg", ".pdf"):
         raise InputError(f"--out {out}: the name must end in .png, .svg or .pdf")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from invrob.empirical.data import Dataset
     from invrob.empirical.loading import Loaded
-    from invrob.empirical.measuring import Profile, Settings
+    from invrob.empirical.survey import Profile, Settings
 
 EPILOG = option.EPILOG
 
@@ -76,7 +76,7 @@ def profile(
 
     The model takes images in [0, 1] and returns logits. Exit code 1 where it raises, 2 for bad usage."""
     with _failing_in_one_line(spec, traceback), redirect_stdout(sys.stderr):  # what the model prints is no answer
-        from invrob.empirical.measuring import Settings
+        from invrob.empirical.survey import Settings
 
         shown = _shown(data, split, images)
         options = {"weights": weights, "pretrained": pretrained, "offline": offline, "size": size, "seed": seed}
@@ -126,9 +126,9 @@ def _grids(
     norms: list[str], epsilons: list[str] | None, transformations: list[str], thetas: list[str] | None, channels: int
 ) -> tuple[dict[str, tuple[float, ...]], dict[str, tuple[float, ...]]]:
     """Epsilons by norm and thetas by transformation: those asked for, else the usual ones. Raises InputError."""
-    from invrob.empirical.measuring import usual_epsilons
     from invrob.empirical.norms import norm_named
     from invrob.empirical.rates import checked_grid
+    from invrob.empirical.survey import usual_epsilons
     from invrob.empirical.transformations import transformation_named
 
     own_epsilons = by_name("--epsilons", epsilons or [], norms)
@@ -186,7 +186,7 @@ def _about_images(loaded: "Loaded", shape: list[int]) -> str:
 def _measured(loaded: "Loaded", shown: Shown, settings: "Settings", hidden: bool) -> "tuple[dict[str, Profile], float]":
     """The profiles by name, with progress on stderr unless hidden, and the seconds that they took."""
     from invrob.commands.profile_progress import Progressing
-    from invrob.empirical.measuring import Counted, stages
+    from invrob.empirical.survey import Counted, stages
 
     began, profiles = time.monotonic(), {}
     images, labels = shown.images.to(loaded.device), shown.labels.to(loaded.device)

@@ -9,7 +9,7 @@ from invrob.errors import printable
 
 if TYPE_CHECKING:
     from invrob.empirical.loading import Loaded
-    from invrob.empirical.measuring import Profile
+    from invrob.empirical.survey import Profile
 
 SHOWN = 6  # values of an axis in a table
 NORMS = {"linf": "L-inf", "l2": "L2"}

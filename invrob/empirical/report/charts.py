@@ -9,8 +9,9 @@ import matplotlib
 import numpy as np
 from matplotlib.colors import to_hex
 
-from invrob.empirical.figures import NORM_NAMES, beside_title
+from invrob.empirical.figures import beside_title
 from invrob.empirical.plane import Point, averaged, front_line, pareto_front, place_of, plane, shared_grids
+from invrob.empirical.plane_figures import NORM_NAMES
 from invrob.empirical.rates import Array
 from invrob.empirical.report.gather import Training
 from invrob.empirical.results import shown_epsilon

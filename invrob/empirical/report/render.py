@@ -12,6 +12,7 @@ from plotly.offline import get_plotlyjs  # type: ignore[import-untyped]
 
 from invrob.empirical import figures
 from invrob.empirical.plane import place_of, plane
+from invrob.empirical.plane_figures import plane_figure
 from invrob.empirical.report import charts, compare, page
 from invrob.empirical.report.examples import Found, Shown
 from invrob.empirical.report.gather import Run, Training
@@ -93,7 +94,7 @@ def _static(runs: Sequence[Run]) -> list[tuple[str, str]]:
     for run in runs:
         theta, epsilon = place_of(run.results, None, None)
         points = plane(run.results, theta, epsilon)
-        shown.append((f"{run.label}: trade-off plane", figures.plane_figure(points, theta, epsilon, run.label)))
+        shown.append((f"{run.label}: trade-off plane", plane_figure(points, theta, epsilon, run.label)))
         for network in dict.fromkeys(result.network for result in run.results):
             group = [result for result in run.results if result.network == network]
             shown.append((f"{run.label}: both profiles of {network}", figures.network_figure(group)))

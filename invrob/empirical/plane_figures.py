@@ -1,0 +1,86 @@
+"""The trade-off plane as a figure: a marker per network, a shade per training of it, bars for the intervals."""
+
+from collections.abc import Sequence
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from invrob.empirical.plane import DOMINATED, FRONT, Point, front_line, pareto_front
+from invrob.empirical.results import shown_epsilon
+from invrob.empirical.transformations import transformation_named
+
+MARKERS = "osD^vPX*<>"
+NORM_NAMES = {"linf": "L-inf", "l2": "L2"}
+
+
+def plane_figure(
+    points: Sequence[Point],
+    theta: float,
+    epsilon: float,
+    title: str,
+    norm: str = "linf",
+    transformation: str = "rotation",
+) -> Figure:
+    """The points of `plane.plane` with their intervals, the line through the best estimates, and what is known of each.
+
+    A marker per network, a shade per training of it, as in `network_figure`."""
+    figure = Figure(figsize=(9.5, 5.4), layout="constrained")
+    axes = figure.subplots()
+    line = front_line(points)
+    axes.plot(
+        [p.invariance.estimate for p in line],
+        [p.robustness.estimate for p in line],
+        color="0.45",
+        linestyle=(0, (4, 2)),
+        linewidth=1.2,
+        zorder=1,
+        label="front of the estimates",
+    )
+    networks = list(dict.fromkeys(point.network for point in points))
+    for number, network in enumerate(networks):
+        group = [pair for pair in zip(points, pareto_front(points), strict=True) if pair[0].network == network]
+        shades = matplotlib.colormaps["viridis"](np.linspace(0, 0.82, max(len(group), 2)))
+        for (point, status), shade in zip(group, shades, strict=False):
+            _draw_point(axes, point, status, shade, MARKERS[number % len(MARKERS)])
+    axes.set(
+        xlim=(-0.03, 1.03),
+        ylim=(-0.03, 1.03),
+        xlabel=f"rate of invariance, {_reach(transformation, theta)}",
+        ylabel=rf"robustness at $\epsilon$ = {shown_epsilon(epsilon)} ({NORM_NAMES.get(norm, norm)})",
+    )
+    axes.set_title(f"{title}: bars of 95 %", parse_math=False)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    axes.grid(alpha=0.25)
+    for text in figure.legend(loc="outside right upper", fontsize="small").get_texts():
+        text.set_parse_math(False)
+    return figure
+
+
+def _reach(transformation: str, theta: float) -> str:
+    if transformation == "rotation":
+        return f"rotated by angles in [-{theta:g}, {theta:g}] degrees"
+    return f"{transformation} up to {theta:g} {transformation_named(transformation).unit}".strip()
+
+
+def _draw_point(axes: Axes, point: Point, status: str, shade: np.ndarray, marker: str) -> None:
+    x, y = point.invariance, point.robustness
+    accuracy = f"  ({point.accuracy.estimate:.1%})" if point.accuracy else ""
+    axes.errorbar(
+        [x.estimate],
+        [y.estimate],
+        xerr=[[x.estimate - x.low], [x.high - x.estimate]],
+        yerr=[[y.estimate - y.low], [y.high - y.estimate]],
+        color=shade,
+        marker=marker,
+        markersize=9 if status == FRONT else 7,
+        markeredgecolor="black" if status == FRONT else shade,
+        markeredgewidth=1.6 if status == FRONT else 1.0,
+        markerfacecolor=shade if point.believed else "white",
+        alpha=0.45 if status == DOMINATED else 1.0,
+        elinewidth=1.2,
+        linestyle="none",
+        label=f"{point.name}{accuracy}: {status if point.believed else point.verdict.upper()}",
+    )
