@@ -13,7 +13,7 @@ import secrets
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -93,10 +93,11 @@ def _drive(
                 if not _places(ray, share):
                     logging.getLogger("invrob").warning("%s: waiting", _no_room(ray, share))
     except BaseException:
-        for ref in running:
-            ray.cancel(ref, force=True)
-        if running:
-            ray.wait(list(running), num_returns=len(running), timeout=10)
+        with suppress(Exception):  # what goes wrong here must not stand for what stopped the run
+            for ref in running:
+                ray.cancel(ref, force=True)
+            if running:
+                ray.wait(list(running), num_returns=len(running), timeout=10)
         raise
     return tuple(failures)
 

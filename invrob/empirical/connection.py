@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from tempfile import TemporaryDirectory, gettempdir
 from typing import Any
 
@@ -58,7 +58,8 @@ def connected(ray: Any, address: str | None) -> Iterator[None]:
         try:
             yield
         finally:
-            ray.shutdown()
+            with suppress(Exception):  # nor here: the run is over, and what it came to stands in its directory
+                ray.shutdown()
 
 
 def check_address(address: str) -> None:

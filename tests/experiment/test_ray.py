@@ -241,7 +241,7 @@ def test_a_run_that_is_stopped_leaves_no_process_and_goes_on_without_ray(config,
         _, said = driver.communicate(timeout=60)
     finally:
         driver.kill()
-    assert driver.returncode == (130 if blow == signal.SIGINT else -9)
+    assert driver.returncode == (130 if blow == signal.SIGINT else -9), said
     if blow == signal.SIGKILL:  # two agents of Ray's take a minute to see that they are alone; they compute nothing
         processes = {child: title for child, title in processes.items() if b"Agent" not in title}
     wait_for(lambda: not any(Path(f"/proc/{process}/cwd").exists() for process in processes), seconds=30)
