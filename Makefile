@@ -23,7 +23,7 @@ test: .venv/.ready ## the test suite
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) -m "not long"
 
 test-long: .venv/.ready ## kills by the hundred, a Ray cluster, a browser, the commands of the docs, the wheel
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) -m long
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup -m long
 
 docs: .venv/.ready ## the documentation, into site/; a broken link or reference is an error
 	$(BIN)/mkdocs build --strict

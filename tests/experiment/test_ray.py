@@ -18,6 +18,7 @@ from invrob.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
 long = pytest.mark.long
+pytestmark = pytest.mark.xdist_group("ray")  # one cluster at a time
 
 
 class Told:
@@ -185,7 +186,7 @@ def test_a_cell_fails_alone_by_its_own_fault_or_that_of_its_worker(ray_cluster, 
             os.kill(worker, signal.SIGKILL)
 
     told = Told(kill)
-    failures = executors.run([diverging, slow, third], tmp_path, on(ray_cluster, retries=1), told)
+    failures = executors.run([diverging, slow, third], tmp_path, on(ray_cluster, retries=1, jobs=1), told)
     reasons = {failure.cell.key: failure.reason for failure in failures}
     assert len(killed) == len(set(killed)) == 2
     assert reasons[slow.key].startswith("its worker was lost 2 times: ")
