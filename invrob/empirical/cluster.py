@@ -13,7 +13,7 @@ import secrets
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout, suppress
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -69,36 +69,31 @@ def run(cells: Sequence[Cell], path: Path, how: Execution, observer: Observer) -
 def _drive(
     ray: Any, groups: list[Group], terms: Terms, share: dict[str, float], how: Execution, relay: Relay
 ) -> tuple[Failure, ...]:
-    """Hands out the groups, passes on what the workers tell, and gathers their failures."""
+    """Hands out the groups, passes on what the workers tell, and gathers their failures.
+
+    When it is interrupted, the end of the connection ends the tasks: to cancel one by force can abort this process, if
+    the task comes to its end at that moment (Ray 2.60)."""
     task = ray.remote(num_cpus=share["CPU"], num_gpus=share["GPU"], max_retries=how.retries, retry_exceptions=False)(
         _work
     )
     board, waiting, running = _board(ray), list(groups), dict[Any, Group]()
     failures, looked = list[Failure](), time.monotonic()
-    try:
-        while waiting or running:
-            while waiting and len(running) < (how.jobs or len(groups)):
-                group = waiting.pop(0)
-                running[task.options(name=str(group[0])).remote(group, terms, board)] = group
-            done, _ = ray.wait(list(running), timeout=0.5)
-            for news in ray.get(board.take.remote()):
-                relay.tell(*news)
-            for ref in done:
-                group = running.pop(ref)
-                failed = _failures(ray, ref, [cell for cell in group if cell.key in relay.open], how.retries)
-                relay.settle(group, failed)
-                failures += failed
-            if time.monotonic() - looked > ROOM:
-                looked = time.monotonic()
-                if not _places(ray, share):
-                    logging.getLogger("invrob").warning("%s: waiting", _no_room(ray, share))
-    except BaseException:
-        with suppress(Exception):  # what goes wrong here must not stand for what stopped the run
-            for ref in running:
-                ray.cancel(ref, force=True)
-            if running:
-                ray.wait(list(running), num_returns=len(running), timeout=10)
-        raise
+    while waiting or running:
+        while waiting and len(running) < (how.jobs or len(groups)):
+            group = waiting.pop(0)
+            running[task.options(name=str(group[0])).remote(group, terms, board)] = group
+        done, _ = ray.wait(list(running), timeout=0.5)
+        for news in ray.get(board.take.remote()):
+            relay.tell(*news)
+        for ref in done:
+            group = running.pop(ref)
+            failed = _failures(ray, ref, [cell for cell in group if cell.key in relay.open], how.retries)
+            relay.settle(group, failed)
+            failures += failed
+        if time.monotonic() - looked > ROOM:
+            looked = time.monotonic()
+            if not _places(ray, share):
+                logging.getLogger("invrob").warning("%s: waiting", _no_room(ray, share))
     return tuple(failures)
 
 
