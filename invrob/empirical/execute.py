@@ -22,7 +22,7 @@ from invrob.empirical.measure import measured
 from invrob.empirical.memory import is_out_of_memory
 from invrob.empirical.models import build
 from invrob.empirical.results import read_measurement
-from invrob.empirical.stacked import alike, stackable, train_stack
+from invrob.empirical.stacked import train_stack
 from invrob.empirical.store import Store
 from invrob.empirical.training import Epoch, Training, channels_last, train
 from invrob.errors import InputError
@@ -183,15 +183,6 @@ def profiled(test: data.Split, images: int) -> tuple[Tensor, Tensor]:
     """`images` of the test images and their labels, the same choice every time: a prefix could be a single class."""
     order = torch.randperm(len(test.images), generator=torch.Generator().manual_seed(0))[:images].sort().values
     return test.images[order], test.labels[order]
-
-
-def stacks(cells: Sequence[Cell], size: int) -> list[list[Cell]]:
-    """The cells in groups of at most `size` whose networks can be trained as one, in their order."""
-    groups: dict[object, list[Cell]] = {}
-    for cell in cells:
-        stacked = size > 1 and stackable(model_of(cell, dataset_of(cell.dataset)), cell.recipe)
-        groups.setdefault((cell.model, str(cell.options), alike(cell.recipe)) if stacked else cell.key, []).append(cell)
-    return [group[i : i + size] for group in groups.values() for i in range(0, len(group), size)]
 
 
 def run_group(cells: Sequence[Cell], path: Path, device: torch.device, observer: Observer) -> tuple[Failure, ...]:
