@@ -6,30 +6,30 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from invrob.empirical.black_box import BlackBoxProfile, black_box_profile
-    from invrob.empirical.invariance import InvarianceProfile, invariance_profile
-    from invrob.empirical.loading import Loaded, load_model
-    from invrob.empirical.profiles import RobustnessProfile, robustness_profile
-    from invrob.empirical.tradeoff import Card, tradeoff
-    from invrob.empirical.worst_case import WorstCaseProfile, worst_case_profile
+    from invrob.empirical.profiles.black_box import BlackBoxProfile, black_box_profile
+    from invrob.empirical.profiles.invariance import InvarianceProfile, invariance_profile
+    from invrob.empirical.loading.spec import Loaded, load_model
+    from invrob.empirical.profiles.robustness import RobustnessProfile, robustness_profile
+    from invrob.empirical.profiles.tradeoff import Card, tradeoff
+    from invrob.empirical.profiles.worst_case import WorstCaseProfile, worst_case_profile
     from invrob.errors import InputError
 
 __version__ = "0.3.0"
 
 _HOMES = {
-    "BlackBoxProfile": "invrob.empirical.black_box",
-    "Card": "invrob.empirical.tradeoff",
+    "BlackBoxProfile": "invrob.empirical.profiles.black_box",
+    "Card": "invrob.empirical.profiles.tradeoff",
     "InputError": "invrob.errors",
-    "InvarianceProfile": "invrob.empirical.invariance",
-    "Loaded": "invrob.empirical.loading",
-    "RobustnessProfile": "invrob.empirical.profiles",
-    "WorstCaseProfile": "invrob.empirical.worst_case",
-    "black_box_profile": "invrob.empirical.black_box",
-    "invariance_profile": "invrob.empirical.invariance",
-    "load_model": "invrob.empirical.loading",
-    "robustness_profile": "invrob.empirical.profiles",
-    "tradeoff": "invrob.empirical.tradeoff",
-    "worst_case_profile": "invrob.empirical.worst_case",
+    "InvarianceProfile": "invrob.empirical.profiles.invariance",
+    "Loaded": "invrob.empirical.loading.spec",
+    "RobustnessProfile": "invrob.empirical.profiles.robustness",
+    "WorstCaseProfile": "invrob.empirical.profiles.worst_case",
+    "black_box_profile": "invrob.empirical.profiles.black_box",
+    "invariance_profile": "invrob.empirical.profiles.invariance",
+    "load_model": "invrob.empirical.loading.spec",
+    "robustness_profile": "invrob.empirical.profiles.robustness",
+    "tradeoff": "invrob.empirical.profiles.tradeoff",
+    "worst_case_profile": "invrob.empirical.profiles.worst_case",
 }
 
 __all__ = [

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from invrob.empirical.data import load
+from invrob.empirical.data.datasets import load
 
 
 @pytest.fixture(scope="session")

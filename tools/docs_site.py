@@ -20,7 +20,7 @@ ELSEWHERE = {  # page of the site -> file of the repository
     "index.md": "README.md",
     "changelog.md": "CHANGELOG.md",
     "contributing.md": "CONTRIBUTING.md",
-    "digits.md": "invrob/empirical/assets/README.md",
+    "digits.md": "invrob/empirical/data/assets/README.md",
 }
 LINK = re.compile(r"(?<=\]\()([^)#\s:]+)(?=[)#])")
 

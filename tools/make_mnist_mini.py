@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Make invrob/empirical/assets/mnist-mini.npz from the four canonical MNIST files: same files, same bytes.
+"""Make invrob/empirical/data/assets/mnist-mini.npz from the four canonical MNIST files: same files, same bytes.
 
     python tools/make_mnist_mini.py MNIST/raw [OUT.npz]
 
@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from invrob.empirical.data import fixed_order
-from invrob.empirical.mnist import read_mnist
+from invrob.empirical.data.datasets import fixed_order
+from invrob.empirical.data.mnist import read_mnist
 from invrob.files import write_atomically
 
 ASSET = Path(__file__).resolve().parents[1] / "invrob" / "empirical" / "assets" / "mnist-mini.npz"

@@ -16,11 +16,11 @@ from invrob.commands.summary import conclude, print_costs
 from invrob.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
-    from invrob.empirical.claims import Claim
-    from invrob.empirical.execute import Failure
-    from invrob.empirical.executors import Execution
-    from invrob.empirical.experiment import Cell, Experiment
-    from invrob.empirical.store import Store
+    from invrob.empirical.analysis.claims import Claim
+    from invrob.empirical.execution.cell import Failure
+    from invrob.empirical.execution.run import Execution
+    from invrob.empirical.experiments.experiment import Cell, Experiment
+    from invrob.empirical.experiments.store import Store
 
 app = typer.Typer(no_args_is_help=True, help="Train networks, measure both profiles, draw the paper's figures.")
 
@@ -80,8 +80,10 @@ def run(
 
 def _plan(experiment: "Experiment", path: Path, how: "Execution", as_json: bool) -> None:
     """Print what is still to be done of an experiment; the data need not be there."""
-    from invrob.empirical import data, execute, plan
-    from invrob.empirical.store import Store
+    from invrob.empirical.data import datasets as data
+    from invrob.empirical.execution import cell as execute
+    from invrob.empirical.execution import cost as plan
+    from invrob.empirical.experiments.store import Store
 
     missing = data.stand_in(experiment.dataset)
     if missing is not None:
@@ -98,9 +100,11 @@ def _compute(
     experiment: "Experiment", path: Path, how: "Execution", quiet: bool, as_json: bool
 ) -> "tuple[tuple[Claim, ...], tuple[Failure, ...]]":
     """Run what is still to be done of an experiment, and show what it came to."""
-    from invrob.empirical import execute, executors, plan
-    from invrob.empirical.results import write_experiment
-    from invrob.empirical.store import Store
+    from invrob.empirical.execution import cell as execute
+    from invrob.empirical.execution import run as executors
+    from invrob.empirical.execution import cost as plan
+    from invrob.empirical.experiments.results import write_experiment
+    from invrob.empirical.experiments.store import Store
 
     dataset, store = execute.dataset_of(experiment.dataset), Store(path)
     cells = experiment.cells(dataset.fingerprint)
@@ -128,7 +132,7 @@ def _compute(
 
 def _unfinished(cells: "Sequence[Cell]", store: "Store") -> "list[Cell]":
     """The cells of which something is not measured yet."""
-    from invrob.empirical.results import read_result
+    from invrob.empirical.experiments.results import read_result
 
     read = ((cell, read_result(store, cell)) for cell in cells)
     return [cell for cell, result in read if result is None or not result.complete]
@@ -149,7 +153,7 @@ def figures(
     as_json: Json = False,
 ) -> None:
     """Draw the figures and write profiles.csv of a run again, from what its directory holds."""
-    from invrob.empirical.plane import read_epsilon
+    from invrob.empirical.analysis.plane import read_epsilon
 
     place = (theta, None if epsilon is None else read_epsilon(epsilon))
     conclude(run, as_json, False, {}, *place)
@@ -169,9 +173,9 @@ def _experiment(
     preset: str | None, config: Path | None, seed: int | None, attacks: list[str]
 ) -> "tuple[Experiment, str]":
     """The experiment that the options ask for, and a name for it."""
-    from invrob.empirical.experiment import read_experiment
-    from invrob.empirical.presets import PRESETS
-    from invrob.empirical.weak import WEAK
+    from invrob.empirical.experiments.experiment import read_experiment
+    from invrob.empirical.experiments.presets import PRESETS
+    from invrob.empirical.profiles.weak import WEAK
 
     if config is not None and preset is not None:
         raise InputError(f"--preset {preset} and --config {config} exclude each other: leave one out")

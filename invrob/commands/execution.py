@@ -7,7 +7,7 @@ import typer
 from invrob.errors import InputError
 
 if TYPE_CHECKING:
-    from invrob.empirical.executors import Execution
+    from invrob.empirical.execution.run import Execution
 
 Name = Literal["inline", "local", "ray"]
 
@@ -49,8 +49,8 @@ def execution(
     cpus: float | None,
 ) -> "Execution":
     """What the options ask for. Raises InputError where they do not go together."""
-    from invrob.empirical.execute import chosen_device
-    from invrob.empirical.executors import Execution, cores, pinned
+    from invrob.empirical.execution.cell import chosen_device
+    from invrob.empirical.execution.run import Execution, cores, pinned
 
     if executor == "ray":
         share = _gpus(device, gpus)

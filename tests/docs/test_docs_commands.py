@@ -72,7 +72,7 @@ def build():
 PRELUDE = {
     "README.md": """
 import torch
-from invrob.empirical.data import load
+from invrob.empirical.data.datasets import load
 test = load("mnist-mini").test
 images, labels = test.images[:16], test.labels[:16]
 torch.manual_seed(0)
@@ -222,7 +222,7 @@ def check_invrob(arguments, where):
     except Exception as error:
         raise AssertionError(f"{where}: invrob {' '.join(arguments)}: {error}") from error
     if values.get("preset"):
-        from invrob.empirical.presets import PRESETS
+        from invrob.empirical.experiments.presets import PRESETS
 
         assert values["preset"] in PRESETS, f"{where}: no preset {values['preset']}"
 
@@ -267,7 +267,7 @@ def test_every_option_in_the_text_exists(path, known):
 
 @pytest.mark.parametrize("path", PAGES, ids=name)
 def test_toml_on_a_page_is_an_experiment(path, tmp_path):
-    from invrob.empirical.experiment import read_experiment
+    from invrob.empirical.experiments.experiment import read_experiment
 
     for block in blocks(path):
         if block.language == "toml":

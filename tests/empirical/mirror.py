@@ -6,7 +6,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
-from invrob.empirical.fetching import Archive
+from invrob.empirical.data.download import Archive
 
 
 @contextmanager

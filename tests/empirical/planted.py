@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from invrob.empirical.experiment import Cell, Profiling
-from invrob.empirical.results import Result
-from invrob.empirical.training import Recipe
+from invrob.empirical.experiments.experiment import Cell, Profiling
+from invrob.empirical.experiments.results import Result
+from invrob.empirical.training.loop import Recipe
 from invrob.intervals import share_bounds
 
 THETAS = [0.0, 90.0, 180.0]

@@ -11,8 +11,8 @@ from scipy import ndimage
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as torchvision
 
-from invrob.empirical.affine import affine, followed_by, scaled, sheared, shifted, turned
-from invrob.empirical.transforms import rotate
+from invrob.empirical.transforms.affine import affine, followed_by, scaled, sheared, shifted, turned
+from invrob.empirical.transforms.rotation import rotate
 from invrob.errors import InputError
 
 laws = settings(deadline=None, max_examples=40)

@@ -7,8 +7,8 @@ import torchattacks
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from invrob.empirical.apgd import apgd, checkpoints, dlr_loss
-from invrob.empirical.norms import NORMS
+from invrob.empirical.attacks.apgd import apgd, checkpoints, dlr_loss
+from invrob.empirical.attacks.norms import NORMS
 
 BALLS = {"linf": 0.1, "l2": 1.0}
 

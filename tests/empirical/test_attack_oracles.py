@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from invrob import robustness_profile
-from invrob.empirical.attacks import fgsm, pgd
+from invrob.empirical.attacks.pgd import fgsm, pgd
 
 with warnings.catch_warnings():  # foolbox imports gaussian_filter from where SciPy 2 will not have it
     warnings.filterwarnings("ignore", "Please import `gaussian_filter`", DeprecationWarning)

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from invrob.empirical.augment import crop_and_flip, turned
+from invrob.empirical.training.augment import crop_and_flip, turned
 
 
 def candidates(image, crop, flip):

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from invrob.empirical import data
+from invrob.empirical.data import datasets as data
 from invrob.errors import InputError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -24,7 +24,7 @@ def mini():
 
 
 def stored_mini():
-    with np.load(REPOSITORY / "invrob/empirical/assets/mnist-mini.npz", allow_pickle=False) as stored:
+    with np.load(REPOSITORY / "invrob/empirical/data/assets/mnist-mini.npz", allow_pickle=False) as stored:
         return dict(stored)
 
 

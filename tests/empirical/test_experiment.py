@@ -9,13 +9,13 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from planted import cell
 
-from invrob.empirical.claims import STATEMENTS
-from invrob.empirical.experiment import GRID_KEYS, Cell, Experiment, ModelGrid, Profiling, read_experiment
-from invrob.empirical.models import MODELS, build
-from invrob.empirical.presets import PRESETS
-from invrob.empirical.profiling import EPSILONS, THETAS
-from invrob.empirical.recipes import RECIPES, Recipe, Stage
-from invrob.empirical.weak import WEAK
+from invrob.empirical.analysis.claims import STATEMENTS
+from invrob.empirical.experiments.experiment import GRID_KEYS, Cell, Experiment, ModelGrid, Profiling, read_experiment
+from invrob.empirical.models.registry import MODELS, build
+from invrob.empirical.experiments.presets import PRESETS
+from invrob.empirical.experiments.profiling import EPSILONS, THETAS
+from invrob.empirical.training.recipes import RECIPES, Recipe, Stage
+from invrob.empirical.profiles.weak import WEAK
 from invrob.errors import InputError
 
 

@@ -9,9 +9,9 @@ from torch.nn import functional as F
 from torchvision.models import resnet18
 
 from invrob import robustness_profile
-from invrob.empirical.faults import TEXTS, WORTHLESS, Finding, findings
-from invrob.empirical.inference import evaluating
-from invrob.empirical.models import MODELS, Normalize, build
+from invrob.empirical.attacks.faults import TEXTS, WORTHLESS, Finding, findings
+from invrob.empirical.inference.model import evaluating
+from invrob.empirical.models.registry import MODELS, Normalize, build
 
 IMAGES = 40
 

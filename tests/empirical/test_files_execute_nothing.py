@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from invrob import InputError, load_model
-from invrob.empirical.pt2 import _is_arithmetic, read_pt2
-from invrob.empirical.weights import read_weights
+from invrob.empirical.loading.torch_export import _is_arithmetic, read_pt2
+from invrob.empirical.loading.weights import read_weights
 
 CPU = torch.device("cpu")
 READ = "only plain tensors and graphs of ATen operators are read, since anything else could run code"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from invrob import InputError, invariance_profile
-from invrob.empirical.bands import (
+from invrob.empirical.profiles.sampling import (
     GROUPS,
     LEAST,
     _bands,
@@ -22,8 +22,8 @@ from invrob.empirical.bands import (
     normal_bounds,
     sweep,
 )
-from invrob.empirical.models import build
-from invrob.empirical.transforms import rotate
+from invrob.empirical.models.registry import build
+from invrob.empirical.transforms.rotation import rotate
 
 seeds = st.integers(0, 2**32 - 1)
 grids = st.lists(st.just(0.0) | st.floats(1e-3, 180), min_size=1, max_size=6, unique=True).map(sorted)

@@ -12,10 +12,10 @@ from onnx import TensorProto, helper, numpy_helper
 from torch.nn import functional as F
 
 from invrob import InputError, load_model, robustness_profile
-from invrob.empirical.experiment import Cell, Profiling
-from invrob.empirical.models import build
-from invrob.empirical.store import Store
-from invrob.empirical.training import Recipe
+from invrob.empirical.experiments.experiment import Cell, Profiling
+from invrob.empirical.models.registry import build
+from invrob.empirical.experiments.store import Store
+from invrob.empirical.training.loop import Recipe
 
 SOURCE = """
 import torch

@@ -14,7 +14,9 @@ import torch
 import torchvision
 from mirror import publish, serving
 
-from invrob.empirical import data, fetching, mnist
+from invrob.empirical.data import datasets as data
+from invrob.empirical.data import download as fetching
+from invrob.empirical.data import mnist
 from invrob.errors import InputError
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from invrob import InputError
-from invrob.empirical.norms import NORMS, norm_named
+from invrob.empirical.attacks.norms import NORMS, norm_named
 
 both = pytest.mark.parametrize("name", NORMS)
 DTYPES = [torch.float32, torch.float64]

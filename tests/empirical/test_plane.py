@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from invrob import tradeoff
-from invrob.empirical.plane import Point, front_line, pareto_front, place_of, plane, read_epsilon, shared_grids
-from invrob.empirical.plane_figures import plane_figure
+from invrob.empirical.analysis.plane import Point, front_line, pareto_front, place_of, plane, read_epsilon, shared_grids
+from invrob.empirical.figures.plane import plane_figure
 from invrob.errors import InputError
 from invrob.intervals import Estimate
 

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from invrob import InputError, invariance_profile
-from invrob.empirical.invariance import quarter_turn_consistency
-from invrob.empirical.models import build
-from invrob.empirical.transforms import in_disc, on_canvas, rotate
+from invrob.empirical.profiles.invariance import quarter_turn_consistency
+from invrob.empirical.models.registry import build
+from invrob.empirical.transforms.rotation import in_disc, on_canvas, rotate
 
 laws = settings(deadline=None, max_examples=30)
 seeds = st.integers(0, 2**32 - 1)
@@ -112,7 +112,7 @@ def test_in_a_disc_no_corner_tells_the_angle():
 @pytest.mark.parametrize("interpolation", ["bilinear", "nearest"])
 def test_there_and_back_by_quarter_turns_changes_no_bit_for_any_model(border, interpolation, monkeypatch):
     quarters = lambda bands, rng: 90.0 * rng.integers(-2, 3, (len(bands), 8))  # noqa: E731
-    monkeypatch.setattr("invrob.empirical.bands._grouped", quarters)
+    monkeypatch.setattr("invrob.empirical.profiles.sampling._grouped", quarters)
     arguments = {"border": border, "interpolation": interpolation, "step": 45}
     images = noise(16, 1, 11, 11)
     assert invariance_profile(hashed, images, [180], path="there-and-back", **arguments).rate[0] == 1

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from invrob.empirical.schedule import makespan, schedules, useful_workers
+from invrob.empirical.execution.schedule import makespan, schedules, useful_workers
 
 DURATIONS = st.lists(st.integers(0, 10**6), min_size=1, max_size=40)
 WORKERS = st.integers(1, 50)

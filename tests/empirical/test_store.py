@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
-from invrob.empirical.store import Store, key_of, read_json, write_json
+from invrob.empirical.experiments.store import Store, key_of, read_json, write_json
 from invrob.errors import InputError
 
 json_values = st.recursive(

@@ -8,8 +8,8 @@ import torch
 from matplotlib.figure import Figure
 
 import invrob
-from invrob.empirical.tradeoff import EPSILONS, L2_EPSILONS
-from invrob.empirical.transformations import TRANSFORMATIONS
+from invrob.empirical.profiles.tradeoff import EPSILONS, L2_EPSILONS
+from invrob.empirical.transforms.families import TRANSFORMATIONS
 
 SMALL = torch.rand((4, 1, 5, 5), generator=torch.Generator().manual_seed(0))
 WEIGHTS = torch.rand((25, 3), generator=torch.Generator().manual_seed(1))

@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from torch import nn
 
-from invrob.empirical import augment, training
-from invrob.empirical.data import Split
-from invrob.empirical.models import build
-from invrob.empirical.tradeoff import tradeoff
-from invrob.empirical.training import Recipe, train
+from invrob.empirical.training import augment
+from invrob.empirical.training import loop as training
+from invrob.empirical.data.datasets import Split
+from invrob.empirical.models.registry import build
+from invrob.empirical.profiles.tradeoff import tradeoff
+from invrob.empirical.training.loop import Recipe, train
 from invrob.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,7 +57,7 @@ def weights_of(name, splits, seed=5):
 def test_another_process_trains_to_the_same_bits(few):
     script = (  # with another global random state
         "import sys, torch; sys.path.insert(0, 'tests/empirical'); import test_training as t\n"
-        "from invrob.empirical.data import load\n"
+        "from invrob.empirical.data.datasets import load\n"
         "torch.manual_seed(7); torch.set_num_threads(1); d = load('mnist-mini')\n"
         "for name in t.RECIPES: print(t.weights_of(name, (t.part(d.train, 120), t.part(d.validation, 40))))"
     )

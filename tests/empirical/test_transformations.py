@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from invrob import InputError, invariance_profile
-from invrob.empirical.bands import sweep
-from invrob.empirical.transformations import TRANSFORMATIONS
-from invrob.empirical.transforms import rotate
+from invrob.empirical.profiles.sampling import sweep
+from invrob.empirical.transforms.families import TRANSFORMATIONS
+from invrob.empirical.transforms.rotation import rotate
 
 NAMES = list(TRANSFORMATIONS)
 BOXES = [name for name in NAMES if TRANSFORMATIONS[name].dimensions]

@@ -12,7 +12,7 @@ from scipy import ndimage
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as torchvision
 
-from invrob.empirical.transforms import rotate
+from invrob.empirical.transforms.rotation import rotate
 from invrob.errors import InputError
 
 laws = settings(deadline=None, max_examples=40)
@@ -138,7 +138,7 @@ def test_a_batch_is_its_images_one_by_one_to_the_bit(size, degrees, seed, mode, 
 
 
 def test_a_batch_longer_than_one_block_is_its_images_one_by_one(monkeypatch):
-    monkeypatch.setattr("invrob.empirical.affine._BLOCK", 60)  # two images
+    monkeypatch.setattr("invrob.empirical.transforms.affine._BLOCK", 60)  # two images
     images, degrees = noise(7, 1, 5, 5), 720 * noise(7, dtype=torch.float64) - 360
     alone = [rotate(image[None], float(angle)) for image, angle in zip(images, degrees, strict=True)]
     assert same_bits(rotate(images, degrees), torch.cat(alone))

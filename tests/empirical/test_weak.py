@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from invrob import InputError, robustness_profile
-from invrob.empirical.weak import WEAK, _attacked, weak_profile
+from invrob.empirical.profiles.weak import WEAK, _attacked, weak_profile
 
 EPSILONS = [0, 0.05, 0.1, 0.3]
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from invrob.cli import main
-from invrob.empirical import execute
+from invrob.empirical.execution import cell as execute
 
 ROOT = Path(__file__).resolve().parents[2]
 

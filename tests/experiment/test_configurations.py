@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from invrob.empirical.experiment import Cell, Profiling, read_experiment
-from invrob.empirical.models import MODELS, build
-from invrob.empirical.presets import PRESETS
-from invrob.empirical.recipes import Recipe
+from invrob.empirical.experiments.experiment import Cell, Profiling, read_experiment
+from invrob.empirical.models.registry import MODELS, build
+from invrob.empirical.experiments.presets import PRESETS
+from invrob.empirical.training.recipes import Recipe
 from invrob.errors import InputError
 
 

@@ -7,9 +7,10 @@ import signal
 import pytest
 import torch
 
-from invrob.empirical import execute, executors
-from invrob.empirical.executors import Execution
-from invrob.empirical.experiment import read_experiment
+from invrob.empirical.execution import cell as execute
+from invrob.empirical.execution import run as executors
+from invrob.empirical.execution.run import Execution
+from invrob.empirical.experiments.experiment import read_experiment
 
 CPU = torch.device("cpu")
 pytestmark = pytest.mark.long

@@ -11,9 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from invrob.empirical import cluster, connection, execute, executors
-from invrob.empirical.executors import Execution
-from invrob.empirical.experiment import read_experiment
+from invrob.empirical.execution import ray_cluster as cluster
+from invrob.empirical.execution import ray_connection as connection
+from invrob.empirical.execution import cell as execute
+from invrob.empirical.execution import run as executors
+from invrob.empirical.execution.run import Execution
+from invrob.empirical.experiments.experiment import read_experiment
 from invrob.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]

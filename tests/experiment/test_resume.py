@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from invrob.empirical.results import read_run
-from invrob.empirical.store import Store
+from invrob.empirical.experiments.results import read_run
+from invrob.empirical.experiments.store import Store
 
 
 def files_of(out, pattern="cells/*/*"):

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from invrob.empirical import plan
+from invrob.empirical.execution import cost as plan
 
 BAD = [
     (["run", "--preset", "mni"], "preset 'mni' is unknown; did you mean 'mini'?"),

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from invrob.empirical.claims import SEED_SD, check_claims, over_seeds
-from invrob.empirical.experiment import Cell, Profiling
-from invrob.empirical.results import Result
-from invrob.empirical.training import Recipe
+from invrob.empirical.analysis.claims import SEED_SD, check_claims, over_seeds
+from invrob.empirical.experiments.experiment import Cell, Profiling
+from invrob.empirical.experiments.results import Result
+from invrob.empirical.training.loop import Recipe
 
 N = 300
 

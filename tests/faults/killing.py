@@ -13,7 +13,7 @@ from pathlib import Path
 
 from small_runs import contents, run
 
-from invrob.empirical.store import read_json
+from invrob.empirical.experiments.store import read_json
 from invrob.files import TEMPORARY
 
 KEPT = ("cell.json", "weights.safetensors")

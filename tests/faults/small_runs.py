@@ -17,7 +17,7 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
 from invrob.cli import main
-from invrob.empirical import execute
+from invrob.empirical.execution import cell as execute
 
 settings.register_profile(  # the same cases every time; INVROB_FUZZ=20 tries twenty times as many, and others each time
     "faults",

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_runs import cases, contents, run
 
-from invrob.empirical.results import read_run
-from invrob.empirical.store import Store, write_json
+from invrob.empirical.experiments.results import read_run
+from invrob.empirical.experiments.store import Store, write_json
 from invrob.errors import InputError
 
 

@@ -13,8 +13,8 @@ from urllib.request import Request
 
 import pytest
 
-from invrob.empirical import fetching
-from invrob.empirical.fetching import Archive, Files, fetch
+from invrob.empirical.data import download as fetching
+from invrob.empirical.data.download import Archive, Files, fetch
 from invrob.errors import InputError
 
 CONTENT = b"the published bytes" * 50

@@ -10,7 +10,7 @@ from small_runs import cases, invrob
 
 from invrob import InputError
 from invrob.cli import app
-from invrob.empirical import fetching
+from invrob.empirical.data import download as fetching
 
 NUMBERS = [
     "0",

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from small_runs import TOML, cases
 
-from invrob.empirical.experiment import GRID_KEYS, Experiment, Profiling, read_experiment
-from invrob.empirical.recipes import Recipe
+from invrob.empirical.experiments.experiment import GRID_KEYS, Experiment, Profiling, read_experiment
+from invrob.empirical.training.recipes import Recipe
 from invrob.errors import InputError
 
 KEYS = sorted(

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from small_runs import cases
 
 from invrob import InputError
-from invrob.empirical import data
-from invrob.empirical.loading import load_model
+from invrob.empirical.data import datasets as data
+from invrob.empirical.loading.spec import load_model
 
 SUFFIXES = [".npz", ".pt", ".pt2", ".ts", ".onnx", ".safetensors"]
 

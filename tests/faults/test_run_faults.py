@@ -9,7 +9,7 @@ import subprocess
 import pytest
 from small_runs import contents, run
 
-from invrob.empirical import execute
+from invrob.empirical.execution import cell as execute
 from invrob.files import TEMPORARY
 
 STOPPED = "stopped: nothing that was finished is lost; the same command goes on"

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from small_runs import contents, run
 
-from invrob.empirical.store import Store, write_json
+from invrob.empirical.experiments.store import Store, write_json
 
 ROOT = Path(__file__).resolve().parents[2]
 OWN_PAGES = ROOT / "tools/docs_figures.py"  # runs the code blocks of our own documentation, to draw its figures

@@ -78,7 +78,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(built):
     assert {name.split("/")[0] for name in names} == {"invrob", f"invrob-{invrob.__version__}.dist-info"}
     package = {path.relative_to(ROOT).as_posix() for path in (ROOT / "invrob").rglob("*") if path.is_file()}
     package = {name for name in package if "__pycache__" not in name}
-    assert {"invrob/py.typed", "invrob/empirical/assets/mnist-mini.npz"} <= package
+    assert {"invrob/py.typed", "invrob/empirical/data/assets/mnist-mini.npz"} <= package
     assert {name for name in names if name.startswith("invrob/")} == package
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
@@ -158,7 +158,7 @@ import numpy as np
 import torch
 
 import invrob
-from invrob.empirical.transforms import rotate
+from invrob.empirical.transforms.rotation import rotate
 from invrob.theory import frontier_point
 
 def mean(profile: invrob.RobustnessProfile | invrob.BlackBoxProfile | invrob.InvarianceProfile) -> float:

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from invrob.empirical.claims import over_seeds
-from invrob.empirical.rates import Array
-from invrob.empirical.results import Result, grid_of, shown_epsilon, varied
-from invrob.empirical.tradeoff import Card
+from invrob.empirical.analysis.claims import over_seeds
+from invrob.empirical.profiles.rates import Array
+from invrob.empirical.experiments.results import Result, grid_of, shown_epsilon, varied
+from invrob.empirical.profiles.tradeoff import Card
 from invrob.errors import InputError
 from invrob.intervals import Estimate, clopper_pearson
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from invrob.empirical.inference import (
+from invrob.empirical.inference.model import (
     Model,
     all_logits,
     batches,
@@ -21,8 +21,8 @@ from invrob.empirical.inference import (
     logits,
     predict,
 )
-from invrob.empirical.memory import in_pieces
-from invrob.empirical.norms import Norm, norm_named
+from invrob.empirical.inference.memory import in_pieces
+from invrob.empirical.attacks.norms import Norm, norm_named
 from invrob.errors import InputError
 
 

@@ -10,13 +10,13 @@ from math import sqrt
 import torch
 from torch import Tensor
 
-from invrob.empirical.apgd import apgd
-from invrob.empirical.attacks import pgd
-from invrob.empirical.faults import LOOKED_AT, Finding, findings
-from invrob.empirical.inference import Model, predict
-from invrob.empirical.norms import Norm
-from invrob.empirical.search import Search
-from invrob.empirical.square import square
+from invrob.empirical.attacks.apgd import apgd
+from invrob.empirical.attacks.pgd import pgd
+from invrob.empirical.attacks.faults import LOOKED_AT, Finding, findings
+from invrob.empirical.inference.model import Model, predict
+from invrob.empirical.attacks.norms import Norm
+from invrob.empirical.attacks.search import Search
+from invrob.empirical.attacks.square import square
 
 QUERIES = 100  # of the black-box attack, per probed image
 TOLERATED = {  # the largest share of images that says nothing yet

@@ -21,10 +21,10 @@ from typing import Any
 import torch
 
 import invrob
-from invrob.empirical.connection import connected, imported
-from invrob.empirical.execute import Failure, Observer, run_group, single_thread
-from invrob.empirical.executors import Execution, Group, Relay, Teller, often, stack_size, stacks
-from invrob.empirical.experiment import Cell
+from invrob.empirical.execution.ray_connection import connected, imported
+from invrob.empirical.execution.cell import Failure, Observer, run_group, single_thread
+from invrob.empirical.execution.run import Execution, Group, Relay, Teller, often, stack_size, stacks
+from invrob.empirical.experiments.experiment import Cell
 from invrob.errors import InputError
 from invrob.versions import versions
 
@@ -200,7 +200,7 @@ def _check_nodes(ray: Any, nodes: Sequence[str], terms: Terms) -> None:
         import importlib
 
         try:
-            cluster = importlib.import_module("invrob.empirical.cluster")
+            cluster = importlib.import_module("invrob.empirical.execution.ray_cluster")
         except ImportError as error:
             return f"{error}: install the same version of invrob there"
         return str(cluster.refused(cluster.Terms(**terms)))

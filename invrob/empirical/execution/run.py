@@ -22,9 +22,9 @@ from typing import Any, Literal
 
 import torch
 
-from invrob.empirical.execute import STACK, Failure, Observer, dataset_of, model_of, run_group, single_thread
-from invrob.empirical.experiment import Cell
-from invrob.empirical.stacked import alike, stackable
+from invrob.empirical.execution.cell import STACK, Failure, Observer, dataset_of, model_of, run_group, single_thread
+from invrob.empirical.experiments.experiment import Cell
+from invrob.empirical.training.stack import alike, stackable
 
 Group = list[Cell]  # whose networks are trained as one; often a single one
 
@@ -52,7 +52,7 @@ def run(cells: Sequence[Cell], path: Path, how: Execution, observer: Observer) -
     if not cells:
         return ()
     if how.executor == "ray":
-        from invrob.empirical import cluster
+        from invrob.empirical.execution import ray_cluster as cluster
 
         return cluster.run(cells, path, how, observer)
     if how.executor == "local" and len(cells) > 1:

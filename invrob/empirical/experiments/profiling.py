@@ -4,11 +4,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from invrob.empirical.norms import norm_named
-from invrob.empirical.rates import checked_grid
-from invrob.empirical.tradeoff import L2_EPSILONS
-from invrob.empirical.transformations import TRANSFORMATIONS, transformation_named
-from invrob.empirical.worst_case import most_evaluations
+from invrob.empirical.attacks.norms import norm_named
+from invrob.empirical.profiles.rates import checked_grid
+from invrob.empirical.profiles.tradeoff import L2_EPSILONS
+from invrob.empirical.transforms.families import TRANSFORMATIONS, transformation_named
+from invrob.empirical.profiles.worst_case import most_evaluations
 
 Degrees = Annotated[float, Field(ge=0, le=180)]
 Epsilon = Annotated[float, Field(ge=0, le=1)]

@@ -7,9 +7,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from invrob.empirical.plane import DOMINATED, FRONT, Point, front_line, pareto_front
-from invrob.empirical.results import shown_epsilon
-from invrob.empirical.transformations import transformation_named
+from invrob.empirical.analysis.plane import DOMINATED, FRONT, Point, front_line, pareto_front
+from invrob.empirical.experiments.results import shown_epsilon
+from invrob.empirical.transforms.families import transformation_named
 
 MARKERS = "osD^vPX*<>"
 NORM_NAMES = {"linf": "L-inf", "l2": "L2"}

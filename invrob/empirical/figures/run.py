@@ -15,12 +15,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from invrob.empirical.class_figures import class_figure
-from invrob.empirical.plane import averaged, place_of, plane
-from invrob.empirical.plane_figures import MARKERS, NORM_NAMES, plane_figure
-from invrob.empirical.recipes import Recipe
-from invrob.empirical.results import Result, shown_epsilon, varied
-from invrob.empirical.transformations import TRANSFORMATIONS
+from invrob.empirical.figures.classes import class_figure
+from invrob.empirical.analysis.plane import averaged, place_of, plane
+from invrob.empirical.figures.plane import MARKERS, NORM_NAMES, plane_figure
+from invrob.empirical.training.recipes import Recipe
+from invrob.empirical.experiments.results import Result, shown_epsilon, varied
+from invrob.empirical.transforms.families import TRANSFORMATIONS
 from invrob.files import write_atomically
 
 DASHES = ("-", (0, (5, 1.5)), (0, (3, 1, 1, 1)), (0, (1, 1)))

@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from invrob.empirical.adapted import Size, shaped
-from invrob.empirical.inference import Model
-from invrob.empirical.pt2 import read_pt2
+from invrob.empirical.loading.adapters import Size, shaped
+from invrob.empirical.inference.model import Model
+from invrob.empirical.loading.torch_export import read_pt2
 from invrob.errors import InputError
 
 SUFFIXES = (".pt2", ".pt", ".pth", ".ts", ".torchscript", ".onnx", ".safetensors", ".bin", ".ckpt", ".pkl")

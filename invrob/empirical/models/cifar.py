@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from invrob.empirical.groups import GroupPool, P4ConvP4, P4ConvZ2, PlaneMaxPool2d
-from invrob.empirical.layers import check_head, door, scaled
+from invrob.empirical.models.layers import check_head, door, scaled
 from invrob.errors import InputError
 
 _STAGES = (2, 2, 3, 3, 3)  # convolutions before each pool of VGG16

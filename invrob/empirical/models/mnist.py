@@ -8,7 +8,7 @@ import math
 from torch import nn
 
 from invrob.empirical.groups import GroupPool, P4ConvP4, P4ConvZ2, PlaneMaxPool2d
-from invrob.empirical.layers import check_head, door, scaled
+from invrob.empirical.models.layers import check_head, door, scaled
 from invrob.errors import InputError
 
 

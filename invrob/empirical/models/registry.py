@@ -10,9 +10,9 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from invrob.empirical.cifar_nets import gcnn_vgg16, madry_resnet, vgg16
-from invrob.empirical.layers import HEADS, NORMALIZATIONS, Images, Normalize, Standardize, is_integer, is_number
-from invrob.empirical.mnist_nets import gcnn, madry_lenet, stdcnn
+from invrob.empirical.models.cifar import gcnn_vgg16, madry_resnet, vgg16
+from invrob.empirical.models.layers import HEADS, NORMALIZATIONS, Images, Normalize, Standardize, is_integer, is_number
+from invrob.empirical.models.mnist import gcnn, madry_lenet, stdcnn
 from invrob.errors import InputError, did_you_mean
 
 __all__ = ["HEADS", "MODELS", "NORMALIZATIONS", "P4_MODELS", "Images", "Normalize", "Standardize", "build"]

@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from invrob.empirical import search as searching
-from invrob.empirical.faults import Finding, findings
-from invrob.empirical.inference import Model, all_logits, batches, checked_images, checked_labels, evaluating
-from invrob.empirical.norms import Norm, norm_named
-from invrob.empirical.rates import Array, Rates, binomial_bounds, check_settings, checked_grid, rates_per_image
-from invrob.empirical.square import square
+from invrob.empirical.attacks import search as searching
+from invrob.empirical.attacks.faults import Finding, findings
+from invrob.empirical.inference.model import Model, all_logits, batches, checked_images, checked_labels, evaluating
+from invrob.empirical.attacks.norms import Norm, norm_named
+from invrob.empirical.profiles.rates import Array, Rates, binomial_bounds, check_settings, checked_grid, rates_per_image
+from invrob.empirical.attacks.square import square
 
 FIRST_LOOK = 10  # the first search at a level has a tenth of the queries: most images that fall, fall soon
 LOOKED_AT = 32  # images that the faults of the model are looked for on

@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from invrob.empirical import bands
-from invrob.empirical.inference import Model, batches, checked_images, checked_labels, evaluating, logits, predict
-from invrob.empirical.rates import Array, Rates, binomial_bounds, check_settings, rates_per_image
-from invrob.empirical.transformations import Transformation, transformation_named
-from invrob.empirical.transforms import Interpolation, in_disc, on_canvas, rotate
+from invrob.empirical.profiles import sampling as bands
+from invrob.empirical.inference.model import Model, batches, checked_images, checked_labels, evaluating, logits, predict
+from invrob.empirical.profiles.rates import Array, Rates, binomial_bounds, check_settings, rates_per_image
+from invrob.empirical.transforms.families import Transformation, transformation_named
+from invrob.empirical.transforms.rotation import Interpolation, in_disc, on_canvas, rotate
 from invrob.errors import InputError, did_you_mean
 from invrob.intervals import bootstrap_bounds, share_bounds
 

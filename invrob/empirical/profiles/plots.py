@@ -5,14 +5,14 @@ from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
-from invrob.empirical.figures import Curve, Panel, figure_of, panel
-from invrob.empirical.rates import Array
+from invrob.empirical.figures.run import Curve, Panel, figure_of, panel
+from invrob.empirical.profiles.rates import Array
 
 if TYPE_CHECKING:
-    from invrob.empirical.black_box import BlackBoxProfile
-    from invrob.empirical.invariance import InvarianceProfile
-    from invrob.empirical.profiles import RobustnessProfile
-    from invrob.empirical.worst_case import WorstCaseProfile
+    from invrob.empirical.profiles.black_box import BlackBoxProfile
+    from invrob.empirical.profiles.invariance import InvarianceProfile
+    from invrob.empirical.profiles.robustness import RobustnessProfile
+    from invrob.empirical.profiles.worst_case import WorstCaseProfile
 
     Profile = InvarianceProfile | WorstCaseProfile | RobustnessProfile | BlackBoxProfile
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from invrob.empirical.black_box import BlackBoxProfile, black_box_profile
-from invrob.empirical.inference import Model
-from invrob.empirical.invariance import InvarianceProfile, invariance_profile
-from invrob.empirical.profiles import RobustnessProfile, robustness_profile
-from invrob.empirical.tradeoff import EPSILONS, L2_EPSILONS
-from invrob.empirical.worst_case import WorstCaseProfile, most_evaluations, worst_case_profile
+from invrob.empirical.profiles.black_box import BlackBoxProfile, black_box_profile
+from invrob.empirical.inference.model import Model
+from invrob.empirical.profiles.invariance import InvarianceProfile, invariance_profile
+from invrob.empirical.profiles.robustness import RobustnessProfile, robustness_profile
+from invrob.empirical.profiles.tradeoff import EPSILONS, L2_EPSILONS
+from invrob.empirical.profiles.worst_case import WorstCaseProfile, most_evaluations, worst_case_profile
 
 GRADIENT = 3.0  # the work of a gradient, in forward passes
 EVALUATIONS = 30.0  # gradients per image that a robustness profile takes, more or less; docs/profiles.md

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from torch import Tensor
 
-from invrob.empirical.black_box import BlackBoxProfile, black_box_profile
-from invrob.empirical.inference import Model
-from invrob.empirical.invariance import InvarianceProfile, invariance_profile
-from invrob.empirical.profiles import RobustnessProfile, robustness_profile
-from invrob.empirical.transformations import transformation_named
+from invrob.empirical.profiles.black_box import BlackBoxProfile, black_box_profile
+from invrob.empirical.inference.model import Model
+from invrob.empirical.profiles.invariance import InvarianceProfile, invariance_profile
+from invrob.empirical.profiles.robustness import RobustnessProfile, robustness_profile
+from invrob.empirical.transforms.families import transformation_named
 from invrob.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Card:
 
     def plot(self) -> "Figure":
         """The card in the paper's layout: robustness on the left, rate of invariance on the right, bands of 95 %."""
-        from invrob.empirical.cards import card_figure
+        from invrob.empirical.profiles.plots import card_figure
 
         return card_figure(self.robustness, self.invariance)
 

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from invrob.empirical.claims import Claim, check_claims
-from invrob.empirical.experiment import Cell, Experiment
-from invrob.empirical.plane import by_training
-from invrob.empirical.results import Result, read_run
-from invrob.empirical.store import Store, read_json
+from invrob.empirical.analysis.claims import Claim, check_claims
+from invrob.empirical.experiments.experiment import Cell, Experiment
+from invrob.empirical.analysis.plane import by_training
+from invrob.empirical.experiments.results import Result, read_run
+from invrob.empirical.experiments.store import Store, read_json
 from invrob.errors import InputError
 
 

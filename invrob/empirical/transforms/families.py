@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from invrob.empirical.affine import Interpolation, affine, followed_by, scaled, sheared, shifted, turned
-from invrob.empirical.rates import Array, checked_grid
-from invrob.empirical.transforms import rotate
+from invrob.empirical.transforms.affine import Interpolation, affine, followed_by, scaled, sheared, shifted, turned
+from invrob.empirical.profiles.rates import Array, checked_grid
+from invrob.empirical.transforms.rotation import rotate
 from invrob.errors import InputError, did_you_mean
 
 PIXELS_PER_DEGREE = 0.1  # of rotation with translation: 30 degrees go with 3 pixels

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from invrob.empirical.affine import Interpolation as Interpolation  # part of what `rotate` takes
-from invrob.empirical.affine import check_resampling, resampled, turned
+from invrob.empirical.transforms.affine import Interpolation as Interpolation  # part of what `rotate` takes
+from invrob.empirical.transforms.affine import check_resampling, resampled, turned
 from invrob.errors import InputError
 
 
