@@ -6,9 +6,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from invrob.empirical.loading.spec import Loaded, load_model
     from invrob.empirical.profiles.black_box import BlackBoxProfile, black_box_profile
     from invrob.empirical.profiles.invariance import InvarianceProfile, invariance_profile
-    from invrob.empirical.loading.spec import Loaded, load_model
     from invrob.empirical.profiles.robustness import RobustnessProfile, robustness_profile
     from invrob.empirical.profiles.tradeoff import Card, tradeoff
     from invrob.empirical.profiles.worst_case import WorstCaseProfile, worst_case_profile

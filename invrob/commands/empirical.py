@@ -101,8 +101,8 @@ def _compute(
 ) -> "tuple[tuple[Claim, ...], tuple[Failure, ...]]":
     """Run what is still to be done of an experiment, and show what it came to."""
     from invrob.empirical.execution import cell as execute
-    from invrob.empirical.execution import run as executors
     from invrob.empirical.execution import cost as plan
+    from invrob.empirical.execution import run as executors
     from invrob.empirical.experiments.results import write_experiment
     from invrob.empirical.experiments.store import Store
 

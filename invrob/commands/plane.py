@@ -30,10 +30,10 @@ def plane(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
     """Rate of invariance against robustness, one point per model with its intervals, and the Pareto front."""
-    from invrob.empirical.figures.run import write_figure
     from invrob.empirical.analysis.plane import pareto_front, place_of, read_epsilon, settings_of
     from invrob.empirical.analysis.plane import plane as points_of
     from invrob.empirical.figures.plane import plane_figure
+    from invrob.empirical.figures.run import write_figure
 
     if out.suffix not in (".png", ".svg", ".pdf"):
         raise InputError(f"--out {out}: the name must end in .png, .svg or .pdf")

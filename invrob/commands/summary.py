@@ -28,10 +28,10 @@ def conclude(
 ) -> "tuple[Claim, ...]":
     """CSV, figures (the trade-off plane at theta and epsilon), verdicts; then the tables, or one JSON object."""
     from invrob.empirical.analysis.claims import check_claims
-    from invrob.empirical.figures.run import write_figures
     from invrob.empirical.analysis.plane import place_of
-    from invrob.empirical.experiments.results import class_names, read_run
     from invrob.empirical.analysis.tables import write_classes_csv, write_csv
+    from invrob.empirical.experiments.results import class_names, read_run
+    from invrob.empirical.figures.run import write_figures
 
     _, results, missing = read_run(path)
     if not results:

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from torch import nn
 
 from invrob import InputError
-from invrob.empirical.attacks.pgd import fgsm, margins, pgd
-from invrob.empirical.inference.model import evaluating, predict
 from invrob.empirical.attacks.norms import NORMS
+from invrob.empirical.attacks.pgd import fgsm, margins, pgd
 from invrob.empirical.attacks.square import square
+from invrob.empirical.inference.model import evaluating, predict
 
 seeds = st.integers(0, 2**32 - 1)
 both = pytest.mark.parametrize("norm", NORMS)

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from invrob.empirical.models.cifar import ResidualUnit, SameConv2d
 from invrob.empirical.groups import GroupPool, P4ConvP4, P4ConvZ2, PlaneMaxPool2d
+from invrob.empirical.models.cifar import ResidualUnit, SameConv2d
 from invrob.empirical.models.registry import build
 from invrob.errors import InputError
 

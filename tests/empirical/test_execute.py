@@ -8,16 +8,16 @@ import pytest
 import torch
 from torch import nn
 
+from invrob.empirical.data.datasets import Split
 from invrob.empirical.execution import cell as execute
 from invrob.empirical.execution import run as executors
-from invrob.empirical.data.datasets import Split
 from invrob.empirical.execution.run import Execution
 from invrob.empirical.experiments.experiment import Cell, Profiling
-from invrob.empirical.models.registry import build
-from invrob.empirical.training.recipes import Recipe
 from invrob.empirical.experiments.results import read_result
 from invrob.empirical.experiments.store import Store
+from invrob.empirical.models.registry import build
 from invrob.empirical.training.loop import train
+from invrob.empirical.training.recipes import Recipe
 from invrob.errors import InputError
 
 CPU = torch.device("cpu")

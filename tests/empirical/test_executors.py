@@ -10,9 +10,9 @@ import pytest
 import torch
 from planted import cell
 
+from invrob.empirical.execution import cell as execute
 from invrob.empirical.execution import ray_cluster as cluster
 from invrob.empirical.execution import ray_connection as connection
-from invrob.empirical.execution import cell as execute
 from invrob.empirical.execution import run as executors
 from invrob.empirical.execution.run import Execution, Relay, Teller, pinned, stack_size
 from invrob.empirical.experiments.store import Store

@@ -11,11 +11,11 @@ from planted import cell
 
 from invrob.empirical.analysis.claims import STATEMENTS
 from invrob.empirical.experiments.experiment import GRID_KEYS, Cell, Experiment, ModelGrid, Profiling, read_experiment
-from invrob.empirical.models.registry import MODELS, build
 from invrob.empirical.experiments.presets import PRESETS
 from invrob.empirical.experiments.profiling import EPSILONS, THETAS
-from invrob.empirical.training.recipes import RECIPES, Recipe, Stage
+from invrob.empirical.models.registry import MODELS, build
 from invrob.empirical.profiles.weak import WEAK
+from invrob.empirical.training.recipes import RECIPES, Recipe, Stage
 from invrob.errors import InputError
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from invrob import InputError, invariance_profile
+from invrob.empirical.models.registry import build
 from invrob.empirical.profiles.sampling import (
     GROUPS,
     LEAST,
@@ -22,7 +23,6 @@ from invrob.empirical.profiles.sampling import (
     normal_bounds,
     sweep,
 )
-from invrob.empirical.models.registry import build
 from invrob.empirical.transforms.rotation import rotate
 
 seeds = st.integers(0, 2**32 - 1)

@@ -13,8 +13,8 @@ from torch.nn import functional as F
 
 from invrob import InputError, load_model, robustness_profile
 from invrob.empirical.experiments.experiment import Cell, Profiling
-from invrob.empirical.models.registry import build
 from invrob.empirical.experiments.store import Store
+from invrob.empirical.models.registry import build
 from invrob.empirical.training.loop import Recipe
 
 SOURCE = """

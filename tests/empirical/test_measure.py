@@ -8,8 +8,8 @@ from planted import cell
 from torch import nn
 
 from invrob import invariance_profile, robustness_profile, worst_case_profile
-from invrob.empirical.experiments.experiment import Profiling
 from invrob.empirical.execution.measure import PROFILE_SEED, measured
+from invrob.empirical.experiments.experiment import Profiling
 
 HOW = Profiling(
     thetas=[0, 40],

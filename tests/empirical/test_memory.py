@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from invrob import InputError, robustness_profile
-from invrob.empirical.inference import memory
 from invrob.empirical.attacks.apgd import apgd
-from invrob.empirical.attacks.pgd import fgsm, loss_and_gradient, pgd
-from invrob.empirical.inference.model import evaluating, predict
-from invrob.empirical.inference.memory import affordable, halving, in_pieces, remembering
 from invrob.empirical.attacks.norms import NORMS
+from invrob.empirical.attacks.pgd import fgsm, loss_and_gradient, pgd
+from invrob.empirical.inference import memory
+from invrob.empirical.inference.memory import affordable, halving, in_pieces, remembering
+from invrob.empirical.inference.model import evaluating, predict
 
 IMAGES = torch.rand(40, 1, 5, 5, generator=torch.Generator().manual_seed(0))
 FULL = "[enforce fail at alloc_cpu.cpp:117] . DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"

@@ -5,12 +5,12 @@ import torch
 from planted import cell
 from torch import nn
 
-from invrob.empirical.execution import cost as plan
-from invrob.empirical.training import loop as training
 from invrob.empirical.data.datasets import Dataset, Split
+from invrob.empirical.execution import cost as plan
 from invrob.empirical.experiments.experiment import Profiling
-from invrob.empirical.models.registry import build
 from invrob.empirical.experiments.store import Store
+from invrob.empirical.models.registry import build
+from invrob.empirical.training import loop as training
 from invrob.empirical.training.loop import train
 
 PLAIN = {"epochs": 2, "batch_size": 32, "options": {"width": 0.2}}

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from invrob.empirical.training.recipes import RECIPES, Recipe, Stage, recipe_named
 from invrob.empirical.training.loop import make_optimizer, make_schedule
+from invrob.empirical.training.recipes import RECIPES, Recipe, Stage, recipe_named
 from invrob.errors import InputError
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from invrob.cli import main
-from invrob.empirical.attacks import sanity
 from invrob.empirical import selftest
+from invrob.empirical.attacks import sanity
 from invrob.empirical.attacks.faults import TEXTS
 
 REPOSITORY = Path(__file__).resolve().parents[2]

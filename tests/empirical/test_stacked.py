@@ -5,9 +5,9 @@ import torch
 
 from invrob.empirical.data.datasets import Split
 from invrob.empirical.models.registry import build
+from invrob.empirical.training.loop import train
 from invrob.empirical.training.recipes import Recipe
 from invrob.empirical.training.stack import alike, stackable, train_stack
-from invrob.empirical.training.loop import train
 from invrob.errors import InputError
 
 

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from torch import nn
 
-from invrob.empirical.training import augment
-from invrob.empirical.training import loop as training
 from invrob.empirical.data.datasets import Split
 from invrob.empirical.models.registry import build
 from invrob.empirical.profiles.tradeoff import tradeoff
+from invrob.empirical.training import augment
+from invrob.empirical.training import loop as training
 from invrob.empirical.training.loop import Recipe, train
 from invrob.errors import InputError
 

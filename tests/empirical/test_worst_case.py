@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from invrob import InputError, invariance_profile, worst_case_profile
-from invrob.empirical.transforms.families import TRANSFORMATIONS
 from invrob.empirical.profiles.worst_case import _drawn, _owners, grid_points, most_evaluations
+from invrob.empirical.transforms.families import TRANSFORMATIONS
 
 NAMES = list(TRANSFORMATIONS)
 ADVERSARIES = ("grid", "worst-of-1", "worst-of-3")

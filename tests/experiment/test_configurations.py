@@ -5,8 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from invrob.empirical.experiments.experiment import Cell, Profiling, read_experiment
-from invrob.empirical.models.registry import MODELS, build
 from invrob.empirical.experiments.presets import PRESETS
+from invrob.empirical.models.registry import MODELS, build
 from invrob.empirical.training.recipes import Recipe
 from invrob.errors import InputError
 

@@ -4,12 +4,12 @@ import pytest
 import torch
 from torch import nn
 
-from invrob.empirical.training import augment
 from invrob.empirical.data import datasets as data
-from invrob.empirical.training import loop as training
 from invrob.empirical.data.datasets import Split
 from invrob.empirical.models.registry import build
 from invrob.empirical.profiles.robustness import invariance_profile, robustness_profile
+from invrob.empirical.training import augment
+from invrob.empirical.training import loop as training
 from invrob.empirical.training.loop import Recipe, train
 from invrob.errors import InputError
 

@@ -10,10 +10,10 @@ import pytest
 import torch
 from threadpoolctl import threadpool_limits
 
-from invrob.empirical.figures import run as figures
-from invrob.empirical.figures.classes import class_figure
 from invrob.empirical.analysis.plane import plane
 from invrob.empirical.experiments.results import class_names, read_run
+from invrob.empirical.figures import run as figures
+from invrob.empirical.figures.classes import class_figure
 from invrob.errors import InputError
 from invrob.intervals import bootstrap_bounds
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from invrob.empirical.execution import cell as execute
 from invrob.empirical.execution import ray_cluster as cluster
 from invrob.empirical.execution import ray_connection as connection
-from invrob.empirical.execution import cell as execute
 from invrob.empirical.execution import run as executors
 from invrob.empirical.execution.run import Execution
 from invrob.empirical.experiments.experiment import read_experiment

@@ -18,9 +18,11 @@ from PIL import Image
 from scipy import stats
 
 from invrob.empirical.analysis.claims import STATEMENTS, Claim
-from invrob.empirical.experiments.experiment import Experiment, ModelGrid, read_experiment
 from invrob.empirical.analysis.plane import front_line, pareto_front, plane
+from invrob.empirical.experiments.experiment import Experiment, ModelGrid, read_experiment
 from invrob.empirical.experiments.presets import PRESETS
+from invrob.empirical.experiments.results import read_run
+from invrob.empirical.experiments.store import read_json, write_json
 from invrob.empirical.report import page as words
 from invrob.empirical.report import write_report
 from invrob.empirical.report.charts import styles
@@ -28,8 +30,6 @@ from invrob.empirical.report.compare import _difference, configuration_differenc
 from invrob.empirical.report.configuration import to_toml
 from invrob.empirical.report.examples import png
 from invrob.empirical.report.gather import read_runs, trainings_of
-from invrob.empirical.experiments.results import read_run
-from invrob.empirical.experiments.store import read_json, write_json
 from invrob.errors import InputError
 
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import t
 
-from invrob.empirical.training.recipes import Recipe
 from invrob.empirical.experiments.results import Result, varied
+from invrob.empirical.training.recipes import Recipe
 
 LEVEL = 0.05  # of the two-sided test
 # Standard deviation of a network's mean rate from one training seed to another, for runs that have one seed only:

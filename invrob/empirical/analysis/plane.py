@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from invrob.empirical.analysis.claims import over_seeds
-from invrob.empirical.profiles.rates import Array
 from invrob.empirical.experiments.results import Result, grid_of, shown_epsilon, varied
+from invrob.empirical.profiles.rates import Array
 from invrob.empirical.profiles.tradeoff import Card
 from invrob.errors import InputError
 from invrob.intervals import Estimate, clopper_pearson

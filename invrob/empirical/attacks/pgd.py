@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from invrob.empirical.attacks.norms import Norm, norm_named
+from invrob.empirical.inference.memory import in_pieces
 from invrob.empirical.inference.model import (
     Model,
     all_logits,
@@ -21,8 +23,6 @@ from invrob.empirical.inference.model import (
     logits,
     predict,
 )
-from invrob.empirical.inference.memory import in_pieces
-from invrob.empirical.attacks.norms import Norm, norm_named
 from invrob.errors import InputError
 
 

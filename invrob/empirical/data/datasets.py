@@ -14,9 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from invrob.empirical.data import cifar10
+from invrob.empirical.data import cifar10, mnist
 from invrob.empirical.data import download as fetching
-from invrob.empirical.data import mnist
 from invrob.empirical.data.npz import Array, read_npz
 from invrob.errors import InputError, did_you_mean
 

@@ -17,14 +17,14 @@ import torch
 from torch import Tensor, nn
 
 from invrob.empirical.data import datasets as data
-from invrob.empirical.experiments.experiment import Cell
 from invrob.empirical.execution.measure import measured
+from invrob.empirical.experiments.experiment import Cell
+from invrob.empirical.experiments.results import read_measurement
+from invrob.empirical.experiments.store import Store
 from invrob.empirical.inference.memory import is_out_of_memory
 from invrob.empirical.models.registry import build
-from invrob.empirical.experiments.results import read_measurement
-from invrob.empirical.training.stack import train_stack
-from invrob.empirical.experiments.store import Store
 from invrob.empirical.training.loop import Epoch, Training, channels_last, train
+from invrob.empirical.training.stack import train_stack
 from invrob.errors import InputError
 
 TRAINING = 0.7  # about the share of a cell's time that training takes; only the ETA depends on it

@@ -15,11 +15,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from invrob.empirical.data.datasets import Dataset
 from invrob.empirical.execution.cell import model_of, single_thread
 from invrob.empirical.experiments.experiment import Cell
-from invrob.empirical.inference.model import evaluating
 from invrob.empirical.experiments.profiling import Profiling
 from invrob.empirical.experiments.store import Store
-from invrob.empirical.training.loop import VALIDATION_STEPS, channels_last, precision
+from invrob.empirical.inference.model import evaluating
 from invrob.empirical.profiles.worst_case import most_evaluations
+from invrob.empirical.training.loop import VALIDATION_STEPS, channels_last, precision
 
 SEARCH = 15  # gradient evaluations per image of a search and its probes, beside the steps of a full attack: measured
 WEAK_STEPS = 40  # of a weak attack, for each epsilon

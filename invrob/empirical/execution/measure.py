@@ -6,12 +6,12 @@ from typing import Any
 from torch import Tensor, nn
 
 from invrob.empirical.experiments.experiment import Cell
-from invrob.empirical.profiles.invariance import invariance_profile, quarter_turn_consistency
 from invrob.empirical.models.registry import P4_MODELS
+from invrob.empirical.profiles.invariance import invariance_profile, quarter_turn_consistency
 from invrob.empirical.profiles.robustness import robustness_profile
-from invrob.empirical.transforms.families import TRANSFORMATIONS
 from invrob.empirical.profiles.weak import weak_profile
 from invrob.empirical.profiles.worst_case import worst_case_profile
+from invrob.empirical.transforms.families import TRANSFORMATIONS
 
 PROFILE_SEED = 0  # the same angles and random starts for every cell, so that the curves are paired
 

@@ -21,8 +21,8 @@ from typing import Any
 import torch
 
 import invrob
-from invrob.empirical.execution.ray_connection import connected, imported
 from invrob.empirical.execution.cell import Failure, Observer, run_group, single_thread
+from invrob.empirical.execution.ray_connection import connected, imported
 from invrob.empirical.execution.run import Execution, Group, Relay, Teller, often, stack_size, stacks
 from invrob.empirical.experiments.experiment import Cell
 from invrob.errors import InputError

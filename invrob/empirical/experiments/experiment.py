@@ -12,11 +12,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
-from invrob.empirical.models.registry import MODELS
 from invrob.empirical.experiments.profiling import Degrees, Epsilon
 from invrob.empirical.experiments.profiling import Profiling as Profiling  # the table [profiling] of an experiment
-from invrob.empirical.training.recipes import RECIPE_VERSION, RECIPES, Recipe
 from invrob.empirical.experiments.store import key_of
+from invrob.empirical.models.registry import MODELS
+from invrob.empirical.training.recipes import RECIPE_VERSION, RECIPES, Recipe
 from invrob.errors import InputError, did_you_mean
 
 PROFILE_VERSION = 2  # raise it when the same profile would give other numbers: finished ones are then measured again

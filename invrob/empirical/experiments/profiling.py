@@ -7,8 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from invrob.empirical.attacks.norms import norm_named
 from invrob.empirical.profiles.rates import checked_grid
 from invrob.empirical.profiles.tradeoff import L2_EPSILONS
-from invrob.empirical.transforms.families import TRANSFORMATIONS, transformation_named
 from invrob.empirical.profiles.worst_case import most_evaluations
+from invrob.empirical.transforms.families import TRANSFORMATIONS, transformation_named
 
 Degrees = Annotated[float, Field(ge=0, le=180)]
 Epsilon = Annotated[float, Field(ge=0, le=1)]

@@ -9,8 +9,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from invrob.empirical.experiments.experiment import Cell, Experiment
-from invrob.empirical.training.recipes import Recipe
 from invrob.empirical.experiments.store import Store, read_json, write_json
+from invrob.empirical.training.recipes import Recipe
 from invrob.errors import InputError
 from invrob.intervals import Estimate, clopper_pearson
 

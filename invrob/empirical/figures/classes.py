@@ -7,8 +7,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from invrob.empirical.profiles.rates import Array
 from invrob.empirical.experiments.results import Result, grid_of, shown_epsilon
+from invrob.empirical.profiles.rates import Array
 
 LONGEST_NAME = 16  # letters of a class's name that fit under a column
 MOST_CLASSES = 30  # more would not be read; classes.csv has them all

@@ -15,11 +15,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from invrob.empirical.figures.classes import class_figure
 from invrob.empirical.analysis.plane import averaged, place_of, plane
+from invrob.empirical.experiments.results import Result, shown_epsilon, varied
+from invrob.empirical.figures.classes import class_figure
 from invrob.empirical.figures.plane import MARKERS, NORM_NAMES, plane_figure
 from invrob.empirical.training.recipes import Recipe
-from invrob.empirical.experiments.results import Result, shown_epsilon, varied
 from invrob.empirical.transforms.families import TRANSFORMATIONS
 from invrob.files import write_atomically
 

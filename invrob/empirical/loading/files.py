@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from invrob.empirical.loading.adapters import Size, shaped
 from invrob.empirical.inference.model import Model
+from invrob.empirical.loading.adapters import Size, shaped
 from invrob.empirical.loading.torch_export import read_pt2
 from invrob.errors import InputError
 

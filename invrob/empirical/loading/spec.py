@@ -24,12 +24,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from invrob.empirical.loading.adapters import Adapted, Size
 from invrob.empirical.inference.model import Model
-from invrob.empirical.models.layers import Normalize
+from invrob.empirical.loading.adapters import Adapted, Size
 from invrob.empirical.loading.files import SUFFIXES, Opened, open_file
-from invrob.empirical.loading.weights import put_weights, read_weights
 from invrob.empirical.loading.libraries import open_timm, open_torchvision
+from invrob.empirical.loading.weights import put_weights, read_weights
+from invrob.empirical.models.layers import Normalize
 from invrob.errors import InputError, did_you_mean
 
 SPECS = "pkg.module:callable, timm:NAME, torchvision:NAME, FILE.pt2, FILE.pt, FILE.onnx or RUN/cells/KEY"

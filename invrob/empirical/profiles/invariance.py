@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from invrob.empirical.profiles import sampling as bands
 from invrob.empirical.inference.model import Model, batches, checked_images, checked_labels, evaluating, logits, predict
+from invrob.empirical.profiles import sampling as bands
 from invrob.empirical.profiles.rates import Array, Rates, binomial_bounds, check_settings, rates_per_image
 from invrob.empirical.transforms.families import Transformation, transformation_named
 from invrob.empirical.transforms.rotation import Interpolation, in_disc, on_canvas, rotate

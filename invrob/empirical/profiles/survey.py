@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from invrob.empirical.profiles.black_box import BlackBoxProfile, black_box_profile
 from invrob.empirical.inference.model import Model
+from invrob.empirical.profiles.black_box import BlackBoxProfile, black_box_profile
 from invrob.empirical.profiles.invariance import InvarianceProfile, invariance_profile
 from invrob.empirical.profiles.robustness import RobustnessProfile, robustness_profile
 from invrob.empirical.profiles.tradeoff import EPSILONS, L2_EPSILONS

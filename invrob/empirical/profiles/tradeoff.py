@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from torch import Tensor
 
-from invrob.empirical.profiles.black_box import BlackBoxProfile, black_box_profile
 from invrob.empirical.inference.model import Model
+from invrob.empirical.profiles.black_box import BlackBoxProfile, black_box_profile
 from invrob.empirical.profiles.invariance import InvarianceProfile, invariance_profile
 from invrob.empirical.profiles.robustness import RobustnessProfile, robustness_profile
 from invrob.empirical.transforms.families import transformation_named

@@ -12,14 +12,14 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from invrob.empirical.data import datasets as data
 from invrob.empirical.attacks import search
+from invrob.empirical.attacks.norms import norm_named
+from invrob.empirical.data import datasets as data
 from invrob.empirical.execution.cell import model_of, profiled, single_thread
 from invrob.empirical.experiments.experiment import Cell
-from invrob.empirical.inference.model import all_logits, evaluating
-from invrob.empirical.attacks.norms import norm_named
-from invrob.empirical.report.gather import Run, Training
 from invrob.empirical.experiments.results import class_names, shown_epsilon
+from invrob.empirical.inference.model import all_logits, evaluating
+from invrob.empirical.report.gather import Run, Training
 from invrob.empirical.transforms.rotation import rotate
 from invrob.errors import InputError
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from invrob.empirical.analysis.claims import Claim, check_claims
-from invrob.empirical.experiments.experiment import Cell, Experiment
 from invrob.empirical.analysis.plane import by_training
+from invrob.empirical.experiments.experiment import Cell, Experiment
 from invrob.empirical.experiments.results import Result, read_run
 from invrob.empirical.experiments.store import Store, read_json
 from invrob.errors import InputError

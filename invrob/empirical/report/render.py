@@ -10,13 +10,13 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from plotly.offline import get_plotlyjs  # type: ignore[import-untyped]
 
-from invrob.empirical.figures import run as figures
 from invrob.empirical.analysis.plane import place_of, plane
+from invrob.empirical.experiments.results import shown_epsilon
+from invrob.empirical.figures import run as figures
 from invrob.empirical.figures.plane import plane_figure
 from invrob.empirical.report import charts, compare, page
 from invrob.empirical.report.examples import Found, Shown
 from invrob.empirical.report.gather import Run, Training
-from invrob.empirical.experiments.results import shown_epsilon
 from invrob.intervals import Estimate
 
 

@@ -12,11 +12,10 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 from torch.nn import functional as F
 
-from invrob.empirical.training import adversary
-from invrob.empirical.training.augment import crop_and_flip, turned
 from invrob.empirical.data.datasets import Split
 from invrob.empirical.inference.model import evaluating
-from invrob.empirical.training.recipes import Recipe
+from invrob.empirical.training import adversary
+from invrob.empirical.training.augment import crop_and_flip, turned
 from invrob.empirical.training.loop import (
     Course,
     Draws,
@@ -29,6 +28,7 @@ from invrob.empirical.training.loop import (
     seeded,
     validate,
 )
+from invrob.empirical.training.recipes import Recipe
 from invrob.errors import InputError
 
 OWN = ("rotation", "epsilon", "attack_step_size")  # what the recipes of a stack may differ in
