@@ -8,9 +8,9 @@ from torchvision.transforms.functional import rotate as torchvision_rotate
 
 from benchmarks.timing import Setting, Table, compare
 from invrob import invariance_profile
-from invrob.empirical.data import datasets as data
-from invrob.empirical.models.registry import build
-from invrob.empirical.training.loop import Recipe, train
+from invrob.empirical import data
+from invrob.empirical.models import build
+from invrob.empirical.training import Recipe, train
 
 THETAS = tuple(range(0, 181, 15))
 

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from benchmarks.timing import Setting, Table, compare
 from invrob import robustness_profile
-from invrob.empirical.data import datasets as data
-from invrob.empirical.models.registry import build
-from invrob.empirical.training.loop import Recipe, train
+from invrob.empirical import data
+from invrob.empirical.models import build
+from invrob.empirical.training import Recipe, train
 
 EPSILONS = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5)
 FINE = tuple(np.linspace(0, 0.5, 41).tolist())

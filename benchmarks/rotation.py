@@ -8,8 +8,8 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.functional import rotate as torchvision_rotate
 
 from benchmarks.timing import Setting, Table, compare
-from invrob.empirical.data import datasets as data
-from invrob.empirical.transforms.rotation import rotate
+from invrob.empirical import data
+from invrob.empirical.transforms import rotate
 
 COUNT = 1024
 

@@ -5,6 +5,8 @@ The public names are loaded on first use, so that `import invrob` costs next to 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from invrob.versions import __version__
+
 if TYPE_CHECKING:
     from invrob.empirical.loading.spec import Loaded, load_model
     from invrob.empirical.profiles.black_box import BlackBoxProfile, black_box_profile
@@ -14,7 +16,6 @@ if TYPE_CHECKING:
     from invrob.empirical.profiles.worst_case import WorstCaseProfile, worst_case_profile
     from invrob.errors import InputError
 
-__version__ = "0.3.0"
 
 _HOMES = {
     "BlackBoxProfile": "invrob.empirical.profiles.black_box",

@@ -15,8 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from invrob.empirical.data.datasets import fixed_order
-from invrob.empirical.data.mnist import read_mnist
+from invrob.empirical.data import fixed_order, read_mnist
 from invrob.files import write_atomically
 
 ASSET = Path(__file__).resolve().parents[1] / "invrob" / "empirical" / "assets" / "mnist-mini.npz"

@@ -13,13 +13,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from invrob.empirical.analysis.claims import check_claims, over_seeds
-from invrob.empirical.data import datasets as data
-from invrob.empirical.execution.cell import model_of, profiled
-from invrob.empirical.experiments.results import Result, rate_at, read_run, shown_epsilon
-from invrob.empirical.experiments.store import Store
-from invrob.empirical.profiles.robustness import robustness_profile
-from invrob.empirical.profiles.weak import WEAK, weak_profile
+from invrob.empirical import data
+from invrob.empirical.analysis import check_claims, over_seeds
+from invrob.empirical.experiments import Result, Store, model_of, profiled, rate_at, read_run
+from invrob.empirical.profiles import WEAK, robustness_profile, shown_epsilon, weak_profile
 from invrob.intervals import Estimate
 
 OUT = Path(__file__).resolve().parents[1] / "docs" / "reproduction"

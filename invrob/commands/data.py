@@ -35,7 +35,7 @@ def list_(as_json: AsJson = False, root: Root = None) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from invrob.empirical.data.datasets import SOURCES, data_root
+    from invrob.empirical.data import SOURCES, data_root
 
     folder = data_root(root)
     rows = [
@@ -64,7 +64,7 @@ def fetch(
     offline: Annotated[bool, typer.Option("--offline", help="Only check what is here; never use the network.")] = False,
 ) -> None:
     """Put a data set on this disk, unless it is there and whole. Interrupted? Run it again."""
-    from invrob.empirical.data import datasets as data
+    from invrob.empirical import data
 
     with _progress() as progress:
         where = data.fetch(name, root, offline=offline, progress=progress)
@@ -81,7 +81,7 @@ def info(
     from rich.console import Console
     from rich.table import Table
 
-    from invrob.empirical.data.datasets import load, summarise
+    from invrob.empirical.data import load, summarise
 
     summary = summarise(load(spec, root))
     if as_json:

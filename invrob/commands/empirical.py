@@ -9,18 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from invrob.commands.execution import Address, Cpus, Device, Executor, Gpus, Jobs, Retries, Stack, execution
+from invrob.commands.execution import Address, Cpus, Device, Executor, Gpus, Jobs, Retries, Stack, execution_of
 from invrob.commands.planning import print_plan
 from invrob.commands.progress import Live, Silent, print_failures
 from invrob.commands.summary import conclude, print_costs
 from invrob.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
-    from invrob.empirical.analysis.claims import Claim
-    from invrob.empirical.execution.cell import Failure
-    from invrob.empirical.execution.run import Execution
-    from invrob.empirical.experiments.experiment import Cell, Experiment
-    from invrob.empirical.experiments.store import Store
+    from invrob.empirical.analysis import Claim
+    from invrob.empirical.execution import Execution, Failure
+    from invrob.empirical.experiments import Cell, Experiment, Store
 
 app = typer.Typer(no_args_is_help=True, help="Train networks, measure both profiles, draw the paper's figures.")
 
@@ -67,7 +65,7 @@ def run(
     The results do not depend on --executor and --jobs. Ctrl-C, and even kill -9, lose only the cells that were being
     worked on. A cell that fails does not stop the others; then the exit code is 1."""
     experiment, name = _experiment(preset, config, seed, attack or [])
-    how = execution(executor, device, jobs, stack, retries, address, gpus_per_cell, cpus_per_cell)
+    how = execution_of(executor, device, jobs, stack, retries, address, gpus_per_cell, cpus_per_cell)
     path = out or Path("runs") / name
     if dry_run:
         _plan(experiment, path, how, as_json)
@@ -80,19 +78,18 @@ def run(
 
 def _plan(experiment: "Experiment", path: Path, how: "Execution", as_json: bool) -> None:
     """Print what is still to be done of an experiment; the data need not be there."""
-    from invrob.empirical.data import datasets as data
-    from invrob.empirical.execution import cell as execute
-    from invrob.empirical.execution import cost as plan
-    from invrob.empirical.experiments.store import Store
+    from invrob.empirical import data
+    from invrob.empirical.execution import planned
+    from invrob.empirical.experiments import Store, dataset_of
 
     missing = data.stand_in(experiment.dataset)
     if missing is not None:
         fetch = f"invrob data fetch {experiment.dataset}"
         typer.echo(f"{experiment.dataset} is not on this disk ({fetch}): nothing can be finished yet", err=True)
-    dataset = missing or execute.dataset_of(experiment.dataset)
+    dataset = missing or dataset_of(experiment.dataset)
     cells = experiment.cells(dataset.fingerprint)
     todo = _unfinished(cells, Store(path))
-    rows = plan.planned(todo, dataset, how.device)
+    rows = planned(todo, dataset, how.device)
     print_plan(rows, len(cells) - len(todo), str(how.device), min(how.jobs or 1, max(len(todo), 1)), as_json)
 
 
@@ -100,24 +97,21 @@ def _compute(
     experiment: "Experiment", path: Path, how: "Execution", quiet: bool, as_json: bool
 ) -> "tuple[tuple[Claim, ...], tuple[Failure, ...]]":
     """Run what is still to be done of an experiment, and show what it came to."""
-    from invrob.empirical.execution import cell as execute
-    from invrob.empirical.execution import cost as plan
-    from invrob.empirical.execution import run as executors
-    from invrob.empirical.experiments.results import write_experiment
-    from invrob.empirical.experiments.store import Store
+    from invrob.empirical import execution
+    from invrob.empirical.experiments import Store, dataset_of, model_of, write_experiment
 
-    dataset, store = execute.dataset_of(experiment.dataset), Store(path)
+    dataset, store = dataset_of(experiment.dataset), Store(path)
     cells = experiment.cells(dataset.fingerprint)
     for cell in {cell.network: cell for cell in cells}.values():
-        execute.model_of(cell, dataset)  # images that a network does not take are refused before anything is written
+        model_of(cell, dataset)  # images that a network does not take are refused before anything is written
     begin, hidden = time.monotonic(), quiet or as_json
     with store.locked(), _farewell():
         write_experiment(store, experiment, dataset.fingerprint, dataset.classes)
         todo = _unfinished(cells, store)
-        effort = plan.effort(todo, dataset)
+        effort = execution.effort(todo, dataset)
         todo.sort(key=lambda cell: -effort[cell.key])  # the longest first, so that no core waits long at the end
         with Live(len(cells), len(cells) - len(todo), effort) if not hidden else nullcontext(Silent()) as live:
-            failures = executors.run(todo, path, how, live)
+            failures = execution.run(todo, path, how, live)
         failed = [{"cell": str(failure.cell), "reason": failure.reason} for failure in failures]
         extra = {"computed": len(todo) - len(failed), "seconds": round(time.monotonic() - begin, 1), "failed": failed}
         if len(failures) == len(cells):  # nothing to draw or to judge
@@ -126,13 +120,15 @@ def _compute(
             return (), failures
         claims = conclude(path, as_json, quiet, extra)
         if not hidden:
-            print_costs(plan.spent(todo, dataset, store, how.device), plan.peak_flops(how.device), str(how.device))
+            print_costs(
+                execution.spent(todo, dataset, store, how.device), execution.peak_flops(how.device), str(how.device)
+            )
     return claims, failures
 
 
 def _unfinished(cells: "Sequence[Cell]", store: "Store") -> "list[Cell]":
     """The cells of which something is not measured yet."""
-    from invrob.empirical.experiments.results import read_result
+    from invrob.empirical.experiments import read_result
 
     read = ((cell, read_result(store, cell)) for cell in cells)
     return [cell for cell, result in read if result is None or not result.complete]
@@ -153,7 +149,7 @@ def figures(
     as_json: Json = False,
 ) -> None:
     """Draw the figures and write profiles.csv of a run again, from what its directory holds."""
-    from invrob.empirical.analysis.plane import read_epsilon
+    from invrob.empirical.profiles import read_epsilon
 
     place = (theta, None if epsilon is None else read_epsilon(epsilon))
     conclude(run, as_json, False, {}, *place)
@@ -173,9 +169,8 @@ def _experiment(
     preset: str | None, config: Path | None, seed: int | None, attacks: list[str]
 ) -> "tuple[Experiment, str]":
     """The experiment that the options ask for, and a name for it."""
-    from invrob.empirical.experiments.experiment import read_experiment
-    from invrob.empirical.experiments.presets import PRESETS
-    from invrob.empirical.profiles.weak import WEAK
+    from invrob.empirical.experiments import PRESETS, read_experiment
+    from invrob.empirical.profiles import WEAK
 
     if config is not None and preset is not None:
         raise InputError(f"--preset {preset} and --config {config} exclude each other: leave one out")

@@ -7,7 +7,7 @@ import typer
 from invrob.errors import InputError
 
 if TYPE_CHECKING:
-    from invrob.empirical.execution.run import Execution
+    from invrob.empirical.execution import Execution
 
 Name = Literal["inline", "local", "ray"]
 
@@ -38,7 +38,7 @@ Gpus = Annotated[
 Cpus = Annotated[float | None, typer.Option(min=0.01, help="Of Ray, for each cell; 1.")]
 
 
-def execution(
+def execution_of(
     executor: Name | None,
     device: str,
     jobs: int | None,
@@ -49,8 +49,8 @@ def execution(
     cpus: float | None,
 ) -> "Execution":
     """What the options ask for. Raises InputError where they do not go together."""
-    from invrob.empirical.execution.cell import chosen_device
-    from invrob.empirical.execution.run import Execution, cores, pinned
+    from invrob.empirical.execution import Execution
+    from invrob.empirical.inference import chosen_device, cores, pinned
 
     if executor == "ray":
         share = _gpus(device, gpus)

@@ -10,7 +10,7 @@ import typer
 from invrob.errors import InputError, printable
 
 if TYPE_CHECKING:
-    from invrob.empirical.analysis.plane import Models, Point
+    from invrob.empirical.analysis import Models, Point
 
 EPILOG = (
     "Examples:  invrob plane runs/profile-a runs/profile-b   |   "
@@ -30,10 +30,11 @@ def plane(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
     """Rate of invariance against robustness, one point per model with its intervals, and the Pareto front."""
-    from invrob.empirical.analysis.plane import pareto_front, place_of, read_epsilon, settings_of
-    from invrob.empirical.analysis.plane import plane as points_of
-    from invrob.empirical.figures.plane import plane_figure
-    from invrob.empirical.figures.run import write_figure
+    from invrob.empirical.analysis import pareto_front, place_of, settings_of
+    from invrob.empirical.analysis import plane as points_of
+    from invrob.empirical.figures import plane_figure
+    from invrob.empirical.profiles import read_epsilon
+    from invrob.pictures import write_figure
 
     if out.suffix not in (".png", ".svg", ".pdf"):
         raise InputError(f"--out {out}: the name must end in .png, .svg or .pdf")
@@ -55,8 +56,8 @@ def plane(
 def _models(paths: list[Path]) -> "Models":
     """What the folders hold: of `invrob profile` by the folder's name, of a run by each training's; where two share a
     name, the path stands in front."""
-    from invrob.empirical.analysis.plane import by_training
-    from invrob.empirical.experiments.results import read_card, read_run
+    from invrob.empirical.analysis import by_training
+    from invrob.empirical.experiments import read_card, read_run
 
     found: list[tuple[Path, str, Any]] = []
     for path in paths:
@@ -75,7 +76,7 @@ def _print(points: "tuple[Point, ...]", statuses: tuple[str, ...], place: tuple[
     from rich.console import Console
     from rich.table import Table
 
-    from invrob.empirical.experiments.results import shown_epsilon
+    from invrob.empirical.profiles import shown_epsilon
 
     console = Console(highlight=False, markup=False)
     table = Table("model", box=None, pad_edge=False, padding=(0, 2, 0, 0))

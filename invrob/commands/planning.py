@@ -12,14 +12,14 @@ from invrob.commands.summary import _table, duration
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from invrob.empirical.execution.cost import Planned
+    from invrob.empirical.execution import Planned
 
 
 def print_plan(rows: "Sequence[Planned]", done: int, device: str, jobs: int, as_json: bool) -> None:
     """What a run would take: rows of `plan.planned`; done: cells that are finished already; jobs: cells at a time."""
     from rich.console import Console
 
-    from invrob.empirical.execution.schedule import makespan
+    from invrob.empirical.execution import makespan
 
     seconds = makespan([cell.seconds for row in rows for cell in row.each], jobs)
     if as_json:
@@ -46,7 +46,7 @@ def print_plan(rows: "Sequence[Planned]", done: int, device: str, jobs: int, as_
 
 def _scale(rows: "Sequence[Planned]") -> dict[str, Any]:
     """The run on more and more workers, each of them like the one that was tried."""
-    from invrob.empirical.execution.schedule import schedules, useful_workers
+    from invrob.empirical.execution import schedules, useful_workers
 
     cells = [cell for row in rows for cell in row.each]
     durations = [cell.seconds for cell in cells]

@@ -20,12 +20,11 @@ from invrob.errors import InputError
 from invrob.versions import versions
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
     from torch import Tensor
 
-    from invrob.empirical.data.datasets import Dataset
-    from invrob.empirical.loading.spec import Loaded
-    from invrob.empirical.profiles.survey import Profile, Settings
+    from invrob.empirical.data import Dataset
+    from invrob.empirical.loading import Loaded
+    from invrob.empirical.profiles import Profile, Settings
 
 EPILOG = option.EPILOG
 
@@ -76,7 +75,7 @@ def profile(
 
     The model takes images in [0, 1] and returns logits. Exit code 1 where it raises, 2 for bad usage."""
     with _failing_in_one_line(spec, traceback), redirect_stdout(sys.stderr):  # what the model prints is no answer
-        from invrob.empirical.profiles.survey import Settings
+        from invrob.empirical.profiles import Settings
 
         shown = _shown(data, split, images)
         options = {"weights": weights, "pretrained": pretrained, "offline": offline, "size": size, "seed": seed}
@@ -96,8 +95,8 @@ def profile(
 
 
 def _shown(data: str, split: str, count: int) -> Shown:
-    from invrob.empirical.data.datasets import load
-    from invrob.empirical.execution.cell import profiled
+    from invrob.empirical.data import load
+    from invrob.empirical.experiments import profiled
 
     dataset = load(data)
     return Shown(dataset, split, *profiled(getattr(dataset, split), count))
@@ -107,8 +106,8 @@ def _loaded(
     spec: str, shown: Shown, device: str, mean: str | None, std: str | None, options: dict[str, Any]
 ) -> "Loaded":
     """The model, which has answered for two images. options: of `load_model`."""
-    from invrob.empirical.execution.cell import chosen_device
-    from invrob.empirical.loading.spec import load_model
+    from invrob.empirical.inference import chosen_device
+    from invrob.empirical.loading import load_model
 
     loaded = load_model(
         spec,
@@ -126,10 +125,10 @@ def _grids(
     norms: list[str], epsilons: list[str] | None, transformations: list[str], thetas: list[str] | None, channels: int
 ) -> tuple[dict[str, tuple[float, ...]], dict[str, tuple[float, ...]]]:
     """Epsilons by norm and thetas by transformation: those asked for, else the usual ones. Raises InputError."""
-    from invrob.empirical.attacks.norms import norm_named
-    from invrob.empirical.profiles.rates import checked_grid
-    from invrob.empirical.profiles.survey import usual_epsilons
-    from invrob.empirical.transforms.families import transformation_named
+    from invrob.checks import checked_grid
+    from invrob.empirical.attacks import norm_named
+    from invrob.empirical.profiles import usual_epsilons
+    from invrob.empirical.transforms import transformation_named
 
     own_epsilons = by_name("--epsilons", epsilons or [], norms)
     own_thetas = by_name("--thetas", thetas or [], transformations)
@@ -154,7 +153,7 @@ def _check_answers(loaded: "Loaded", shown: Shown) -> None:
     of the data."""
     import torch
 
-    from invrob.empirical.inference.model import evaluating, logits
+    from invrob.empirical.inference import evaluating, logits
 
     images = shown.images[:2].to(loaded.device)
     try:
@@ -186,7 +185,7 @@ def _about_images(loaded: "Loaded", shape: list[int]) -> str:
 def _measured(loaded: "Loaded", shown: Shown, settings: "Settings", hidden: bool) -> "tuple[dict[str, Profile], float]":
     """The profiles by name, with progress on stderr unless hidden, and the seconds that they took."""
     from invrob.commands.profile_progress import Progressing
-    from invrob.empirical.profiles.survey import Counted, stages
+    from invrob.empirical.profiles import Counted, stages
 
     began, profiles = time.monotonic(), {}
     images, labels = shown.images.to(loaded.device), shown.labels.to(loaded.device)
@@ -228,17 +227,14 @@ def _write(folder: Path, document: dict[str, Any], profiles: "Mapping[str, Profi
     """profile.json, card.png, and a picture for each profile beside the card."""
     from invrob.empirical.profiles.plots import profile_figures
     from invrob.files import write_atomically
+    from invrob.pictures import write_figure
 
     text = json.dumps(document, allow_nan=False, indent=1)
     paths = [write_atomically(folder / "profile.json", partial(Path.write_text, data=text, encoding="utf-8"))]
     title = f"{document['model']['name']} on {document['data']['name']}, {document['data']['split']}"
     for name, figure in profile_figures(profiles, title).items():
-        paths.append(write_atomically(folder / f"{name}.png", partial(_save, figure)))
+        paths.append(write_figure(folder / f"{name}.png", figure))
     return paths
-
-
-def _save(figure: "Figure", path: Path) -> None:
-    figure.savefig(path, dpi=150, metadata={"Software": None})  # the same results give the same file
 
 
 @contextmanager

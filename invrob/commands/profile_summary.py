@@ -8,8 +8,8 @@ from invrob.commands.summary import duration
 from invrob.errors import printable
 
 if TYPE_CHECKING:
-    from invrob.empirical.loading.spec import Loaded
-    from invrob.empirical.profiles.survey import Profile
+    from invrob.empirical.loading import Loaded
+    from invrob.empirical.profiles import Profile
 
 SHOWN = 6  # values of an axis in a table
 NORMS = {"linf": "L-inf", "l2": "L2"}

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from invrob.empirical.execution.cell import Failure
-    from invrob.empirical.experiments.experiment import Cell
+    from invrob.empirical.execution import Failure
+    from invrob.empirical.experiments import Cell
 
 
 class Silent:

@@ -11,9 +11,9 @@ import typer
 from invrob.errors import InputError
 
 if TYPE_CHECKING:
-    from invrob.empirical.analysis.claims import Claim
-    from invrob.empirical.execution.cost import Spent
-    from invrob.empirical.experiments.results import Result
+    from invrob.empirical.analysis import Claim
+    from invrob.empirical.execution import Spent
+    from invrob.empirical.experiments import Result
 
 SHOWN_THETAS = (90, 180)
 
@@ -27,11 +27,9 @@ def conclude(
     epsilon: float | None = None,
 ) -> "tuple[Claim, ...]":
     """CSV, figures (the trade-off plane at theta and epsilon), verdicts; then the tables, or one JSON object."""
-    from invrob.empirical.analysis.claims import check_claims
-    from invrob.empirical.analysis.plane import place_of
-    from invrob.empirical.analysis.tables import write_classes_csv, write_csv
-    from invrob.empirical.experiments.results import class_names, read_run
-    from invrob.empirical.figures.run import write_figures
+    from invrob.empirical.analysis import check_claims, place_of, write_classes_csv, write_csv
+    from invrob.empirical.experiments import class_names, read_run
+    from invrob.empirical.figures import write_figures
 
     _, results, missing = read_run(path)
     if not results:
@@ -65,7 +63,7 @@ def conclude(
 
 def _plane(results: "Sequence[Result]", theta: float, epsilon: float) -> dict[str, Any]:
     """The trade-off plane: its points, and what each is."""
-    from invrob.empirical.analysis.plane import pareto_front, plane
+    from invrob.empirical.analysis import pareto_front, plane
 
     points = plane(results, theta, epsilon)
     rows = [{**asdict(point), "status": status} for point, status in zip(points, pareto_front(points), strict=True)]
@@ -74,14 +72,14 @@ def _plane(results: "Sequence[Result]", theta: float, epsilon: float) -> dict[st
 
 def _epsilons(result: "Result") -> list[float]:
     """Which epsilons stand in the tables."""
-    from invrob.empirical.analysis.plane import shown_epsilons
+    from invrob.empirical.profiles import shown_epsilons
 
     return shown_epsilons(result.robustness["epsilons"])
 
 
 def _row(result: "Result") -> dict[str, Any]:
     """A row of the summary; an estimate is None where the experiment did not measure it."""
-    from invrob.empirical.experiments.results import rate_at
+    from invrob.empirical.experiments import rate_at
 
     recipe = result.cell.recipe
     shares = {
@@ -109,7 +107,7 @@ def _row(result: "Result") -> dict[str, Any]:
 
 def _values(result: "Result", profile: dict[str, Any]) -> Sequence[float]:
     """Which values of a profile stand in the summary: those of the tables, or the last one of an axis of its own."""
-    from invrob.empirical.experiments.results import grid_of
+    from invrob.empirical.experiments import grid_of
 
     usual = _epsilons(result) if "epsilons" in profile else SHOWN_THETAS
     grid = grid_of(profile)
@@ -151,7 +149,7 @@ def _table(*headings: str) -> Any:
 
 def _print_networks(console: Any, results: "list[Result]") -> tuple[list[str], float]:
     """One line per network; returns why attacks are masked, and half the width of the widest interval."""
-    from invrob.empirical.experiments.results import shown_epsilon
+    from invrob.empirical.profiles import shown_epsilon
 
     several = len({result.cell.seed for result in results}) > 1
     epsilons = [f"rob{shown_epsilon(epsilon)}".replace("rob0.", "rob.") for epsilon in _epsilons(results[0])]
@@ -178,7 +176,8 @@ def _print_networks(console: Any, results: "list[Result]") -> tuple[list[str], f
 
 def _print_beside(console: Any, results: "list[Result]") -> None:
     """What was measured beside the two profiles, if anything."""
-    from invrob.empirical.experiments.results import rate_at, shown_epsilon
+    from invrob.empirical.experiments import rate_at
+    from invrob.empirical.profiles import shown_epsilon
 
     apart = {name for result in results for name in result.cell.profiling.apart}
     names = [name for name in dict.fromkeys(n for result in results for n in result.beside) if name not in apart]
@@ -216,7 +215,8 @@ def _print_beside(console: Any, results: "list[Result]") -> None:
 
 def _print_apart(console: Any, results: "list[Result]") -> None:
     """Other transformations, worst cases and norms, if anything: a line each, at the end of their axes."""
-    from invrob.empirical.experiments.results import grid_of, rate_at, shown_epsilon
+    from invrob.empirical.experiments import grid_of, rate_at
+    from invrob.empirical.profiles import shown_epsilon
 
     several = len({result.cell.seed for result in results}) > 1
     table = _table("network", "A", "eps", *["seed"] * several, "measured", "up to", "stay", "95 %")

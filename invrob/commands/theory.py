@@ -244,10 +244,11 @@ def _figure_saver(path: Path | None) -> Callable[[Callable[[Any], Any]], str | N
     """Refuse an unusable path now, before the computing; what is returned draws and saves the figure, if wanted."""
     if path is None:
         return lambda draw: None
+    from invrob.pictures import checked_figure_path, write_figure
     from invrob.theory import plots
 
-    target = plots.checked_figure_path(path)
-    return lambda draw: str(plots.save(draw(plots), target))
+    target = checked_figure_path(path)
+    return lambda draw: str(write_figure(target, draw(plots)))
 
 
 @contextmanager

@@ -14,14 +14,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from invrob.empirical.attacks.faults import TEXTS
-from invrob.empirical.data import datasets as data
-from invrob.empirical.inference.model import Model
-from invrob.empirical.models.layers import Normalize
-from invrob.empirical.profiles.rates import Array
-from invrob.empirical.profiles.robustness import RobustnessProfile, robustness_profile
-from invrob.empirical.profiles.weak import weak_profile
-from invrob.empirical.training.loop import Recipe, train
+from invrob.checks import Array
+from invrob.empirical import data
+from invrob.empirical.attacks import TEXTS
+from invrob.empirical.inference import Model
+from invrob.empirical.models import Normalize
+from invrob.empirical.profiles import RobustnessProfile, robustness_profile, weak_profile
+from invrob.empirical.training import Recipe, train
 
 EPSILONS = (0.0, 0.05, 0.1, 0.2, 0.3)
 LINEAR_EPSILONS = (0.0, 0.002, 0.005, 0.01, 0.02)  # random weights on 784 pixels are fooled by as little

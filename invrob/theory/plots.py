@@ -4,43 +4,18 @@ The colours are those of Okabe and Ito, told apart under every common colour bli
 the same story in grey."""
 
 import math
-import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from invrob.errors import InputError
-from invrob.files import write_atomically
 from invrob.theory.check import CheckReport, ClassifierResult, worst
 from invrob.theory.frontier import frontier_curve
 
-FORMATS = ("png", "svg", "pdf")
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "h")
-
-
-def checked_figure_path(path: str | os.PathLike[str]) -> Path:
-    """`path`, or InputError unless it ends in .png, .svg or .pdf and can be written: ask before any computing."""
-    target = Path(path)
-    if target.suffix.lower().lstrip(".") not in FORMATS:
-        endings = ", ".join(f".{name}" for name in FORMATS)
-        raise InputError(f"figure {str(path)!r} has no known format: let it end in one of {endings}")
-    if target.is_dir():
-        raise InputError(f"figure {str(path)!r} is a folder: name a file in it")
-    folder = next(parent for parent in target.absolute().parents if parent.exists())  # missing ones are made
-    if not (folder.is_dir() and os.access(folder, os.W_OK)):
-        raise InputError(f"figure {str(path)!r} cannot be written: {str(folder)!r} is no folder that you may write to")
-    return target
-
-
-def save(figure: Figure, path: str | os.PathLike[str]) -> Path:
-    """Write `figure` to `path` (.png, .svg or .pdf), whole or not at all, and return `path`."""
-    target = checked_figure_path(path)
-    return write_atomically(target, lambda file: figure.savefig(file, dpi=150))
 
 
 def frontier_figure(p: float, c: float = 3.0) -> Figure:

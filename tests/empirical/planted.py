@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from invrob.empirical.experiments.experiment import Cell, Profiling
+from invrob.empirical.experiments.cells import Cell
+from invrob.empirical.experiments.experiment import Profiling
 from invrob.empirical.experiments.results import Result
 from invrob.empirical.training.loop import Recipe
 from invrob.intervals import share_bounds

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 from invrob import InputError
+from invrob.empirical.attacks.gradients import margins
 from invrob.empirical.attacks.norms import NORMS
-from invrob.empirical.attacks.pgd import fgsm, margins, pgd
+from invrob.empirical.attacks.pgd import fgsm, pgd
 from invrob.empirical.attacks.square import square
 from invrob.empirical.inference.model import evaluating, predict
 

@@ -11,8 +11,9 @@ from torch import nn
 from invrob.empirical.data.datasets import Split
 from invrob.empirical.execution import cell as execute
 from invrob.empirical.execution import run as executors
-from invrob.empirical.execution.run import Execution
-from invrob.empirical.experiments.experiment import Cell, Profiling
+from invrob.empirical.execution.work import Execution
+from invrob.empirical.experiments.cells import Cell
+from invrob.empirical.experiments.experiment import Profiling
 from invrob.empirical.experiments.results import read_result
 from invrob.empirical.experiments.store import Store
 from invrob.empirical.models.registry import build

@@ -14,8 +14,9 @@ from invrob.empirical.execution import cell as execute
 from invrob.empirical.execution import ray_cluster as cluster
 from invrob.empirical.execution import ray_connection as connection
 from invrob.empirical.execution import run as executors
-from invrob.empirical.execution.run import Execution, Relay, Teller, pinned, stack_size
+from invrob.empirical.execution.work import Execution, Relay, Teller, stack_size
 from invrob.empirical.experiments.store import Store
+from invrob.empirical.inference.devices import pinned
 from invrob.errors import InputError
 
 CPU = torch.device("cpu")

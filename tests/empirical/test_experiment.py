@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from planted import cell
 
 from invrob.empirical.analysis.claims import STATEMENTS
-from invrob.empirical.experiments.experiment import GRID_KEYS, Cell, Experiment, ModelGrid, Profiling, read_experiment
+from invrob.empirical.experiments.cells import Cell
+from invrob.empirical.experiments.experiment import GRID_KEYS, Experiment, ModelGrid, Profiling, read_experiment
 from invrob.empirical.experiments.presets import PRESETS
 from invrob.empirical.experiments.profiling import EPSILONS, THETAS
 from invrob.empirical.models.registry import MODELS, build

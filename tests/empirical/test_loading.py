@@ -12,7 +12,8 @@ from onnx import TensorProto, helper, numpy_helper
 from torch.nn import functional as F
 
 from invrob import InputError, load_model, robustness_profile
-from invrob.empirical.experiments.experiment import Cell, Profiling
+from invrob.empirical.experiments.cells import Cell
+from invrob.empirical.experiments.experiment import Profiling
 from invrob.empirical.experiments.store import Store
 from invrob.empirical.models.registry import build
 from invrob.empirical.training.loop import Recipe

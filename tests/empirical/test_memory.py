@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from invrob import InputError, robustness_profile
 from invrob.empirical.attacks.apgd import apgd
+from invrob.empirical.attacks.gradients import loss_and_gradient
 from invrob.empirical.attacks.norms import NORMS
-from invrob.empirical.attacks.pgd import fgsm, loss_and_gradient, pgd
+from invrob.empirical.attacks.pgd import fgsm, pgd
 from invrob.empirical.inference import memory
 from invrob.empirical.inference.memory import affordable, halving, in_pieces, remembering
 from invrob.empirical.inference.model import evaluating, predict

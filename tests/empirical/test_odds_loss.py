@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from invrob.empirical.attacks.pgd import margins, odds_loss, runner_up
+from invrob.empirical.attacks.gradients import margins, odds_loss, runner_up
 
 seeds = st.integers(0, 2**32 - 1)
 

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from invrob import tradeoff
-from invrob.empirical.analysis.plane import Point, front_line, pareto_front, place_of, plane, read_epsilon, shared_grids
+from invrob.empirical.analysis.plane import Point, front_line, pareto_front, place_of, plane, shared_grids
 from invrob.empirical.figures.plane import plane_figure
+from invrob.empirical.profiles.grids import read_epsilon
 from invrob.errors import InputError
 from invrob.intervals import Estimate
 

@@ -8,7 +8,7 @@ import torch
 from matplotlib.figure import Figure
 
 import invrob
-from invrob.empirical.profiles.tradeoff import EPSILONS, L2_EPSILONS
+from invrob.empirical.profiles.grids import EPSILONS, L2_EPSILONS
 from invrob.empirical.transforms.families import TRANSFORMATIONS
 
 SMALL = torch.rand((4, 1, 5, 5), generator=torch.Generator().manual_seed(0))

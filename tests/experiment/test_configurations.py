@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from invrob.empirical.experiments.experiment import Cell, Profiling, read_experiment
+from invrob.empirical.experiments.cells import Cell
+from invrob.empirical.experiments.experiment import Profiling, read_experiment
 from invrob.empirical.experiments.presets import PRESETS
 from invrob.empirical.models.registry import MODELS, build
 from invrob.empirical.training.recipes import Recipe

@@ -9,7 +9,7 @@ import torch
 
 from invrob.empirical.execution import cell as execute
 from invrob.empirical.execution import run as executors
-from invrob.empirical.execution.run import Execution
+from invrob.empirical.execution.work import Execution
 from invrob.empirical.experiments.experiment import read_experiment
 
 CPU = torch.device("cpu")

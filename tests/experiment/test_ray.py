@@ -15,7 +15,7 @@ from invrob.empirical.execution import cell as execute
 from invrob.empirical.execution import ray_cluster as cluster
 from invrob.empirical.execution import ray_connection as connection
 from invrob.empirical.execution import run as executors
-from invrob.empirical.execution.run import Execution
+from invrob.empirical.execution.work import Execution
 from invrob.empirical.experiments.experiment import read_experiment
 from invrob.errors import InputError
 

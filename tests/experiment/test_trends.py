@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
-from invrob.empirical.analysis.claims import SEED_SD, check_claims, over_seeds
-from invrob.empirical.experiments.experiment import Cell, Profiling
+from invrob.empirical.analysis.claims import SEED_SD, check_claims
+from invrob.empirical.analysis.statistics import over_seeds
+from invrob.empirical.experiments.cells import Cell
+from invrob.empirical.experiments.experiment import Profiling
 from invrob.empirical.experiments.results import Result
 from invrob.empirical.training.loop import Recipe
 

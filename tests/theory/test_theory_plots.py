@@ -6,10 +6,11 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from invrob.errors import InputError
+from invrob.pictures import checked_figure_path
 from invrob.theory import GaussianTradeoff, frontier_curve
 from invrob.theory.check import check
 from invrob.theory.classifiers import build, parse
-from invrob.theory.plots import COLOURS, MARKERS, check_figure, checked_figure_path, frontier_figure, save, sweep_figure
+from invrob.theory.plots import COLOURS, MARKERS, check_figure, frontier_figure, save, sweep_figure
 
 
 @pytest.fixture(scope="module")

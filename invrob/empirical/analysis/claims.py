@@ -9,12 +9,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import t
 
-from invrob.empirical.experiments.results import Result, varied
-from invrob.empirical.training.recipes import Recipe
+from invrob.empirical.analysis.statistics import LEVEL, over_seeds
+from invrob.empirical.analysis.trainings import varied
+from invrob.empirical.experiments import Result
+from invrob.empirical.training import Recipe
 
-LEVEL = 0.05  # of the two-sided test
 # Standard deviation of a network's mean rate from one training seed to another, for runs that have one seed only:
 # docs/profiles.md has the measurement.
 SEED_SD = 0.015
@@ -73,26 +73,6 @@ def check_claims(results: Sequence[Result]) -> tuple[Claim, ...]:
             none = (None, None, None, None)
             claims.append(Claim(statement.name, statement.text, "-", "undecided", *none, (), 0, note))
     return tuple(claims)
-
-
-def over_seeds(
-    means: np.ndarray, variances: np.ndarray, images: int, *, assumed: float = 0.0
-) -> tuple[float, float, float, float]:
-    """Mean, low, high (95 %) and two-sided p-value (of 0) for an effect measured once per seed on the same images.
-
-    means, variances: [S] of the effect and of its error over the `images`. The images are shared, so their error does
-    not shrink with S; the spread over the seeds is added to it, with Satterthwaite's degrees of freedom. With one seed
-    there is no spread to see, and the variance `assumed` stands in for it."""
-    seeds = len(means)
-    parts: list[tuple[float, float]] = [(float(variances.mean()), max(images - 1, 1))]
-    parts.append((float(means.var(ddof=1)) / seeds, seeds - 1) if seeds > 1 else (assumed, np.inf))
-    variance, mean = sum(part for part, _ in parts), float(means.mean())
-    if variance == 0:
-        return mean, mean, mean, float(mean == 0)
-    spread = sum(part**2 / degrees for part, degrees in parts)
-    freedom = variance**2 / spread if spread else np.inf
-    half = float(t.ppf(1 - LEVEL / 2, freedom)) * variance**0.5
-    return mean, mean - half, mean + half, float(2 * t.sf(abs(mean) / variance**0.5, freedom))
 
 
 def _groups(results: Iterable[Result], statement: Statement) -> list[tuple[str, list[Result]]]:

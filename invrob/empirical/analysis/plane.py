@@ -9,18 +9,15 @@ from dataclasses import dataclass
 from math import isclose
 from typing import Any
 
-import numpy as np
-
-from invrob.empirical.analysis.claims import over_seeds
-from invrob.empirical.experiments.results import Result, grid_of, shown_epsilon, varied
-from invrob.empirical.profiles.rates import Array
-from invrob.empirical.profiles.tradeoff import Card
+from invrob.empirical.analysis.statistics import averaged
+from invrob.empirical.analysis.trainings import by_training
+from invrob.empirical.experiments import Result, grid_of
+from invrob.empirical.profiles import Card, shown_epsilon, shown_epsilons
 from invrob.errors import InputError
 from invrob.intervals import Estimate, clopper_pearson
 
 Pair = tuple[dict[str, Any], dict[str, Any]]  # the two profiles, as `to_dict` wrote them
 Models = Sequence[Result] | Mapping[str, Sequence[Result] | Card | Pair]
-SHOWN_EPSILONS = (0.1, 0.3, 2 / 255, 8 / 255)  # what tables and planes show of a grid, where it has them
 FRONT, DOMINATED, UNDECIDED, EXCLUDED = "front", "dominated", "undecided", "excluded"
 
 
@@ -86,20 +83,6 @@ def settings_of(models: Models) -> tuple[str, str]:
     return found[0], found[1]
 
 
-def shown_epsilons(grid: Sequence[float]) -> list[float]:
-    """Which two epsilons of a grid stand in tables; planes show the first."""
-    return [epsilon for epsilon in SHOWN_EPSILONS if epsilon in grid][:2] or [grid[len(grid) // 2], grid[-1]]
-
-
-def read_epsilon(text: str) -> float:
-    """An epsilon as people write it: 0.1 or 8/255. Raises InputError."""
-    above, _, below = text.partition("/")
-    try:
-        return float(above) / float(below or 1)
-    except (ValueError, ZeroDivisionError):
-        raise InputError(f"epsilon = {text!r} is no number: write 0.1, or 8/255") from None
-
-
 def pareto_front(points: Sequence[Point]) -> tuple[str, ...]:
     """What each point is, in their order: "front", "dominated", "undecided", or "excluded" where it cannot be believed.
 
@@ -118,36 +101,6 @@ def front_line(points: Sequence[Point]) -> tuple[Point, ...]:
     believed = [point for point in points if point.believed]
     left = [p for p in believed if not any(_beats(_estimates(q), _estimates(p)) for q in believed)]
     return tuple(sorted(left, key=lambda p: (p.invariance.estimate, p.name)))
-
-
-def by_training(results: Sequence[Result]) -> dict[str, list[Result]]:
-    """The results that differ by their seed alone, under a name that tells them from the others."""
-    groups: dict[tuple[str, Any], list[Result]] = {}
-    for result in results:
-        groups.setdefault((result.network, result.cell.recipe), []).append(result)
-    named = {}
-    for (network, recipe), seeds in groups.items():
-        apart = varied(rival for other, rival in groups if other == network)
-        parts = [f"A = {recipe.rotation:g}"]
-        if recipe.epsilon or "epsilon" in apart:
-            parts.append(f"epsilon = {shown_epsilon(recipe.epsilon)}")
-        others = [f"{name} {recipe.shown(name)}" for name in apart if name not in ("rotation", "epsilon")]
-        name = ", ".join([network, *parts, *others])
-        named[name if name not in named else f"{name} [{seeds[0].cell.key}]"] = seeds
-    return named
-
-
-def averaged(profiles: Sequence[Mapping[str, Any]]) -> tuple[Array, Array, Array, Array]:
-    """(values of the axis, rate, low, high), each [T]: one profile as it is, and of several seeds the mean and an
-    interval that covers the images and the seeds."""
-    rate, low, high = (np.array([profile[key] for profile in profiles]) for key in ("rate", "low", "high"))
-    x = np.array(grid_of(dict(profiles[0])))
-    if len(profiles) == 1:
-        return x, rate[0], low[0], high[0]
-    variances = ((high - low) / (2 * 1.96)) ** 2
-    means = [over_seeds(rate[:, i], variances[:, i], profiles[0]["images"]) for i in range(len(x))]
-    mean, least, most = (np.clip([m[j] for m in means], 0, 1) for j in range(3))
-    return x, mean, least, most
 
 
 def _named(models: Models) -> dict[str, tuple[str, list[Pair]]]:

@@ -7,7 +7,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from invrob.empirical.experiments.results import PER_VALUE, Result, grid_of
+from invrob.empirical.experiments import PER_VALUE, Result, grid_of
 from invrob.files import write_atomically
 
 COLUMNS = (

@@ -10,9 +10,10 @@ from math import ceil
 import torch
 from torch import Tensor
 
+from invrob.empirical.attacks.gradients import odds_loss, value_and_gradient
 from invrob.empirical.attacks.norms import Norm
-from invrob.empirical.attacks.pgd import Attack, odds_loss, value_and_gradient
-from invrob.empirical.inference.model import Model, predict
+from invrob.empirical.attacks.pgd import Attack
+from invrob.empirical.inference import Model, predict
 
 MOMENTUM = 0.75  # share of a step that the gradient makes; the rest is the last move
 RISES = 0.75  # share of the steps since the last checkpoint that must have raised the loss, or else steps are halved

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from invrob.empirical.attacks.pgd import loss_and_gradient
-from invrob.empirical.inference.model import Model, all_logits, logits
+from invrob.empirical.attacks.gradients import loss_and_gradient
+from invrob.empirical.inference import Model, all_logits, logits
 
 LOOKED_AT = 16  # images
 NUDGE = 1e-4  # in pixel units: far less than a level of 8 bits

@@ -16,7 +16,7 @@ from invrob.empirical.attacks.norms import Norm
 from invrob.empirical.attacks.pgd import pgd
 from invrob.empirical.attacks.search import Search
 from invrob.empirical.attacks.square import square
-from invrob.empirical.inference.model import Model, predict
+from invrob.empirical.inference import Model, predict
 
 QUERIES = 100  # of the black-box attack, per probed image
 TOLERATED = {  # the largest share of images that says nothing yet

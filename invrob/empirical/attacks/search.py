@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from invrob.empirical.attacks.gradients import loss_and_gradient, margins, runner_up
 from invrob.empirical.attacks.norms import Norm
-from invrob.empirical.attacks.pgd import loss_and_gradient, margins, runner_up
-from invrob.empirical.inference.model import Model, batches, predict
+from invrob.empirical.inference import Model, batches, predict
 
 PATIENCE = 2  # steps at a level before moving up, while no level is known to fool the image
 LAST_STEP = 0.02  # of epsilon; the first step is a whole epsilon, and a cosine leads from one to the other

@@ -6,9 +6,9 @@ away a gradient attack that lost its way: it sees logits and no gradient, so it 
 import torch
 from torch import Tensor
 
+from invrob.empirical.attacks.gradients import margins
 from invrob.empirical.attacks.norms import Norm
-from invrob.empirical.attacks.pgd import margins
-from invrob.empirical.inference.model import Model, all_logits
+from invrob.empirical.inference import Model, all_logits
 
 
 @torch.no_grad()

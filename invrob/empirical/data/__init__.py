@@ -1,0 +1,16 @@
+"""Data sets by name, as tensors: embedded, fetched, or read from a file of arrays."""
+
+from invrob.empirical.data.datasets import SOURCES, Dataset, Split, data_root, fetch, fixed_order, load, summarise
+from invrob.empirical.data.mnist import read_mnist
+
+__all__ = [
+    "SOURCES",
+    "Dataset",
+    "Split",
+    "data_root",
+    "fetch",
+    "fixed_order",
+    "load",
+    "read_mnist",
+    "summarise",
+]

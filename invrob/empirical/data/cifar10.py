@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from invrob.checks import Array
 from invrob.empirical.data.download import Archive, Files, read
-from invrob.empirical.data.npz import Array
 from invrob.errors import InputError
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")

@@ -14,9 +14,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from invrob.checks import Array
 from invrob.empirical.data import cifar10, mnist
 from invrob.empirical.data import download as fetching
-from invrob.empirical.data.npz import Array, read_npz
+from invrob.empirical.data.npz import read_npz
 from invrob.errors import InputError, did_you_mean
 
 _MINI = Path(__file__).parent / "assets" / "mnist-mini.npz"

@@ -28,9 +28,9 @@ from urllib.request import (
     UnknownHandler,
 )
 
-from invrob import __version__
 from invrob.errors import InputError, printable
 from invrob.files import write_atomically
+from invrob.versions import __version__
 
 _PATIENCE = 30.0  # seconds without a byte after which a mirror counts as unreachable
 _LARGEST = 2**26  # bytes of an unpacked file: MNIST's training images are 47 million

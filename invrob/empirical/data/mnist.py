@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
+from invrob.checks import Array
 from invrob.empirical.data.download import Archive, Files, read
-from invrob.empirical.data.npz import Array
 
 MIRRORS = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/")
 

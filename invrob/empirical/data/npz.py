@@ -5,11 +5,9 @@ from os import PathLike
 from typing import IO
 
 import numpy as np
-from numpy.typing import NDArray
 
+from invrob.checks import Array
 from invrob.errors import InputError, did_you_mean
-
-Array = NDArray[np.generic]
 
 _NAMES = [f"{split}_{part}" for split in ("train", "validation", "test") for part in ("images", "labels")] + [
     "label_names"

@@ -8,71 +8,22 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
-from functools import lru_cache, partial
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from invrob.empirical.data import datasets as data
+from invrob.empirical import data
 from invrob.empirical.execution.measure import measured
-from invrob.empirical.experiments.experiment import Cell
-from invrob.empirical.experiments.results import read_measurement
-from invrob.empirical.experiments.store import Store
-from invrob.empirical.inference.memory import is_out_of_memory
-from invrob.empirical.models.registry import build
-from invrob.empirical.training.loop import Epoch, Training, channels_last, train
-from invrob.empirical.training.stack import train_stack
+from invrob.empirical.execution.work import Failure, Observer
+from invrob.empirical.experiments import Cell, Store, dataset_of, model_of, profiled, read_measurement
+from invrob.empirical.inference import is_out_of_memory
+from invrob.empirical.training import Epoch, Training, channels_last, train, train_stack
 from invrob.errors import InputError
 
 TRAINING = 0.7  # about the share of a cell's time that training takes; only the ETA depends on it
-STACK = 32  # networks trained as one on a GPU
-
-
-class Observer(Protocol):
-    """Who is told how the cells come along; called in the process that called `executors.run`."""
-
-    def started(self, cell: Cell) -> None:
-        """The work on the cell begins; told again where its worker was lost and another one takes over."""
-
-    def advanced(self, cell: Cell, fraction: float) -> None:
-        """About `fraction` of the cell, in [0, 1], is done."""
-
-    def finished(self, cell: Cell) -> None: ...
-
-    def failed(self, cell: Cell, reason: str) -> None: ...
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A cell that could not be finished by its own fault; the other cells were not stopped by it."""
-
-    cell: Cell
-    reason: str  # one sentence
-    trace: str = ""  # the traceback, where the reason is not one that the user's input gave
-
-
-def chosen_device(name: str) -> torch.device:
-    """The device called `name`: "auto" (a GPU where there is one), "cpu", "cuda" or "cuda:1". Raises InputError."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise InputError(f"device {name!r} is unknown: use auto, cpu, cuda or cuda:1") from None
-    if device.type not in ("cpu", "cuda"):
-        raise InputError(f"device {name!r} is not supported: use auto, cpu, cuda or cuda:1")
-    if device.type == "cuda" and not (torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count()):
-        raise InputError(f"device {name!r} is not there: this machine has {torch.cuda.device_count()} CUDA devices")
-    return device
-
-
-@lru_cache(maxsize=1)
-def dataset_of(spec: str) -> data.Dataset:
-    """The data set, loaded once per process."""
-    return data.load(spec)
 
 
 def run_cell(
@@ -168,23 +119,6 @@ def _checked_dataset(cell: Cell) -> data.Dataset:
     return dataset
 
 
-def model_of(cell: Cell, dataset: data.Dataset) -> nn.Module:
-    """The untrained network of a cell, built for the images of the data set. Raises InputError where they do not
-    fit."""
-    channels, height, width = dataset.train.images.shape[1:]
-    if height != width:
-        raise InputError(f"{cell.dataset} has images of {height} x {width}: rotations and models need square ones")
-    return build(
-        cell.model, seed=cell.seed, in_channels=channels, size=height, classes=len(dataset.classes), **cell.options
-    )
-
-
-def profiled(test: data.Split, images: int) -> tuple[Tensor, Tensor]:
-    """`images` of the test images and their labels, the same choice every time: a prefix could be a single class."""
-    order = torch.randperm(len(test.images), generator=torch.Generator().manual_seed(0))[:images].sort().values
-    return test.images[order], test.labels[order]
-
-
 def run_group(cells: Sequence[Cell], path: Path, device: torch.device, observer: Observer) -> tuple[Failure, ...]:
     """Train `cells`, two or more as one stack, and profile each; what the run directory `path` holds is not done again.
 
@@ -216,14 +150,3 @@ def run_group(cells: Sequence[Cell], path: Path, device: torch.device, observer:
         else:
             observer.finished(cell)
     return tuple(failures)
-
-
-@contextmanager
-def single_thread() -> Iterator[None]:
-    """One torch thread inside the block."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)

@@ -12,14 +12,11 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from invrob.empirical.data.datasets import Dataset
-from invrob.empirical.execution.cell import model_of, single_thread
-from invrob.empirical.experiments.experiment import Cell
-from invrob.empirical.experiments.profiling import Profiling
-from invrob.empirical.experiments.store import Store
-from invrob.empirical.inference.model import evaluating
-from invrob.empirical.profiles.worst_case import most_evaluations
-from invrob.empirical.training.loop import VALIDATION_STEPS, channels_last, precision
+from invrob.empirical.data import Dataset
+from invrob.empirical.experiments import Cell, Profiling, Store, model_of
+from invrob.empirical.inference import evaluating, single_thread
+from invrob.empirical.profiles import most_evaluations
+from invrob.empirical.training import VALIDATION_STEPS, channels_last, precision
 
 SEARCH = 15  # gradient evaluations per image of a search and its probes, beside the steps of a full attack: measured
 WEAK_STEPS = 40  # of a weak attack, for each epsilon

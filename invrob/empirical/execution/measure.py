@@ -5,13 +5,16 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from invrob.empirical.experiments.experiment import Cell
-from invrob.empirical.models.registry import P4_MODELS
-from invrob.empirical.profiles.invariance import invariance_profile, quarter_turn_consistency
-from invrob.empirical.profiles.robustness import robustness_profile
-from invrob.empirical.profiles.weak import weak_profile
-from invrob.empirical.profiles.worst_case import worst_case_profile
-from invrob.empirical.transforms.families import TRANSFORMATIONS
+from invrob.empirical.experiments import Cell
+from invrob.empirical.models import P4_MODELS
+from invrob.empirical.profiles import (
+    invariance_profile,
+    quarter_turn_consistency,
+    robustness_profile,
+    weak_profile,
+    worst_case_profile,
+)
+from invrob.empirical.transforms import TRANSFORMATIONS
 
 PROFILE_SEED = 0  # the same angles and random starts for every cell, so that the curves are paired
 

@@ -21,10 +21,21 @@ from typing import Any
 import torch
 
 import invrob
-from invrob.empirical.execution.cell import Failure, Observer, run_group, single_thread
+from invrob.empirical.execution.cell import run_group
 from invrob.empirical.execution.ray_connection import connected, imported
-from invrob.empirical.execution.run import Execution, Group, Relay, Teller, often, stack_size, stacks
-from invrob.empirical.experiments.experiment import Cell
+from invrob.empirical.execution.work import (
+    Execution,
+    Failure,
+    Group,
+    Observer,
+    Relay,
+    Teller,
+    often,
+    stack_size,
+    stacks,
+)
+from invrob.empirical.experiments import Cell
+from invrob.empirical.inference import single_thread
 from invrob.errors import InputError
 from invrob.versions import versions
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from tempfile import TemporaryDirectory, gettempdir
 from typing import Any
 
-from invrob.empirical.execution.run import cores
+from invrob.empirical.inference import cores
 from invrob.errors import InputError
 
 QUIET = {  # Ray's own talk; set before it is imported

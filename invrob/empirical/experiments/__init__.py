@@ -1,0 +1,43 @@
+"""What is run and what is kept of it: grids of cells, what is measured of each, the run directory, its results."""
+
+from invrob.empirical.experiments.cells import Cell, dataset_of, model_of, profiled
+from invrob.empirical.experiments.experiment import Experiment, ModelGrid, read_experiment
+from invrob.empirical.experiments.presets import PRESETS
+from invrob.empirical.experiments.profiling import Profiling
+from invrob.empirical.experiments.results import (
+    PER_VALUE,
+    Result,
+    class_names,
+    grid_of,
+    rate_at,
+    read_card,
+    read_measurement,
+    read_result,
+    read_run,
+    write_experiment,
+)
+from invrob.empirical.experiments.store import Store, read_json
+
+__all__ = [
+    "PER_VALUE",
+    "PRESETS",
+    "Cell",
+    "Experiment",
+    "ModelGrid",
+    "Profiling",
+    "Result",
+    "Store",
+    "class_names",
+    "dataset_of",
+    "grid_of",
+    "model_of",
+    "profiled",
+    "rate_at",
+    "read_card",
+    "read_experiment",
+    "read_json",
+    "read_measurement",
+    "read_result",
+    "read_run",
+    "write_experiment",
+]

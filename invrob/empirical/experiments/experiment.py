@@ -12,14 +12,12 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_core import ErrorDetails
 
+from invrob.empirical.experiments.cells import Cell
 from invrob.empirical.experiments.profiling import Degrees, Epsilon
 from invrob.empirical.experiments.profiling import Profiling as Profiling  # the table [profiling] of an experiment
-from invrob.empirical.experiments.store import key_of
-from invrob.empirical.models.registry import MODELS
-from invrob.empirical.training.recipes import RECIPE_VERSION, RECIPES, Recipe
+from invrob.empirical.models import MODELS
+from invrob.empirical.training import RECIPES, Recipe
 from invrob.errors import InputError, did_you_mean
-
-PROFILE_VERSION = 2  # raise it when the same profile would give other numbers: finished ones are then measured again
 
 
 class _Strict(BaseModel):
@@ -88,49 +86,6 @@ class ModelGrid(_Strict):
 
 RECIPE_KEYS = {"recipe", *Recipe.model_fields} - set(OWN_OF_A_CELL)
 GRID_KEYS = [name for name in ModelGrid.model_fields if name != "training"] + sorted(RECIPE_KEYS)  # of a table
-
-
-class Cell(_Strict):
-    """One network to train and to profile: the smallest piece of work, and the unit of what is kept."""
-
-    dataset: str
-    fingerprint: str  # of the data set's content
-    model: str
-    options: dict[str, Any]
-    recipe: Recipe
-    seed: int
-    profiling: Profiling
-
-    @property
-    def key(self) -> str:
-        """The address of the training: the same wherever the data lie, and whatever is measured afterwards."""
-        trained = self.model_dump(mode="json", exclude={"dataset", "profiling"})
-        return key_of({**trained, "version": RECIPE_VERSION})
-
-    @property
-    def profile_key(self) -> str:
-        """The address of the two profiles within the cell."""
-        return self._measurement("")
-
-    @property
-    def measurements(self) -> dict[str, str]:
-        """What is measured by name, and its address within the cell; the two profiles are "profiles"."""
-        return {"profiles": self.profile_key, **{name: self._measurement(name) for name in self.profiling.beside}}
-
-    def _measurement(self, name: str) -> str:
-        return key_of({**self.profiling.address(name), "version": PROFILE_VERSION})
-
-    @property
-    def network(self) -> str:
-        """The model and what is not the paper's about it, such as 'gcnn (width 0.6)'."""
-        options = ", ".join(f"{name} {value}" for name, value in self.options.items())
-        return f"{self.model} ({options})" if options else self.model
-
-    def __str__(self) -> str:
-        trained = f"A = {self.recipe.rotation:g}"
-        if self.recipe.epsilon:
-            trained += f", epsilon = {self.recipe.epsilon:g}"
-        return f"{self.model} {trained}, seed {self.seed}"
 
 
 class Experiment(_Strict):

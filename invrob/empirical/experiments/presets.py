@@ -1,7 +1,7 @@
 """The paper's figures as experiments: Figures 1, 3 and 5 on MNIST at three sizes, Figures 2, 4 and 6 on CIFAR-10."""
 
 from invrob.empirical.experiments.experiment import Experiment, ModelGrid, Profiling
-from invrob.empirical.training.recipes import RECIPES, recipe_named
+from invrob.empirical.training import RECIPES, recipe_named
 
 ANGLES = tuple(float(a) for a in range(0, 181, 30))
 

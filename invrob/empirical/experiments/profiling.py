@@ -4,11 +4,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from invrob.empirical.attacks.norms import norm_named
-from invrob.empirical.profiles.rates import checked_grid
-from invrob.empirical.profiles.tradeoff import L2_EPSILONS
-from invrob.empirical.profiles.worst_case import most_evaluations
-from invrob.empirical.transforms.families import TRANSFORMATIONS, transformation_named
+from invrob.checks import checked_grid
+from invrob.empirical.attacks import norm_named
+from invrob.empirical.profiles import L2_EPSILONS, most_evaluations
+from invrob.empirical.transforms import TRANSFORMATIONS, transformation_named
 
 Degrees = Annotated[float, Field(ge=0, le=180)]
 Epsilon = Annotated[float, Field(ge=0, le=1)]

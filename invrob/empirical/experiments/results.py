@@ -1,16 +1,16 @@
 """What a run came to: the profiles of its finished cells, read and checked."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from invrob.empirical.experiments.experiment import Cell, Experiment
+from invrob.empirical.experiments.cells import Cell
+from invrob.empirical.experiments.experiment import Experiment
 from invrob.empirical.experiments.store import Store, read_json, write_json
-from invrob.empirical.training.recipes import Recipe
 from invrob.errors import InputError
 from invrob.intervals import Estimate, clopper_pearson
 
@@ -68,12 +68,6 @@ def rate_at(profile: dict[str, Any], value: float) -> Estimate | None:
     """The rate of a profile at a value of its axis; None where that was not measured."""
     grid = grid_of(profile)
     return Estimate(*(profile[k][grid.index(value)] for k in ("rate", "low", "high"))) if value in grid else None
-
-
-def shown_epsilon(epsilon: float) -> str:
-    """An epsilon as people read it: 0.3 as it is, 8/255 as such."""
-    steps = round(epsilon * 255, 6)
-    return f"{steps:g}/255" if 0 < epsilon < 0.1 and (2 * steps).is_integer() else f"{epsilon:g}"
 
 
 def write_experiment(store: Store, experiment: Experiment, fingerprint: str, classes: Sequence[str] = ()) -> None:
@@ -227,9 +221,3 @@ class _Card(_Strict):
 
     invariance: _Profile
     robustness: _BlackBox
-
-
-def varied(recipes: Iterable[Recipe]) -> tuple[str, ...]:
-    """The fields in which `recipes` differ from one another."""
-    listed = list(recipes)
-    return tuple(name for name in Recipe.model_fields if len({getattr(recipe, name) for recipe in listed}) > 1)

@@ -7,8 +7,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from invrob.empirical.experiments.results import Result, grid_of, shown_epsilon
-from invrob.empirical.profiles.rates import Array
+from invrob.checks import Array
+from invrob.empirical.experiments import Result, grid_of
+from invrob.empirical.profiles import shown_epsilon
 
 LONGEST_NAME = 16  # letters of a class's name that fit under a column
 MOST_CLASSES = 30  # more would not be read; classes.csv has them all

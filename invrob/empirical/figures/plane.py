@@ -7,12 +7,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from invrob.empirical.analysis.plane import DOMINATED, FRONT, Point, front_line, pareto_front
-from invrob.empirical.experiments.results import shown_epsilon
-from invrob.empirical.transforms.families import transformation_named
-
-MARKERS = "osD^vPX*<>"
-NORM_NAMES = {"linf": "L-inf", "l2": "L2"}
+from invrob.empirical.analysis import DOMINATED, FRONT, Point, front_line, pareto_front
+from invrob.empirical.profiles import shown_epsilon
+from invrob.empirical.profiles.plots import MARKERS, NORM_NAMES
+from invrob.empirical.transforms import transformation_named
 
 
 def plane_figure(

@@ -4,26 +4,22 @@ training; and what was measured beside them in a second figure.
 Lines are told apart by lightness, dash and marker as well as by hue, so that they read in grey and for the
 colour-blind."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from invrob.empirical.analysis.plane import averaged, place_of, plane
-from invrob.empirical.experiments.results import Result, shown_epsilon, varied
+from invrob.empirical.analysis import averaged, place_of, plane, varied
+from invrob.empirical.experiments import Result
 from invrob.empirical.figures.classes import class_figure
-from invrob.empirical.figures.plane import MARKERS, NORM_NAMES, plane_figure
-from invrob.empirical.training.recipes import Recipe
-from invrob.empirical.transforms.families import TRANSFORMATIONS
-from invrob.files import write_atomically
+from invrob.empirical.figures.plane import plane_figure
+from invrob.empirical.profiles import shown_epsilon
+from invrob.empirical.profiles.plots import Curve, Panel, figure_of, panel
+from invrob.empirical.training import Recipe
+from invrob.pictures import write_figure
 
-DASHES = ("-", (0, (5, 1.5)), (0, (3, 1, 1, 1)), (0, (1, 1)))
 PAPER = {  # on which data set each network is in the paper, and where
     "stdcnn": ("mnist", "Figure 1"),
     "vgg16": ("cifar10", "Figure 2"),
@@ -40,29 +36,6 @@ BESIDE = {
     "there-and-back": "Turned there and back: interpolation alone",
     "l2": "Robustness in L2: 1 - fooling rate",
 }
-
-
-@dataclass(frozen=True, eq=False)
-class Curve:
-    """One line with its band; all arrays [T]."""
-
-    label: str
-    x: np.ndarray
-    rate: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-    masked: bool
-
-
-@dataclass(frozen=True, eq=False)
-class Panel:
-    """One set of axes."""
-
-    title: str
-    axis: str  # "theta" or "epsilon"
-    label: str  # of the axis
-    degrees: bool  # whether the axis has them
-    curves: list[Curve]
 
 
 def write_figures(
@@ -94,11 +67,6 @@ def write_figures(
     return [write_figure(file, figure) for file, figure in files]
 
 
-def write_figure(path: Path, figure: Figure) -> Path:
-    """Write a figure in the format of the suffix, atomically: the same figure gives the same bytes. Returns `path`."""
-    return write_atomically(path, partial(_save, figure))
-
-
 def network_figure(group: Sequence[Result]) -> Figure:
     """Both profiles of one network, one line for each recipe; its seeds are averaged."""
     robustness, invariance = [], []
@@ -125,16 +93,6 @@ def beside_figure(group: Sequence[Result]) -> Figure:
             curve = _curve(_names(recipe, group)["thetas" in profiles[0]], profiles, masked)
             panels.setdefault(name, panel(beside_title(name), profiles[0], [])).curves.append(curve)
     return figure_of(_title(group) + ", beside the profiles", list(panels.values()), _legend(group))
-
-
-def panel(title: str, profile: Mapping[str, Any], curves: list[Curve]) -> Panel:
-    """The axes that suit the fields of a profile, with these curves."""
-    if "epsilons" in profile:
-        name = NORM_NAMES[profile.get("norm", "linf")]
-        label = rf"$\epsilon$, {name} norm of the perturbation (pixels in [0, 1])"
-        return Panel(title, "epsilon", label, False, curves)
-    change = TRANSFORMATIONS[profile.get("transformation", "rotation")]
-    return Panel(title, "theta", change.axis, change.unit == "degrees", curves)
 
 
 def beside_title(name: str) -> str:
@@ -182,49 +140,3 @@ def _legend(group: Sequence[Result]) -> str:
 def _curve(label: str, profiles: Sequence[dict[str, Any]], masked: bool) -> Curve:
     """The profiles of one recipe as a line: as it is for one seed, the mean and its interval for several."""
     return Curve(label, *averaged(profiles), masked)
-
-
-def figure_of(title: str, panels: Sequence[Panel], legend: str) -> Figure:
-    """The panels, three in a row, with one scale of shares."""
-    columns, rows = min(len(panels), 3), -(-len(panels) // 3)
-    figure = Figure(figsize=(5.5 * columns, 4.6 * rows), layout="constrained")
-    places = figure.subplots(rows, columns, sharey=True, squeeze=False).flatten()
-    for unused in places[len(panels) :]:
-        unused.remove()
-    for axes, part in zip(places, panels, strict=False):
-        _draw(axes, part.curves, legend)
-        axes.set_title(part.title)
-        axes.set_xlabel(part.label)
-        if part.degrees:
-            widest = part.curves[0].x.max()
-            axes.set_xticks(np.arange(0, widest + 1, 30 if widest > 60 else 10))
-    for first in places[::columns]:
-        first.set(ylabel="share of predictions that stay", ylim=(-0.03, 1.03))
-        first.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-    figure.suptitle(title, fontsize="medium", parse_math=False)  # a file may be called $a$
-    return figure
-
-
-def _draw(axes: Axes, curves: Sequence[Curve], legend: str) -> None:
-    shades = matplotlib.colormaps["viridis"](np.linspace(0, 0.82, max(len(curves), 2)))
-    for i, curve in enumerate(curves):
-        axes.fill_between(curve.x, curve.low, curve.high, color=shades[i], alpha=0.18, linewidth=0)
-        axes.plot(
-            curve.x,
-            curve.rate,
-            color=shades[i],
-            linestyle=DASHES[i % len(DASHES)],
-            marker=MARKERS[i % len(MARKERS)],
-            markersize=5,
-            markerfacecolor="white" if curve.masked else shades[i],
-            label=curve.label + ("  MASKED: not to be believed" if curve.masked else ""),
-        )
-    axes.grid(alpha=0.25)
-    axes.legend(title=legend or None, fontsize="small", title_fontsize="small")
-
-
-def _save(figure: Figure, path: Path) -> None:
-    # Fixed metadata and ids: the same results give the same file.
-    with matplotlib.rc_context({"svg.hashsalt": "invrob", "svg.fonttype": "path"}):
-        metadata = {"Date": None} if path.suffix == ".svg" else {"Software": None}
-        figure.savefig(path, dpi=150, metadata=metadata)

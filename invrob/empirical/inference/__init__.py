@@ -1,0 +1,32 @@
+"""How a model is asked: without a trace on it, in batches that fit the memory, on a device and a number of threads."""
+
+from invrob.empirical.inference.devices import chosen_device, cores, pinned, single_thread
+from invrob.empirical.inference.memory import halving, in_pieces, is_out_of_memory
+from invrob.empirical.inference.model import (
+    Model,
+    all_logits,
+    batches,
+    checked_images,
+    checked_labels,
+    evaluating,
+    logits,
+    predict,
+)
+
+__all__ = [
+    "Model",
+    "all_logits",
+    "batches",
+    "checked_images",
+    "checked_labels",
+    "chosen_device",
+    "cores",
+    "evaluating",
+    "halving",
+    "in_pieces",
+    "is_out_of_memory",
+    "logits",
+    "pinned",
+    "predict",
+    "single_thread",
+]

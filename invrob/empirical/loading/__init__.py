@@ -1,0 +1,5 @@
+"""Models of users: from a spec, a file or a library to a callable that takes the data's images in [0, 1]."""
+
+from invrob.empirical.loading.spec import Loaded, load_model
+
+__all__ = ["Loaded", "load_model"]

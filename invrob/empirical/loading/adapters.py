@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from invrob.empirical.inference.model import Model
-from invrob.empirical.models.layers import Normalize
+from invrob.empirical.inference import Model
+from invrob.empirical.models import Normalize
 from invrob.errors import InputError
 
 Size = tuple[int, int]  # height, width

@@ -9,15 +9,15 @@ import re
 import warnings
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from invrob.empirical.inference.model import Model
-from invrob.empirical.loading.adapters import Size, shaped
+from invrob.empirical.inference import Model
+from invrob.empirical.loading.adapters import shaped
+from invrob.empirical.loading.opened import Opened
 from invrob.empirical.loading.torch_export import read_pt2
 from invrob.errors import InputError
 
@@ -30,20 +30,6 @@ WAY_OUT = (
     "name the Python that builds the network, pkg.module:callable --weights FILE, or save all of it by "
     "torch.export.save(torch.export.export(model.eval(), (images,)), 'model.pt2')"
 )
-
-
-@dataclass(frozen=True, eq=False)
-class Opened:
-    """A network, and what its file or its library says about it; None where it says nothing."""
-
-    network: Model
-    kind: str
-    channels: int | None = None
-    size: Size | None = None  # (height, width) that it must be given
-    mean: tuple[float, ...] | None = None
-    std: tuple[float, ...] | None = None
-    differentiable: bool = True
-    notes: tuple[str, ...] = ()
 
 
 def open_file(content: bytes, name: str, device: torch.device) -> Opened:

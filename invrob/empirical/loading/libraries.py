@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from torch import nn
 
-from invrob.empirical.loading.files import Opened
+from invrob.empirical.loading.opened import Opened
 from invrob.errors import InputError, did_you_mean
 
 T = TypeVar("T")

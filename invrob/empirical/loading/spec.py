@@ -24,12 +24,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from invrob.empirical.inference.model import Model
+from invrob.empirical.inference import Model
 from invrob.empirical.loading.adapters import Adapted, Size
-from invrob.empirical.loading.files import SUFFIXES, Opened, open_file
+from invrob.empirical.loading.files import SUFFIXES, open_file
 from invrob.empirical.loading.libraries import open_timm, open_torchvision
+from invrob.empirical.loading.opened import Opened
 from invrob.empirical.loading.weights import put_weights, read_weights
-from invrob.empirical.models.layers import Normalize
+from invrob.empirical.models import Normalize
 from invrob.errors import InputError, did_you_mean
 
 SPECS = "pkg.module:callable, timm:NAME, torchvision:NAME, FILE.pt2, FILE.pt, FILE.onnx or RUN/cells/KEY"
@@ -175,9 +176,7 @@ def _content(path: str | PathLike[str], files: dict[str, str]) -> bytes:
 
 def _open_cell(path: Path, files: dict[str, str]) -> Opened:
     """A network that `invrob empirical run` trained, out of RUN/cells/KEY; its normalisation is inside it."""
-    from invrob.empirical.execution.cell import dataset_of, model_of
-    from invrob.empirical.experiments.experiment import Cell
-    from invrob.empirical.experiments.store import Store
+    from invrob.empirical.experiments import Cell, Store, dataset_of, model_of
 
     path = path.resolve()
     kept = Store(path.parents[1]).read_training(path.name)

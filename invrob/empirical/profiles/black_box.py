@@ -13,12 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from invrob.checks import Array, check_settings, checked_grid
+from invrob.empirical.attacks import Finding, Norm, findings, norm_named, square
 from invrob.empirical.attacks import search as searching
-from invrob.empirical.attacks.faults import Finding, findings
-from invrob.empirical.attacks.norms import Norm, norm_named
-from invrob.empirical.attacks.square import square
-from invrob.empirical.inference.model import Model, all_logits, batches, checked_images, checked_labels, evaluating
-from invrob.empirical.profiles.rates import Array, Rates, binomial_bounds, check_settings, checked_grid, rates_per_image
+from invrob.empirical.inference import Model, all_logits, batches, checked_images, checked_labels, evaluating
+from invrob.empirical.profiles.rates import Rates, binomial_bounds, rates_per_image
 
 FIRST_LOOK = 10  # the first search at a level has a tenth of the queries: most images that fall, fall soon
 LOOKED_AT = 32  # images that the faults of the model are looked for on

@@ -7,19 +7,18 @@ others. The prediction is compared with the model's own prediction on the clean 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from invrob.empirical.inference.model import Model, batches, checked_images, checked_labels, evaluating, logits, predict
+from invrob.checks import Array, check_settings
+from invrob.empirical.inference import Model, checked_images, checked_labels, evaluating, predict
 from invrob.empirical.profiles import sampling as bands
-from invrob.empirical.profiles.rates import Array, Rates, binomial_bounds, check_settings, rates_per_image
-from invrob.empirical.transforms.families import Transformation, transformation_named
-from invrob.empirical.transforms.rotation import Interpolation, in_disc, on_canvas, rotate
+from invrob.empirical.profiles.rates import Rates, binomial_bounds, rates_per_image
+from invrob.empirical.transforms import Interpolation, Transformation, in_disc, on_canvas, transformation_named
 from invrob.errors import InputError, did_you_mean
-from invrob.intervals import bootstrap_bounds, share_bounds
+from invrob.intervals import bootstrap_bounds
 
 Border = Literal["zero", "canvas", "disc"]
 Path = Literal["there", "there-and-back"]
@@ -156,50 +155,3 @@ def _shown(
     if path == "there-and-back":
         shown = change.apply(shown, -parameters, interpolation, fill)
     return in_disc(shown, fill) if border == "disc" else shown
-
-
-@dataclass(frozen=True, eq=False)
-class QuarterTurns:
-    """How a model takes exact quarter turns, where no pixel is interpolated and none is lost."""
-
-    degrees: Array  # [3]: 90, 180, 270
-    rate: Array  # [3] the share of predictions that stay
-    low: Array
-    high: Array
-    deviation: Array  # [3] the largest difference of a logit from the unturned one, over the spread of all logits
-    images: int
-    confidence: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """All of it in lists and numbers, ready for `json.dumps(..., allow_nan=False)`."""
-        return {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in vars(self).items()}
-
-
-def quarter_turn_consistency(model: Model, images: Tensor, *, confidence: float = 0.95) -> QuarterTurns:
-    """Whether the predictions stay when the images are turned by 90, 180 and 270 degrees, and how much the logits move.
-
-    model, images: as for `robustness_profile`; images must be square. deviation: max |f(rot x) - f(x)| over images and
-    classes, divided by the standard deviation of the logits (of unturned and turned images); 0 for a model that is
-    invariant, up to rounding. Intervals are Clopper-Pearson over the images. Raises InputError for anything else."""
-    images = checked_images(images)
-    check_settings(confidence=confidence, seed=0)
-    if images.shape[2] != images.shape[3]:
-        raise InputError(
-            f"images are {images.shape[2]} x {images.shape[3]}, but a quarter turn keeps all pixels of a square image "
-            "only: crop or pad them to a square"
-        )
-    with evaluating(model), torch.no_grad():
-        outputs = torch.stack([_turned_logits(model, images, 90 * k) for k in range(4)])  # [4, N, K]
-    classes = outputs.argmax(2)
-    kept = (classes[1:] == classes[0]).double().mean(1).cpu().numpy()
-    finite = outputs.double().clamp(-1e38, 1e38)  # log-probabilities may be -inf
-    moved = (finite[1:] - finite[0]).abs().amax((1, 2))
-    spread = finite.std(correction=0).clamp(min=1e-300)  # where all logits are equal none has moved
-    low, high = share_bounds(kept, len(images), confidence)
-    deviation = (moved / spread).cpu().numpy()
-    return QuarterTurns(np.array([90.0, 180.0, 270.0]), kept, low, high, deviation, len(images), confidence)
-
-
-def _turned_logits(model: Model, images: Tensor, degrees: float) -> Tensor:
-    parts = batches(len(images), images.device)
-    return torch.cat([logits(model, rotate(images[part], degrees)) for part in parts])

@@ -12,15 +12,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from invrob.checks import Array, check_settings, checked_grid
+from invrob.empirical.attacks import Sanity, judge, norm_named
 from invrob.empirical.attacks import search as searching
-from invrob.empirical.attacks.norms import norm_named
-from invrob.empirical.attacks.sanity import Sanity, judge
-from invrob.empirical.inference.model import Model, all_logits, batches, checked_images, checked_labels, evaluating
+from invrob.empirical.inference import Model, all_logits, batches, checked_images, checked_labels, evaluating
 from invrob.empirical.profiles.invariance import (
     InvarianceProfile as InvarianceProfile,  # its home before it had its own
 )
 from invrob.empirical.profiles.invariance import invariance_profile as invariance_profile
-from invrob.empirical.profiles.rates import Array, Rates, binomial_bounds, check_settings, checked_grid, rates_per_image
+from invrob.empirical.profiles.rates import Rates, binomial_bounds, rates_per_image
 
 WORTH_IT = 0.1  # of the probed images: where a step towards other classes fools more, every image is attacked so
 

@@ -7,7 +7,7 @@ place is a volume with a sign: the side of the box."""
 import numpy as np
 from scipy.stats import norm
 
-from invrob.empirical.profiles.rates import Array
+from invrob.checks import Array
 from invrob.intervals import share_bounds
 
 GROUPS = 8  # of images that share a place where `step` is given: finished profiles rest on those angles

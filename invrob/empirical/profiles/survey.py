@@ -8,26 +8,16 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from invrob.empirical.inference.model import Model
+from invrob.empirical.inference import Model
 from invrob.empirical.profiles.black_box import BlackBoxProfile, black_box_profile
 from invrob.empirical.profiles.invariance import InvarianceProfile, invariance_profile
 from invrob.empirical.profiles.robustness import RobustnessProfile, robustness_profile
-from invrob.empirical.profiles.tradeoff import EPSILONS, L2_EPSILONS
 from invrob.empirical.profiles.worst_case import WorstCaseProfile, most_evaluations, worst_case_profile
 
 GRADIENT = 3.0  # the work of a gradient, in forward passes
 EVALUATIONS = 30.0  # gradients per image that a robustness profile takes, more or less; docs/profiles.md
 
 Profile = InvarianceProfile | WorstCaseProfile | RobustnessProfile | BlackBoxProfile
-
-COLOUR_EPSILONS = tuple(k / 255 for k in (0, 0.5, 1, 2, 4, 8, 12, 16))  # around the 8/255 that is usual for CIFAR-10
-
-
-def usual_epsilons(norm: str, channels: int) -> tuple[float, ...]:
-    """The grid of epsilons where nobody asks for another; channels: of the data's images."""
-    if norm == "l2":
-        return L2_EPSILONS
-    return EPSILONS if channels == 1 else COLOUR_EPSILONS
 
 
 @dataclass(frozen=True)

@@ -7,29 +7,17 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from torch import Tensor
 
-from invrob.empirical.inference.model import Model
+from invrob.empirical.inference import Model
 from invrob.empirical.profiles.black_box import BlackBoxProfile, black_box_profile
+from invrob.empirical.profiles.grids import EPSILONS, L2_EPSILONS
 from invrob.empirical.profiles.invariance import InvarianceProfile, invariance_profile
 from invrob.empirical.profiles.robustness import RobustnessProfile, robustness_profile
-from invrob.empirical.transforms.families import transformation_named
+from invrob.empirical.transforms import transformation_named
 from invrob.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-EPSILONS = (
-    0.0,
-    0.02,
-    0.05,
-    0.1,
-    0.15,
-    0.2,
-    0.25,
-    0.3,
-    0.4,
-    0.5,
-)  # the paper's range for MNIST, as far as it can matter
-L2_EPSILONS = (0.0, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0)  # half a pixel of CIFAR-10 to what an MNIST digit can bear
 
 ATTACKS: dict[str, Callable[..., RobustnessProfile | BlackBoxProfile]] = {
     "gradient": robustness_profile,

@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from invrob.empirical.attacks.norms import NORMS
-from invrob.empirical.inference.model import Model, batches, checked_images, checked_labels, evaluating, logits, predict
-from invrob.empirical.profiles.rates import Array, Rates, binomial_bounds, check_settings, checked_grid, rates_per_image
+from invrob.checks import Array, check_settings, checked_grid
+from invrob.empirical.attacks import NORMS
+from invrob.empirical.inference import Model, batches, checked_images, checked_labels, evaluating, logits, predict
+from invrob.empirical.profiles.rates import Rates, binomial_bounds, rates_per_image
 from invrob.errors import InputError, did_you_mean
 
 LINF = NORMS["linf"]

@@ -14,10 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from invrob.empirical.inference.model import Model, checked_images, checked_labels, evaluating, predict
-from invrob.empirical.profiles.rates import Array, Rates, binomial_bounds, check_settings, rates_per_image
-from invrob.empirical.transforms.families import Transformation, transformation_named
-from invrob.empirical.transforms.rotation import Interpolation
+from invrob.checks import Array, check_settings
+from invrob.empirical.inference import Model, checked_images, checked_labels, evaluating, predict
+from invrob.empirical.profiles.rates import Rates, binomial_bounds, rates_per_image
+from invrob.empirical.transforms import Interpolation, Transformation, transformation_named
 from invrob.errors import InputError
 
 MOST_POINTS = 1_000_000  # of a grid: more than a model can be asked in days

@@ -9,13 +9,13 @@ import matplotlib
 import numpy as np
 from matplotlib.colors import to_hex
 
-from invrob.empirical.analysis.plane import Point, averaged, front_line, pareto_front, place_of, plane, shared_grids
-from invrob.empirical.experiments.results import shown_epsilon
-from invrob.empirical.figures.plane import NORM_NAMES
-from invrob.empirical.figures.run import beside_title
-from invrob.empirical.profiles.rates import Array
+from invrob.checks import Array
+from invrob.empirical.analysis import Point, averaged, front_line, pareto_front, place_of, plane, shared_grids
+from invrob.empirical.figures import beside_title
+from invrob.empirical.profiles import shown_epsilon
+from invrob.empirical.profiles.plots import NORM_NAMES
 from invrob.empirical.report.gather import Training
-from invrob.empirical.transforms.families import TRANSFORMATIONS
+from invrob.empirical.transforms import TRANSFORMATIONS
 from invrob.intervals import Estimate
 
 HUES = ("Blues", "Oranges", "Greens", "Purples", "Reds", "Greys")  # of matplotlib: one per network

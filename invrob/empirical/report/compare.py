@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import t
 
-from invrob.empirical.experiments.results import Result, grid_of
+from invrob.empirical.experiments import Result, grid_of
 from invrob.empirical.report.gather import Run, cell_name
 from invrob.intervals import Estimate
 

@@ -4,8 +4,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from invrob.empirical.experiments.experiment import Experiment, ModelGrid
-from invrob.empirical.training.recipes import Recipe
+from invrob.empirical.experiments import Experiment, ModelGrid
+from invrob.empirical.training import Recipe
 
 OWN = ("rotation", "epsilon")  # fields of a recipe that the grid of a model spans
 

@@ -12,15 +12,13 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from invrob.empirical.attacks import search
-from invrob.empirical.attacks.norms import norm_named
-from invrob.empirical.data import datasets as data
-from invrob.empirical.execution.cell import model_of, profiled, single_thread
-from invrob.empirical.experiments.experiment import Cell
-from invrob.empirical.experiments.results import class_names, shown_epsilon
-from invrob.empirical.inference.model import all_logits, evaluating
+from invrob.empirical import data
+from invrob.empirical.attacks import norm_named, search
+from invrob.empirical.experiments import Cell, class_names, model_of, profiled
+from invrob.empirical.inference import all_logits, evaluating, single_thread
+from invrob.empirical.profiles import shown_epsilon
 from invrob.empirical.report.gather import Run, Training
-from invrob.empirical.transforms.rotation import rotate
+from invrob.empirical.transforms import rotate
 from invrob.errors import InputError
 
 SHOWN = 5  # images, each of another class as far as there are so many

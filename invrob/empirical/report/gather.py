@@ -4,11 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from invrob.empirical.analysis.claims import Claim, check_claims
-from invrob.empirical.analysis.plane import by_training
-from invrob.empirical.experiments.experiment import Cell, Experiment
-from invrob.empirical.experiments.results import Result, read_run
-from invrob.empirical.experiments.store import Store, read_json
+from invrob.empirical.analysis import Claim, by_training, check_claims
+from invrob.empirical.experiments import Cell, Experiment, Result, Store, read_json, read_run
 from invrob.errors import InputError
 
 

@@ -6,11 +6,11 @@ from importlib.metadata import version
 from shlex import quote
 from typing import Any
 
-from invrob.empirical.analysis.claims import STATEMENTS, Claim
-from invrob.empirical.analysis.plane import shown_epsilons
-from invrob.empirical.attacks.sanity import TOLERATED
-from invrob.empirical.data.datasets import Dataset
-from invrob.empirical.experiments.results import Result, grid_of, shown_epsilon
+from invrob.empirical.analysis import STATEMENTS, Claim
+from invrob.empirical.attacks import TOLERATED
+from invrob.empirical.data import Dataset
+from invrob.empirical.experiments import Result, grid_of
+from invrob.empirical.profiles import shown_epsilon, shown_epsilons
 from invrob.empirical.report.configuration import to_toml
 from invrob.empirical.report.examples import classes_of
 from invrob.empirical.report.gather import Run, Training, cell_name

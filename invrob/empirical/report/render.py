@@ -10,10 +10,9 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from plotly.offline import get_plotlyjs  # type: ignore[import-untyped]
 
-from invrob.empirical.analysis.plane import place_of, plane
-from invrob.empirical.experiments.results import shown_epsilon
-from invrob.empirical.figures import run as figures
-from invrob.empirical.figures.plane import plane_figure
+from invrob.empirical.analysis import place_of, plane
+from invrob.empirical.figures import network_figure, plane_figure
+from invrob.empirical.profiles import shown_epsilon
 from invrob.empirical.report import charts, compare, page
 from invrob.empirical.report.examples import Found, Shown
 from invrob.empirical.report.gather import Run, Training
@@ -97,7 +96,7 @@ def _static(runs: Sequence[Run]) -> list[tuple[str, str]]:
         shown.append((f"{run.label}: trade-off plane", plane_figure(points, theta, epsilon, run.label)))
         for network in dict.fromkeys(result.network for result in run.results):
             group = [result for result in run.results if result.network == network]
-            shown.append((f"{run.label}: both profiles of {network}", figures.network_figure(group)))
+            shown.append((f"{run.label}: both profiles of {network}", network_figure(group)))
     return [(text, _uri(figure)) for text, figure in shown]
 
 

@@ -1,0 +1,21 @@
+"""How networks are trained: recipes, augmentation, the adversary, one network at a time or a stack of them."""
+
+from invrob.empirical.training.loop import VALIDATION_STEPS, Epoch, Training, channels_last, precision, train
+from invrob.empirical.training.recipes import RECIPE_VERSION, RECIPES, Recipe, recipe_named
+from invrob.empirical.training.stack import alike, stackable, train_stack
+
+__all__ = [
+    "RECIPES",
+    "RECIPE_VERSION",
+    "VALIDATION_STEPS",
+    "Epoch",
+    "Recipe",
+    "Training",
+    "alike",
+    "channels_last",
+    "precision",
+    "recipe_named",
+    "stackable",
+    "train",
+    "train_stack",
+]

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from invrob.empirical.attacks.norms import NORMS
-from invrob.empirical.attacks.pgd import odds_loss
+from invrob.empirical.attacks import NORMS, odds_loss
 
 LINF = NORMS["linf"]
 TRADES_START = 0.001  # standard deviation of the noise that TRADES starts from, pixel units

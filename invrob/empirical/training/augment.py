@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from invrob.empirical.transforms.rotation import rotate
+from invrob.empirical.transforms import rotate
 
 
 def crop_and_flip(images: Tensor, crop: int, flip: bool, generator: torch.Generator) -> Tensor:

@@ -14,9 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from invrob.empirical.data.datasets import Split
-from invrob.empirical.inference.memory import halving
-from invrob.empirical.inference.model import batches, evaluating, logits
+from invrob.empirical.data import Split
+from invrob.empirical.inference import batches, evaluating, halving, logits
 from invrob.empirical.training import adversary
 from invrob.empirical.training.augment import crop_and_flip, turned
 from invrob.empirical.training.recipes import RECIPE_VERSION, Recipe

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 from torch.nn import functional as F
 
-from invrob.empirical.data.datasets import Split
-from invrob.empirical.inference.model import evaluating
+from invrob.empirical.data import Split
+from invrob.empirical.inference import evaluating
 from invrob.empirical.training import adversary
 from invrob.empirical.training.augment import crop_and_flip, turned
 from invrob.empirical.training.loop import (

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from invrob.empirical.profiles.rates import Array, checked_grid
+from invrob.checks import Array, checked_grid
 from invrob.empirical.transforms.affine import Interpolation, affine, followed_by, scaled, sheared, shifted, turned
 from invrob.empirical.transforms.rotation import rotate
 from invrob.errors import InputError, did_you_mean

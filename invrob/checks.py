@@ -1,0 +1,38 @@
+"""What is asked of numbers from outside, in one place: grids, counts, seeds, confidence levels."""
+
+from collections.abc import Iterable
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from invrob.errors import InputError
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+def checked_grid(name: str, values: Iterable[float], largest: float, why: str, *, smallest: float = 0.0) -> Array:
+    """`values` as float64 [T], T >= 1, increasing in [smallest, largest]. Raises InputError otherwise, with `why` and a
+    way out."""
+    try:
+        listed = [float(value) for value in values]
+    except (TypeError, ValueError):
+        raise InputError(f"{name} = {values!r} must be a list of numbers, such as [0, 0.1, 0.2]") from None
+    for value in listed:
+        if not (smallest <= value <= largest and value < float("inf")):
+            limits = f"[{smallest:g}, {largest:g}" + ("]" if largest < float("inf") else ")")
+            raise InputError(f"{name} holds {value}, outside {limits}: {why}")
+    if not listed or any(after <= before for before, after in pairwise(listed)):
+        raise InputError(f"{name} = {listed} must be at least one number, each larger than the one before: sort them")
+    return np.array(listed, dtype=np.float64)
+
+
+def check_settings(*, confidence: float, seed: int, **counts: int) -> None:
+    """Raises InputError unless confidence is in (0, 1), seed in [0, 2^63) and each of `counts` an integer above 0."""
+    if not 0 < confidence < 1:
+        raise InputError(f"confidence = {confidence} is outside (0, 1): write 0.95 for 95 %")
+    if not (isinstance(seed, (int, np.integer)) and 0 <= seed < 2**63):
+        raise InputError(f"seed = {seed!r} must be an integer in [0, 2^63)")
+    for name, count in counts.items():
+        if not (isinstance(count, (int, np.integer)) and count >= 1):
+            raise InputError(f"{name} = {count!r} must be an integer of at least 1")

@@ -1,0 +1,79 @@
+"""Losses of an attack and their gradients for the images."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from invrob.empirical.inference import Model, in_pieces, logits
+
+
+def odds_loss(outputs: Tensor, labels: Tensor, targets: Tensor | None = None, spread: float = 0.0) -> Tensor:
+    """Log-odds [N] of the other classes against `labels`, or of `targets` alone (-1 for all); logits [N, K].
+
+    Its gradient is that of the cross-entropy up to a positive factor per image, and never underflows. But where the
+    logits lie close together (softmax outputs, a high temperature, adversarial training) all classes pull at once, and
+    none is reached. With `spread` such logits are taken that far apart first, and the loss is scaled back: then the
+    nearest class leads whatever the temperature."""
+    outputs = outputs.float() if outputs.dtype in (torch.float16, torch.bfloat16) else outputs
+    if spread:
+        apart = (outputs.amax(1) - outputs.amin(1)).detach()
+        factor = (spread / apart.clamp(min=spread * 1e-30)).clamp(min=1)
+        return odds_loss(outputs * factor[:, None], labels, targets) / factor
+    own = outputs.gather(1, labels[:, None])[:, 0]
+    others = outputs.scatter(1, labels[:, None], -torch.inf).logsumexp(1)
+    if targets is not None:
+        aimed = outputs.gather(1, targets.clamp(min=0)[:, None])[:, 0]
+        others = torch.where(targets >= 0, aimed, others)
+    return others - own
+
+
+def margins(outputs: Tensor, labels: Tensor) -> Tensor:
+    """The largest other logit minus the label's own, [N]: above 0 the label has lost."""
+    others = outputs.scatter(1, labels[:, None], -torch.inf).amax(1)
+    return others - outputs.gather(1, labels[:, None])[:, 0]
+
+
+def loss_and_gradient(
+    model: Model, x: Tensor, labels: Tensor, targets: Tensor | None, spread: float = 0.0
+) -> tuple[Tensor, Tensor]:
+    """Logits [N, K] at `x` and the gradient [N, C, H, W] of the odds loss; zero where the model gives none or a NaN.
+
+    It takes as many images at once as fit into memory."""
+
+    def loss(outputs: Tensor, piece: slice) -> Tensor:
+        return odds_loss(outputs, labels[piece], None if targets is None else targets[piece], spread)
+
+    outputs, _, gradient = value_and_gradient(model, x, loss)
+    return outputs, gradient
+
+
+def value_and_gradient(
+    model: Model, x: Tensor, loss: Callable[[Tensor, slice], Tensor]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Logits [N, K] at `x`, the loss [N] and its gradient [N, C, H, W]; zero where the model gives none or a NaN.
+
+    loss: logits of a slice of the images, and that slice -> the loss of each."""
+    pieces = in_pieces(model, x, lambda piece: _value_and_gradient(model, x[piece], lambda z: loss(z, piece)))
+    outputs, values, gradients = zip(*pieces, strict=True)
+    return torch.cat(outputs), torch.cat(values), torch.cat(gradients)
+
+
+def _value_and_gradient(model: Model, x: Tensor, loss: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    with torch.enable_grad():
+        x = x.detach().requires_grad_()
+        outputs = logits(model, x)
+        values = loss(outputs)
+        found: Sequence[Tensor | None] = (None,)
+        if values.requires_grad:  # unless the model ignores its input, or detaches it
+            found = torch.autograd.grad(values.sum(), x, allow_unused=True)
+    gradient = torch.zeros_like(x) if found[0] is None else found[0].nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
+    return outputs.detach(), values.detach(), gradient
+
+
+def runner_up(outputs: Tensor, labels: Tensor, rank: int) -> Tensor:
+    """The `rank`-th most likely class that is not the label (1 is the first), or -1 where there are not so many."""
+    others = outputs.scatter(1, labels[:, None], -torch.inf)
+    if rank > outputs.shape[1] - 1:
+        return torch.full_like(labels, -1)
+    return others.topk(rank, dim=1).indices[:, -1]

@@ -1,0 +1,52 @@
+"""The usual grids of epsilon, and how an epsilon is read and printed."""
+
+from collections.abc import Sequence
+
+from invrob.errors import InputError
+
+EPSILONS = (
+    0.0,
+    0.02,
+    0.05,
+    0.1,
+    0.15,
+    0.2,
+    0.25,
+    0.3,
+    0.4,
+    0.5,
+)  # the paper's range for MNIST, as far as it can matter
+
+L2_EPSILONS = (0.0, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0)  # half a pixel of CIFAR-10 to what an MNIST digit can bear
+
+COLOUR_EPSILONS = tuple(k / 255 for k in (0, 0.5, 1, 2, 4, 8, 12, 16))  # around the 8/255 that is usual for CIFAR-10
+
+
+def usual_epsilons(norm: str, channels: int) -> tuple[float, ...]:
+    """The grid of epsilons where nobody asks for another; channels: of the data's images."""
+    if norm == "l2":
+        return L2_EPSILONS
+    return EPSILONS if channels == 1 else COLOUR_EPSILONS
+
+
+SHOWN_EPSILONS = (0.1, 0.3, 2 / 255, 8 / 255)  # what tables and planes show of a grid, where it has them
+
+
+def shown_epsilons(grid: Sequence[float]) -> list[float]:
+    """Which two epsilons of a grid stand in tables; planes show the first."""
+    return [epsilon for epsilon in SHOWN_EPSILONS if epsilon in grid][:2] or [grid[len(grid) // 2], grid[-1]]
+
+
+def read_epsilon(text: str) -> float:
+    """An epsilon as people write it: 0.1 or 8/255. Raises InputError."""
+    above, _, below = text.partition("/")
+    try:
+        return float(above) / float(below or 1)
+    except (ValueError, ZeroDivisionError):
+        raise InputError(f"epsilon = {text!r} is no number: write 0.1, or 8/255") from None
+
+
+def shown_epsilon(epsilon: float) -> str:
+    """An epsilon as people read it: 0.3 as it is, 8/255 as such."""
+    steps = round(epsilon * 255, 6)
+    return f"{steps:g}/255" if 0 < epsilon < 0.1 and (2 * steps).is_integer() else f"{epsilon:g}"

@@ -1,0 +1,43 @@
+"""Figures into files: the same figure gives the same bytes, whatever the format."""
+
+import os
+from functools import partial
+from pathlib import Path
+
+import matplotlib
+from matplotlib.figure import Figure
+
+from invrob.errors import InputError
+from invrob.files import write_atomically
+
+FORMATS = ("png", "svg", "pdf")
+METADATA: dict[str, dict[str, None]] = {  # what each format would note beside the picture
+    ".png": {"Software": None},
+    ".svg": {"Date": None},
+    ".pdf": {"Creator": None, "Producer": None, "CreationDate": None},
+}
+
+
+def write_figure(path: Path, figure: Figure) -> Path:
+    """Write a figure in the format of the suffix, atomically: the same figure gives the same bytes. Returns `path`."""
+    return write_atomically(path, partial(_save, figure))
+
+
+def _save(figure: Figure, path: Path) -> None:
+    # Fixed ids, and none of the metadata that differ from day to day or from version to version.
+    with matplotlib.rc_context({"svg.hashsalt": "invrob", "svg.fonttype": "path"}):
+        figure.savefig(path, dpi=150, metadata=METADATA.get(path.suffix.lower()))
+
+
+def checked_figure_path(path: str | os.PathLike[str]) -> Path:
+    """`path`, or InputError unless it ends in .png, .svg or .pdf and can be written: ask before any computing."""
+    target = Path(path)
+    if target.suffix.lower().lstrip(".") not in FORMATS:
+        endings = ", ".join(f".{name}" for name in FORMATS)
+        raise InputError(f"figure {str(path)!r} has no known format: let it end in one of {endings}")
+    if target.is_dir():
+        raise InputError(f"figure {str(path)!r} is a folder: name a file in it")
+    folder = next(parent for parent in target.absolute().parents if parent.exists())  # missing ones are made
+    if not (folder.is_dir() and os.access(folder, os.W_OK)):
+        raise InputError(f"figure {str(path)!r} cannot be written: {str(folder)!r} is no folder that you may write to")
+    return target
