@@ -33,6 +33,11 @@ def check_settings(*, confidence: float, seed: int, **counts: int) -> None:
         raise InputError(f"confidence = {confidence} is outside (0, 1): write 0.95 for 95 %")
     if not (isinstance(seed, (int, np.integer)) and 0 <= seed < 2**63):
         raise InputError(f"seed = {seed!r} must be an integer in [0, 2^63)")
+    check_counts(**counts)
+
+
+def check_counts(**counts: int) -> None:
+    """Raises InputError unless each of `counts` is an integer of at least 1."""
     for name, count in counts.items():
         if not (isinstance(count, (int, np.integer)) and count >= 1):
             raise InputError(f"{name} = {count!r} must be an integer of at least 1")

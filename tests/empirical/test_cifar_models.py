@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from invrob.empirical.groups import GroupPool, P4ConvP4, P4ConvZ2, PlaneMaxPool2d
+from invrob.empirical.models import build
 from invrob.empirical.models.cifar import ResidualUnit, SameConv2d
-from invrob.empirical.models.registry import build
 from invrob.errors import InputError
 
 VGG16 = [64, 64, "pool", 128, 128, "pool", *[256] * 3, "pool", *[512] * 3, "pool", *[512] * 3, "pool"]

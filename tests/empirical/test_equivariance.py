@@ -8,7 +8,7 @@ from torch import nn
 
 from invrob.empirical import groups
 from invrob.empirical.groups import GroupPool, P4ConvP4, P4ConvZ2
-from invrob.empirical.models.registry import HEADS, MODELS, P4_MODELS, build
+from invrob.empirical.models import HEADS, MODELS, P4_MODELS, build
 
 SMALL = {"gcnn": {"width": 0.5, "size": 16}, "gcnn_vgg16": {"width": 0.1, "size": 32}}
 CONVOLUTIONS = {"gcnn": 4, "gcnn_vgg16": 13}

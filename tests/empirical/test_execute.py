@@ -16,7 +16,7 @@ from invrob.empirical.experiments.cells import Cell
 from invrob.empirical.experiments.experiment import Profiling
 from invrob.empirical.experiments.results import read_result
 from invrob.empirical.experiments.store import Store
-from invrob.empirical.models.registry import build
+from invrob.empirical.models import build
 from invrob.empirical.training.loop import train
 from invrob.empirical.training.recipes import Recipe
 from invrob.errors import InputError

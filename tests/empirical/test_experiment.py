@@ -14,7 +14,7 @@ from invrob.empirical.experiments.cells import Cell
 from invrob.empirical.experiments.experiment import GRID_KEYS, Experiment, ModelGrid, Profiling, read_experiment
 from invrob.empirical.experiments.presets import PRESETS
 from invrob.empirical.experiments.profiling import EPSILONS, THETAS
-from invrob.empirical.models.registry import MODELS, build
+from invrob.empirical.models import MODELS, build
 from invrob.empirical.profiles.weak import WEAK
 from invrob.empirical.training.recipes import RECIPES, Recipe, Stage
 from invrob.errors import InputError

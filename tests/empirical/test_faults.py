@@ -11,7 +11,7 @@ from torchvision.models import resnet18
 from invrob import robustness_profile
 from invrob.empirical.attacks.faults import TEXTS, WORTHLESS, Finding, findings
 from invrob.empirical.inference.model import evaluating
-from invrob.empirical.models.registry import MODELS, Normalize, build
+from invrob.empirical.models import MODELS, Normalize, build
 
 IMAGES = 40
 

@@ -209,7 +209,7 @@ def test_predictions_are_the_largest_logits_of_all_images():
 
 OUTSIDE = (
     ", outside [0, 1]: use images / 255 for pixels 0..255; if they are normalised, undo it and put it inside the "
-    "model: from invrob.empirical.models.registry import Normalize; model = torch.nn.Sequential(Normalize(mean, std), model)"
+    "model: from invrob.empirical.models import Normalize; model = torch.nn.Sequential(Normalize(mean, std), model)"
 )
 SHAPE = " must be [N, C, H, W] with N >= 1: use images[:, None] for [N, H, W]"
 IMAGE_REFUSALS = {

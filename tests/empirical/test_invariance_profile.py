@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from invrob import InputError, invariance_profile
-from invrob.empirical.models.registry import build
+from invrob.empirical.models import build
 from invrob.empirical.profiles.sampling import (
     GROUPS,
     LEAST,

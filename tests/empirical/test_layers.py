@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from invrob.empirical.models.registry import MODELS, Normalize, Standardize, build
+from invrob.empirical.models import MODELS, Normalize, Standardize, build
 from invrob.errors import InputError
 
 

@@ -15,7 +15,7 @@ from invrob import InputError, load_model, robustness_profile
 from invrob.empirical.experiments.cells import Cell
 from invrob.empirical.experiments.experiment import Profiling
 from invrob.empirical.experiments.store import Store
-from invrob.empirical.models.registry import build
+from invrob.empirical.models import build
 from invrob.empirical.training.loop import Recipe
 
 SOURCE = """

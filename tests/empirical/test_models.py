@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from invrob.empirical.groups import P4ConvP4, P4ConvZ2, PlaneMaxPool2d
-from invrob.empirical.models.registry import MODELS, build
+from invrob.empirical.models import MODELS, build
 from invrob.errors import InputError
 
 NETWORKS = [

@@ -9,7 +9,7 @@ from invrob.empirical.data.datasets import Dataset, Split
 from invrob.empirical.execution import cost as plan
 from invrob.empirical.experiments.experiment import Profiling
 from invrob.empirical.experiments.store import Store
-from invrob.empirical.models.registry import build
+from invrob.empirical.models import build
 from invrob.empirical.training import loop as training
 from invrob.empirical.training.loop import train
 

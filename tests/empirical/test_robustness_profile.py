@@ -14,7 +14,7 @@ from torch import nn
 from invrob import InputError, robustness_profile
 from invrob.empirical import groups
 from invrob.empirical.attacks import search
-from invrob.empirical.models.registry import build
+from invrob.empirical.models import build
 
 seeds = st.integers(0, 2**32 - 1)
 ELEVEN = np.linspace(0, 0.3, 11)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from invrob import InputError, invariance_profile
-from invrob.empirical.models.registry import build
+from invrob.empirical.models import build
 from invrob.empirical.profiles.quarter_turns import quarter_turn_consistency
 from invrob.empirical.transforms.rotation import in_disc, on_canvas, rotate
 

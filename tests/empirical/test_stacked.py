@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from invrob.empirical.data.datasets import Split
-from invrob.empirical.models.registry import build
+from invrob.empirical.models import build
 from invrob.empirical.training.loop import train
 from invrob.empirical.training.recipes import Recipe
 from invrob.empirical.training.stack import alike, stackable, train_stack

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from torch import nn
 
 from invrob.empirical.data.datasets import Split
-from invrob.empirical.models.registry import build
+from invrob.empirical.models import build
 from invrob.empirical.profiles.tradeoff import tradeoff
 from invrob.empirical.training import augment
 from invrob.empirical.training import loop as training

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from invrob.empirical.experiments.cells import Cell
 from invrob.empirical.experiments.experiment import Profiling, read_experiment
 from invrob.empirical.experiments.presets import PRESETS
-from invrob.empirical.models.registry import MODELS, build
+from invrob.empirical.models import MODELS, build
 from invrob.empirical.training.recipes import Recipe
 from invrob.errors import InputError
 

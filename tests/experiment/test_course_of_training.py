@@ -6,7 +6,7 @@ from torch import nn
 
 from invrob.empirical.data import datasets as data
 from invrob.empirical.data.datasets import Split
-from invrob.empirical.models.registry import build
+from invrob.empirical.models import build
 from invrob.empirical.profiles.robustness import invariance_profile, robustness_profile
 from invrob.empirical.training import augment
 from invrob.empirical.training import loop as training

@@ -1,6 +1,16 @@
 """Data sets by name, as tensors: embedded, fetched, or read from a file of arrays."""
 
-from invrob.empirical.data.datasets import SOURCES, Dataset, Split, data_root, fetch, fixed_order, load, summarise
+from invrob.empirical.data.datasets import (
+    SOURCES,
+    Dataset,
+    Split,
+    data_root,
+    fetch,
+    fixed_order,
+    load,
+    stand_in,
+    summarise,
+)
 from invrob.empirical.data.mnist import read_mnist
 
 __all__ = [
@@ -12,5 +22,6 @@ __all__ = [
     "fixed_order",
     "load",
     "read_mnist",
+    "stand_in",
     "summarise",
 ]

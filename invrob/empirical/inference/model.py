@@ -55,7 +55,7 @@ def checked_images(images: Tensor) -> Tensor:
     if not (low >= -ROUNDING and high <= 1 + ROUNDING):  # false for NaN as well
         raise InputError(
             f"{described} span [{low:.4g}, {high:.4g}], outside [0, 1]: use images / 255 for pixels 0..255; if they "
-            "are normalised, undo it and put it inside the model: from invrob.empirical.models.registry import Normalize; "
+            "are normalised, undo it and put it inside the model: from invrob.empirical.models import Normalize; "
             "model = torch.nn.Sequential(Normalize(mean, std), model)"
         )
     with torch.inference_mode(False):  # a tensor made in that mode could not be differentiated

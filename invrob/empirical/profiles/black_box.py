@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from invrob.checks import Array, check_settings, checked_grid
+from invrob.checks import check_settings, checked_grid
 from invrob.empirical.attacks import Finding, Norm, findings, norm_named, square
 from invrob.empirical.attacks import search as searching
 from invrob.empirical.inference import Model, all_logits, batches, checked_images, checked_labels, evaluating
-from invrob.empirical.profiles.rates import Rates, binomial_bounds, rates_per_image
+from invrob.empirical.profiles.rates import Numbers, RatesOverEpsilon, binomial_bounds, rates_per_image
 
 FIRST_LOOK = 10  # the first search at a level has a tenth of the queries: most images that fall, fall soon
 LOOKED_AT = 32  # images that the faults of the model are looked for on
@@ -39,13 +39,12 @@ class Caution:
 
 
 @dataclass(frozen=True, eq=False)
-class BlackBoxProfile(Rates):
+class BlackBoxProfile(RatesOverEpsilon):
     """1 - fooling rate of a search by queries: an upper bound of the share of predictions that withstand epsilon."""
 
-    epsilons: Array  # [T] in pixel units, increasing
     queries: int  # the most per image and epsilon that was tried
     queries_per_image: float  # what was asked in fact, over all epsilons
-    levels: Array  # [N] int64, the index of the smallest epsilon that fooled the image; T where none did
+    levels: Numbers  # [N] int64, the index of the smallest epsilon that fooled the image; T where none did
     norm: str
     sanity: Caution
 

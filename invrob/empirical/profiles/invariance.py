@@ -15,7 +15,7 @@ from torch import Tensor
 from invrob.checks import Array, check_settings
 from invrob.empirical.inference import Model, checked_images, checked_labels, evaluating, predict
 from invrob.empirical.profiles import sampling as bands
-from invrob.empirical.profiles.rates import Rates, binomial_bounds, rates_per_image
+from invrob.empirical.profiles.rates import RatesOverTheta, binomial_bounds, rates_per_image
 from invrob.empirical.transforms import Interpolation, Transformation, in_disc, on_canvas, transformation_named
 from invrob.errors import InputError, did_you_mean
 from invrob.intervals import bootstrap_bounds
@@ -25,11 +25,10 @@ Path = Literal["there", "there-and-back"]
 
 
 @dataclass(frozen=True, eq=False)
-class InvarianceProfile(Rates):
+class InvarianceProfile(RatesOverTheta):
     """The rate of invariance: the share of predictions that stay under a change drawn at random, such as a rotation by
     an angle uniform in [-theta, theta]."""
 
-    thetas: Array  # [T] increasing; degrees, or what else `transformation` takes
     evaluations: float  # model evaluations per image
     border: str
     path: str

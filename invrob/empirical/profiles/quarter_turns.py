@@ -1,34 +1,30 @@
 """Exact turns by 90, 180 and 270 degrees: what a p4 network promises to take without loss."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from invrob.checks import Array, check_settings
+from invrob.checks import check_settings
 from invrob.empirical.inference import Model, batches, checked_images, evaluating, logits
+from invrob.empirical.profiles.rates import Numbers, Result
 from invrob.empirical.transforms import rotate
 from invrob.errors import InputError
 from invrob.intervals import share_bounds
 
 
 @dataclass(frozen=True, eq=False)
-class QuarterTurns:
+class QuarterTurns(Result):
     """How a model takes exact quarter turns, where no pixel is interpolated and none is lost."""
 
-    degrees: Array  # [3]: 90, 180, 270
-    rate: Array  # [3] the share of predictions that stay
-    low: Array
-    high: Array
-    deviation: Array  # [3] the largest difference of a logit from the unturned one, over the spread of all logits
+    degrees: Numbers  # [3]: 90, 180, 270
+    rate: Numbers  # [3] the share of predictions that stay
+    low: Numbers
+    high: Numbers
+    deviation: Numbers  # [3] the largest difference of a logit from the unturned one, over the spread of all logits
     images: int
     confidence: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """All of it in lists and numbers, ready for `json.dumps(..., allow_nan=False)`."""
-        return {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in vars(self).items()}
 
 
 def quarter_turn_consistency(model: Model, images: Tensor, *, confidence: float = 0.95) -> QuarterTurns:

@@ -1,49 +1,155 @@
-"""What both profiles have in common: rates with intervals, the accuracy beside them, a row per class, plain JSON."""
+"""What all profiles have in common: rates with intervals, the accuracy beside them, a row per class; to JSON and back."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any
+from functools import lru_cache
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
+from pydantic import ConfigDict, PlainValidator, TypeAdapter, ValidationError
 
 from invrob.checks import Array
-from invrob.intervals import share_bounds
+from invrob.errors import InputError
+from invrob.intervals import Estimate, share_bounds
 
 Bounds = Callable[[Array], tuple[Array, Array]]  # one row per image [N, T] in [0, 1] -> low [T], high [T] of the means
 
 
-@dataclass(frozen=True, eq=False)
-class ClassRates:
-    """The rates of the images of one class: the true one where labels were given, else the predicted one."""
-
-    label: int
-    images: int
-    rate: Array  # [T] float64, one per value of the profile's axis
-    low: Array
-    high: Array
+def _read_numbers(value: Any) -> Array:
+    """A list of finite numbers out of a file, as an array [n]: int64 where all are whole, else float64."""
+    numbers = np.asarray(value)
+    if numbers.ndim != 1 or numbers.dtype.kind not in "if" or not np.isfinite(numbers).all():
+        raise ValueError("must be a list of finite numbers")
+    return numbers
 
 
-@dataclass(frozen=True, eq=False)
-class Rates:
-    """One rate in [0, 1] for each of the T values of a profile's axis, with intervals at level `confidence`."""
+Numbers = Annotated[Array, PlainValidator(_read_numbers)]  # a field of a result
 
-    rate: Array  # [T] float64
-    low: Array
-    high: Array
-    accuracy: Array | None  # against the true labels under the same change of the images; None without labels
-    accuracy_low: Array | None
-    accuracy_high: Array | None
-    clean_accuracy: float | None  # on the unchanged images
-    images: int  # how many the rates rest on
-    per_image: Array  # [N]: each image's own rate, averaged over the axis; in [0, 1] but where images share bands
-    classes: tuple[ClassRates, ...]
-    confidence: float
-    seed: int
+
+class Result:
+    """A frozen dataclass of numbers that goes to JSON and comes back equal: `T.from_dict(result.to_dict()) == result`."""
+
+    __pydantic_config__ = ConfigDict(allow_inf_nan=False)
 
     def to_dict(self) -> dict[str, Any]:
         """All of it in lists, numbers and strings, ready for `json.dumps(..., allow_nan=False)`."""
         plain: dict[str, Any] = _plain(self)
         return plain
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Self:
+        """The result that `to_dict` wrote, also after a way through JSON. Keys that are no fields are passed over.
+
+        Raises InputError where a field is missing or is not what it should be, a NaN or an infinity included."""
+        try:
+            return _reader(cls)(plain)
+        except ValidationError as error:
+            fault = error.errors()[0]
+            where = ".".join(map(str, fault["loc"])) or "it"
+            raise InputError(f"this is no {cls.__name__}: {where} {fault['msg'][:200]}") from None
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        pairs = ((getattr(self, f.name), getattr(other, f.name)) for f in fields(self))  # type: ignore[arg-type]
+        return all(np.array_equal(a, b) if isinstance(a, np.ndarray) else a == b for a, b in pairs)
+
+    def __hash__(self) -> int:
+        return hash(str(self.to_dict()))
+
+
+@lru_cache
+def _reader(cls: type[Any]) -> Callable[[Any], Any]:
+    return TypeAdapter(cls).validate_python
+
+
+@dataclass(frozen=True, eq=False)
+class ClassRates(Result):
+    """The rates of the images of one class: the true one where labels were given, else the predicted one."""
+
+    label: int
+    images: int
+    rate: Numbers  # [T] float64, one per value of the profile's axis
+    low: Numbers
+    high: Numbers
+
+
+@dataclass(frozen=True, eq=False)
+class Rates(Result):
+    """One rate in [0, 1] for each of the T values of a profile's axis, with intervals at level `confidence`."""
+
+    rate: Numbers  # [T] float64
+    low: Numbers
+    high: Numbers
+    accuracy: Numbers | None  # against the true labels under the same change of the images; None without labels
+    accuracy_low: Numbers | None
+    accuracy_high: Numbers | None
+    clean_accuracy: float | None  # on the unchanged images
+    images: int  # how many the rates rest on
+    per_image: Numbers  # [N]: each image's own rate, averaged over the axis; in [0, 1] but where images share bands
+    classes: tuple[ClassRates, ...]
+    confidence: float
+    seed: int
+
+    def __post_init__(self) -> None:
+        per_value = [self.rate, self.low, self.high, self.accuracy, self.accuracy_low, self.accuracy_high]
+        per_value += [rates for row in self.classes for rates in (row.rate, row.low, row.high)]
+        if len(self.values) == 0 or any(v is not None and len(v) != len(self.values) for v in per_value):
+            raise ValueError("needs a rate for each value of its axis")
+        if len(self.per_image) != self.images:
+            raise ValueError("needs a rate for each image")
+
+    @property
+    def axis(self) -> Literal["theta", "epsilon"]:
+        """What the rates run along."""
+        raise NotImplementedError
+
+    @property
+    def values(self) -> Array:
+        """The values [T] of the axis, increasing."""
+        raise NotImplementedError
+
+    @property
+    def verdict(self) -> str:
+        """'sound', 'masked' or 'black-box': whether the attack can be believed; 'sound' where there is none."""
+        return "sound"
+
+    def rate_at(self, value: float) -> Estimate | None:
+        """The rate with its interval at a value of the axis; None where that was not measured."""
+        found = np.flatnonzero(self.values == value)
+        if not len(found):
+            return None
+        return Estimate(*(float(numbers[found[0]]) for numbers in (self.rate, self.low, self.high)))
+
+
+@dataclass(frozen=True, eq=False)
+class RatesOverTheta(Rates):
+    """Rates under changes of the images that are drawn or searched for, by how far these changes go."""
+
+    thetas: Numbers  # [T] increasing; degrees, or what else the transformation takes
+
+    @property
+    def axis(self) -> Literal["theta", "epsilon"]:
+        return "theta"
+
+    @property
+    def values(self) -> Array:
+        return self.thetas
+
+
+@dataclass(frozen=True, eq=False)
+class RatesOverEpsilon(Rates):
+    """Rates under an attack, by the size of its perturbation."""
+
+    epsilons: Numbers  # [T] in pixel units, increasing
+
+    @property
+    def axis(self) -> Literal["theta", "epsilon"]:
+        return "epsilon"
+
+    @property
+    def values(self) -> Array:
+        return self.epsilons
 
 
 def rates_per_image(

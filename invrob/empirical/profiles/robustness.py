@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from invrob.checks import Array, check_settings, checked_grid
+from invrob.checks import check_settings, checked_grid
 from invrob.empirical.attacks import Sanity, judge, norm_named
 from invrob.empirical.attacks import search as searching
 from invrob.empirical.inference import Model, all_logits, batches, checked_images, checked_labels, evaluating
@@ -20,18 +20,17 @@ from invrob.empirical.profiles.invariance import (
     InvarianceProfile as InvarianceProfile,  # its home before it had its own
 )
 from invrob.empirical.profiles.invariance import invariance_profile as invariance_profile
-from invrob.empirical.profiles.rates import Rates, binomial_bounds, rates_per_image
+from invrob.empirical.profiles.rates import Numbers, RatesOverEpsilon, binomial_bounds, rates_per_image
 
 WORTH_IT = 0.1  # of the probed images: where a step towards other classes fools more, every image is attacked so
 
 
 @dataclass(frozen=True, eq=False)
-class RobustnessProfile(Rates):
+class RobustnessProfile(RatesOverEpsilon):
     """1 - fooling rate: the share of predictions that no perturbation of size at most epsilon was found to change."""
 
-    epsilons: Array  # [T] in pixel units, increasing
     gradient_evaluations: float  # per image, those of the sanity probes included
-    levels: Array  # [N] int64, the index of the smallest epsilon that fooled the image; T where none did
+    levels: Numbers  # [N] int64, the index of the smallest epsilon that fooled the image; T where none did
     norm: str
     steps: int
     restarts: int

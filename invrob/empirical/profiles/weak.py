@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from invrob.checks import Array, check_settings, checked_grid
+from invrob.checks import check_settings, checked_grid
 from invrob.empirical.attacks import NORMS
 from invrob.empirical.inference import Model, batches, checked_images, checked_labels, evaluating, logits, predict
-from invrob.empirical.profiles.rates import Rates, binomial_bounds, rates_per_image
+from invrob.empirical.profiles.rates import RatesOverEpsilon, binomial_bounds, rates_per_image
 from invrob.errors import InputError, did_you_mean
 
 LINF = NORMS["linf"]
@@ -49,11 +49,15 @@ COLOUR = (10, 2 / 255)  # steps and their size: Madry's for CIFAR-10, in the pla
 
 
 @dataclass(frozen=True, eq=False)
-class WeakProfile(Rates):
+class WeakProfile(RatesOverEpsilon):
     """1 - fooling rate as a weak attack reports it, run anew for each epsilon: the curve may rise."""
 
-    epsilons: Array  # [T] in pixel units, increasing
     attack: str  # a name of WEAK
+
+    @property
+    def verdict(self) -> str:
+        """'weak': a rate to be distrusted, whatever it is."""
+        return "weak"
 
 
 def weak_profile(

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from invrob.checks import Array, check_settings
 from invrob.empirical.inference import Model, checked_images, checked_labels, evaluating, predict
-from invrob.empirical.profiles.rates import Rates, binomial_bounds, rates_per_image
+from invrob.empirical.profiles.rates import Numbers, RatesOverTheta, binomial_bounds, rates_per_image
 from invrob.empirical.transforms import Interpolation, Transformation, transformation_named
 from invrob.errors import InputError
 
@@ -26,12 +26,13 @@ Ask = Callable[[Array, Array], Array]  # which images [n], parameters [n or 1, d
 
 
 @dataclass(frozen=True, eq=False)
-class WorstCaseProfile(Rates):
+class WorstCaseProfile(RatesOverTheta):
     """The share of predictions that stay under all changes that the adversary tries."""
 
-    thetas: Array  # [T] increasing values of the transformation
     evaluations: float  # model evaluations per image
-    levels: Array | None  # of "grid": int64 [N], the index of the smallest theta that moved the image; T where none did
+    levels: (
+        Numbers | None
+    )  # of "grid": int64 [N], the index of the smallest theta that moved the image; T where none did
     transformation: str
     adversary: str
     finer: int
