@@ -1,4 +1,4 @@
-"""The documentation where it is read: examples in docstrings run, and public functions say what goes in and comes out."""
+"""Docstrings: their examples run, and those of public functions say what goes in, comes out and is refused."""
 
 import doctest
 import inspect
