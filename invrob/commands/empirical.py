@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +11,7 @@ import typer
 
 from invrob.commands.execution import Address, Cpus, Device, Executor, Gpus, Jobs, Retries, Stack, execution_of
 from invrob.commands.planning import print_plan
-from invrob.commands.progress import Live, Silent, print_failures
+from invrob.commands.progress import CellProgress, print_failures, progress_bar
 from invrob.commands.summary import conclude, print_costs
 from invrob.errors import InputError, did_you_mean
 
@@ -110,8 +110,9 @@ def _compute(
         todo = _unfinished(cells, store)
         effort = execution.effort(todo, dataset)
         todo.sort(key=lambda cell: -effort[cell.key])  # the longest first, so that no core waits long at the end
-        with Live(len(cells), len(cells) - len(todo), effort) if not hidden else nullcontext(Silent()) as live:
-            failures = execution.run(todo, path, how, live)
+        with progress_bar(hidden) as show:
+            progress = CellProgress(show, hidden, len(cells), len(cells) - len(todo), effort)
+            failures = execution.run(todo, path, how, progress)
         failed = [{"cell": str(failure.cell), "reason": failure.reason} for failure in failures]
         extra = {"computed": len(todo) - len(failed), "seconds": round(time.monotonic() - begin, 1), "failed": failed}
         if len(failures) == len(cells):  # nothing to draw or to judge

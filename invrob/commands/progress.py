@@ -1,7 +1,7 @@
-"""Progress of a run on stderr."""
+"""Progress on stderr: the progress bar of all commands, and what it says of the cells of a run."""
 
-import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import typer
@@ -10,78 +10,76 @@ if TYPE_CHECKING:
     from invrob.empirical.execution import Failure
     from invrob.empirical.experiments import Cell
 
-
-class Silent:
-    """Shows nothing."""
-
-    def started(self, cell: "Cell") -> None: ...
-    def advanced(self, cell: "Cell", fraction: float) -> None: ...
-    def finished(self, cell: "Cell") -> None: ...
-    def failed(self, cell: "Cell", reason: str) -> None: ...
+Show = Callable[[str, float, float], object]  # (what is at work, work done, all the work)
 
 
-class Live(Silent):
-    """Progress on stderr: cells done, elapsed time, ETA by the work of each cell, the cells at work."""
+@contextmanager
+def progress_bar(hidden: bool) -> Iterator[Show]:
+    """A bar with the elapsed and the remaining time; nothing where it is `hidden` or stderr is no terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.table import Column
 
-    def __init__(self, total: int, done: int, effort: dict[str, float]) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-        from rich.table import Column
+    console = Console(stderr=True)
+    if hidden or not console.is_terminal:
+        yield lambda what, done, total: None
+        return
+    with Progress(
+        BarColumn(bar_width=20),
+        TimeElapsedColumn(table_column=Column(no_wrap=True)),
+        TextColumn("ETA"),
+        TimeRemainingColumn(table_column=Column(no_wrap=True, min_width=7)),
+        TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)),
+        console=console,
+        expand=True,
+        transient=True,
+        speed_estimate_period=7 * 24 * 3600,  # a step may take longer than the default of 30 seconds
+    ) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda what, done, total: bar.update(task, description=what, completed=done, total=total)
 
-        self.total, self.done, self.effort = total, done, effort
-        self.current: dict[str, str] = {}
+
+class CellProgress:
+    """The observer of a run: shows how many cells are finished, which are at work, and what failed."""
+
+    def __init__(self, show: Show, hidden: bool, cells: int, finished: int, effort: dict[str, float]) -> None:
+        """effort: the work of each cell that is not finished, by its key."""
+        self.show, self.hidden, self.cells, self.count, self.effort = show, hidden, cells, finished, effort
+        self.at_work: dict[str, str] = {}
         self.fractions: dict[str, float] = {}
-        self.progress = Progress(
-            TextColumn("{task.fields[count]}", table_column=Column(no_wrap=True)),
-            BarColumn(bar_width=12),
-            TimeElapsedColumn(table_column=Column(no_wrap=True)),
-            TextColumn("ETA"),
-            TimeRemainingColumn(table_column=Column(no_wrap=True, min_width=7)),
-            TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)),
-            console=Console(file=sys.stderr),
-            expand=True,
-            speed_estimate_period=7 * 24 * 3600,  # a cell may take longer than the default of 30 seconds
-        )
-        self.task = self.progress.add_task("", total=sum(effort.values()) or 1, count=self._count())
-
-    def __enter__(self) -> "Live":
-        self.progress.start()
-        if self.done:
-            self.progress.console.print(f"{self.done} of {self.total} cells were finished before")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.progress.stop()
+        if finished:
+            self._print(f"{finished} of {cells} cells were finished before")
 
     def started(self, cell: "Cell") -> None:
-        self.current[cell.key] = str(cell)
-        self._show()
+        self.at_work[cell.key] = str(cell)
+        self._update()
 
     def advanced(self, cell: "Cell", fraction: float) -> None:
         self.fractions[cell.key] = fraction
-        self._show()
+        self._update()
 
     def finished(self, cell: "Cell") -> None:
-        self.current.pop(cell.key, None)
-        self.done += 1
+        self.at_work.pop(cell.key, None)
+        self.count += 1
         self.advanced(cell, 1.0)
 
     def failed(self, cell: "Cell", reason: str) -> None:
-        self.current.pop(cell.key, None)
-        self.progress.console.print(f"{cell} failed: {reason}", markup=False, highlight=False)
-        self._show()
+        self.at_work.pop(cell.key, None)
+        self._print(f"{cell} failed: {reason}")
+        self._update()
 
-    def _show(self) -> None:
-        completed = sum(self.effort[key] * fraction for key, fraction in self.fractions.items())
-        running = " | ".join(self.current.values())
-        self.progress.update(self.task, completed=completed, count=self._count(), description=running)
+    def _update(self) -> None:
+        done = sum(self.effort[key] * fraction for key, fraction in self.fractions.items())
+        cells = f"{self.count}/{self.cells} cells"
+        self.show(" | ".join([cells, *self.at_work.values()]), done, sum(self.effort.values()))
 
-    def _count(self) -> str:
-        return f"{self.done}/{self.total} cells"
+    def _print(self, text: str) -> None:
+        if not self.hidden:
+            typer.echo(text, err=True)
 
 
 def print_failures(failures: "Sequence[Failure]") -> None:
-    """On stderr: which cells failed and why, each reason once, and where in the code it was no word to the user."""
+    """On stderr: which cells failed and why, each reason once, after its traceback where the reason is a bug."""
     for reason in dict.fromkeys(failure.reason for failure in failures):
         alike = [failure for failure in failures if failure.reason == reason]
         names = "; ".join(str(failure.cell) for failure in alike)
