@@ -3,30 +3,50 @@
 from invrob.empirical.profiles.black_box import BlackBoxProfile, black_box_profile
 from invrob.empirical.profiles.grids import L2_EPSILONS, read_epsilon, shown_epsilon, shown_epsilons, usual_epsilons
 from invrob.empirical.profiles.invariance import InvarianceProfile, invariance_profile
+from invrob.empirical.profiles.measurement import Counted, Measurement, Work
 from invrob.empirical.profiles.quarter_turns import QuarterTurns, quarter_turn_consistency
 from invrob.empirical.profiles.rates import ClassRates, Rates
 from invrob.empirical.profiles.robustness import RobustnessProfile, robustness_profile
-from invrob.empirical.profiles.survey import Counted, Profile, Settings, stages
+from invrob.empirical.profiles.settings import (
+    PGD,
+    Change,
+    Grid,
+    Rotation,
+    Square,
+    Weak,
+    WorstOf,
+    adversary_of,
+    change_of,
+)
 from invrob.empirical.profiles.tradeoff import Card, tradeoff
 from invrob.empirical.profiles.weak import WEAK, WeakProfile, weak_profile
 from invrob.empirical.profiles.worst_case import WorstCaseProfile, most_evaluations, worst_case_profile
 
 __all__ = [
     "L2_EPSILONS",
+    "PGD",
     "WEAK",
     "BlackBoxProfile",
     "Card",
+    "Change",
     "ClassRates",
     "Counted",
+    "Grid",
     "InvarianceProfile",
-    "Profile",
+    "Measurement",
     "QuarterTurns",
     "Rates",
     "RobustnessProfile",
-    "Settings",
+    "Rotation",
+    "Square",
+    "Weak",
     "WeakProfile",
+    "Work",
     "WorstCaseProfile",
+    "WorstOf",
+    "adversary_of",
     "black_box_profile",
+    "change_of",
     "invariance_profile",
     "most_evaluations",
     "quarter_turn_consistency",
@@ -34,7 +54,6 @@ __all__ = [
     "robustness_profile",
     "shown_epsilon",
     "shown_epsilons",
-    "stages",
     "tradeoff",
     "usual_epsilons",
     "weak_profile",
