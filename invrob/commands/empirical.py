@@ -79,7 +79,7 @@ def run(
 def _plan(experiment: "Experiment", path: Path, how: "Execution", as_json: bool) -> None:
     """Print what is still to be done of an experiment; the data need not be there."""
     from invrob.empirical import data
-    from invrob.empirical.execution import planned
+    from invrob.empirical.execution import plan
     from invrob.empirical.experiments import Store, dataset_of
 
     missing = data.stand_in(experiment.dataset)
@@ -89,7 +89,7 @@ def _plan(experiment: "Experiment", path: Path, how: "Execution", as_json: bool)
     dataset = missing or dataset_of(experiment.dataset)
     cells = experiment.cells(dataset.fingerprint)
     todo = _unfinished(cells, Store(path))
-    rows = planned(todo, dataset, how.device)
+    rows = plan(todo, dataset, how.device)
     print_plan(rows, len(cells) - len(todo), str(how.device), min(how.jobs or 1, max(len(todo), 1)), as_json)
 
 

@@ -12,26 +12,25 @@ from invrob.commands.summary import _table, duration
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from invrob.empirical.execution import Planned
+    from invrob.empirical.execution import NetworkPlan
 
 
-def print_plan(rows: "Sequence[Planned]", done: int, device: str, jobs: int, as_json: bool) -> None:
-    """What a run would take: rows of `plan.planned`; done: cells that are finished already; jobs: cells at a time."""
+def print_plan(rows: "Sequence[NetworkPlan]", done: int, device: str, jobs: int, as_json: bool) -> None:
+    """What a run would take: rows of `execution.plan`; done: cells that are finished already; jobs: cells at a time."""
     from rich.console import Console
 
     from invrob.empirical.execution import makespan
 
-    seconds = makespan([cell.seconds for row in rows for cell in row.each], jobs)
+    seconds = makespan([cell.seconds for row in rows for cell in row.cells], jobs)
     if as_json:
-        each = [{**asdict(row), "evaluations": row.work.evaluations} for row in rows]
         about = {"device": device, "jobs": jobs, "seconds": float(f"{seconds:.3g}")}
-        plan = {"networks": each, "finished_cells": done, **about, **_scale(rows)}
+        plan = {"networks": [_plain(row) for row in rows], "finished_cells": done, **about, **_scale(rows)}
         typer.echo(json.dumps(plan, allow_nan=False))
         return
     table = _table("network", "cells", "forward", "attack", "training", "PFLOP", "time")
     for row in rows:
         counts = (f"{count / 1e6:,.1f}" for count in (row.work.forward, row.work.attack, row.work.training))
-        table.add_row(row.network, str(row.cells), *counts, f"{row.flops / 1e15:,.2f}", duration(row.seconds))
+        table.add_row(row.network, str(len(row.cells)), *counts, f"{row.flops / 1e15:,.2f}", duration(row.seconds))
     console = Console(highlight=False)
     console.print(table)
     console.print("Model evaluations in millions: logits only, with the gradient of the image, of the weights.")
@@ -44,11 +43,16 @@ def print_plan(rows: "Sequence[Planned]", done: int, device: str, jobs: int, as_
         _print_scale(console, rows, device)
 
 
-def _scale(rows: "Sequence[Planned]") -> dict[str, Any]:
+def _plain(row: "NetworkPlan") -> dict[str, Any]:
+    counts = {"cells": len(row.cells), "evaluations": row.work.evaluations, "seconds": row.seconds}
+    return {**asdict(row), **counts, "each": [asdict(cell) for cell in row.cells]}
+
+
+def _scale(rows: "Sequence[NetworkPlan]") -> dict[str, Any]:
     """The run on more and more workers, each of them like the one that was tried."""
     from invrob.empirical.execution import schedules, useful_workers
 
-    cells = [cell for row in rows for cell in row.each]
+    cells = [cell for row in rows for cell in row.cells]
     durations = [cell.seconds for cell in cells]
     longest = max(cells, key=lambda cell: cell.seconds, default=None)
     return {
@@ -59,7 +63,7 @@ def _scale(rows: "Sequence[Planned]") -> dict[str, Any]:
     }
 
 
-def _print_scale(console: "Console", rows: "Sequence[Planned]", device: str) -> None:
+def _print_scale(console: "Console", rows: "Sequence[NetworkPlan]", device: str) -> None:
     scale, gpu = _scale(rows), device.startswith("cuda")
     table = _table("workers", "time", "busy")
     for schedule in scale["schedules"]:

@@ -1,6 +1,6 @@
-"""Cells computed: in this process, in worker processes, on a Ray cluster; and what that costs, before and afterwards."""
+"""Cells computed: in this process, in worker processes, on a Ray cluster; and what that costs, before and after."""
 
-from invrob.empirical.execution.cost import Planned, Spent, effort, peak_flops, planned, spent
+from invrob.empirical.execution.cost import NetworkPlan, Spent, effort, peak_flops, plan, spent
 from invrob.empirical.execution.run import run
 from invrob.empirical.execution.schedule import makespan, schedules, useful_workers
 from invrob.empirical.execution.work import Execution, Failure, Observer
@@ -8,13 +8,13 @@ from invrob.empirical.execution.work import Execution, Failure, Observer
 __all__ = [
     "Execution",
     "Failure",
+    "NetworkPlan",
     "Observer",
-    "Planned",
     "Spent",
     "effort",
     "makespan",
     "peak_flops",
-    "planned",
+    "plan",
     "run",
     "schedules",
     "spent",

@@ -1,9 +1,8 @@
 """What the cells of an experiment cost: model evaluations and floating-point operations per stage, before they are run
 and afterwards. Counts are exact for training, and typical for the searches of the profiles."""
 
-import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -13,37 +12,10 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from invrob.empirical.data import Dataset
-from invrob.empirical.experiments import Cell, Profiling, Store, model_of
+from invrob.empirical.experiments import Cell, Store, model_of
 from invrob.empirical.inference import evaluating, single_thread
-from invrob.empirical.profiles import most_evaluations
+from invrob.empirical.profiles import Work
 from invrob.empirical.training import VALIDATION_STEPS, channels_last, precision
-
-SEARCH = 15  # gradient evaluations per image of a search and its probes, beside the steps of a full attack: measured
-WEAK_STEPS = 40  # of a weak attack, for each epsilon
-
-
-@dataclass(frozen=True)
-class Work:
-    """Images through the network, counted by what is asked of it."""
-
-    forward: float = 0.0  # logits only
-    attack: float = 0.0  # and the gradient for the image: twice the arithmetic
-    training: float = 0.0  # and the gradient for the weights: three times
-
-    def __add__(self, other: "Work") -> "Work":
-        return Work(self.forward + other.forward, self.attack + other.attack, self.training + other.training)
-
-    @property
-    def evaluations(self) -> float:
-        return self.forward + self.attack + self.training
-
-    def flops(self, per_image: float) -> float:
-        """per_image: floating-point operations of one forward pass."""
-        return per_image * (self.forward + 2 * self.attack + 3 * self.training)
-
-    def seconds(self, speed: "Speed") -> float:
-        """How long it takes one process at that speed."""
-        return self.forward * speed.forward + self.attack * speed.attack + self.training * speed.training
 
 
 @dataclass(frozen=True)
@@ -54,37 +26,24 @@ class Speed:
     attack: float
     training: float
 
+    def seconds(self, work: Work) -> float:
+        """How long that takes a single process."""
+        return work.forward * self.forward + work.attack * self.attack + work.training * self.training
 
-def work(cell: Cell, dataset: Dataset) -> dict[str, Work]:
+
+def work_of(cell: Cell, dataset: Dataset) -> dict[str, Work]:
     """What each stage asks of the cell's network: "training", and each of `cell.measurements`."""
-    recipe, how = cell.recipe, cell.profiling
+    recipe, profiling = cell.recipe, cell.profiling
     seen, held_out = recipe.epochs * len(dataset.train.images), recipe.epochs * len(dataset.validation.images)
-    attacked, images = recipe.epsilon > 0, min(how.images, len(dataset.test.images))
+    attacked, images = recipe.epsilon > 0, min(profiling.images, len(dataset.test.images))
     twice = attacked and recipe.trades_beta > 0  # TRADES looks at the clean images as well
     training = Work(
         forward=2 * held_out + twice * seen,
         attack=attacked * (seen * recipe.attack_steps + held_out * VALIDATION_STEPS),
         training=seen * (1 + twice),
     )
-    return {"training": training, **{name: _measuring(name, how, images) for name in cell.measurements}}
-
-
-def _measuring(name: str, how: Profiling, images: int) -> Work:
-    """What a measurement of `Cell.measurements` asks for; of a worst case, where no prediction moves."""
-    turned = Work(forward=images * (1 + math.ceil(max(how.thetas) / how.angle_step)))
-    searched = Work(attack=images * (SEARCH + how.steps * how.restarts))
-    if name == "profiles":
-        return turned + searched
-    if name in how.norms:
-        return searched
-    if name.startswith("weak:"):
-        return Work(attack=images * WEAK_STEPS * len(how.epsilons))
-    transformation, _, adversary = name.partition(":")
-    if adversary:
-        return Work(forward=images * most_evaluations(transformation, how.values_of(name), adversary))
-    if name in how.transformations:
-        return Work(forward=images * (2 + len(how.values_of(name))))
-    return turned
+    stages = {"training": training, "profiles": sum((part.work * images for part in profiling.card), Work())}
+    return stages | {name: measurement.work * images for name, measurement in profiling.beside.items()}
 
 
 def forward_flops(cell: Cell, dataset: Dataset) -> float:
@@ -97,16 +56,21 @@ def forward_flops(cell: Cell, dataset: Dataset) -> float:
 
 def effort(cells: Sequence[Cell], dataset: Dataset) -> dict[str, float]:
     """Floating-point operations of all stages of each cell, by its key."""
-    per_image: dict[str, float] = {}
-    for cell in cells:
-        if cell.network not in per_image:
-            per_image[cell.network] = forward_flops(cell, dataset)
-    return {cell.key: sum(w.flops(per_image[cell.network]) for w in work(cell, dataset).values()) for cell in cells}
+    flops = _flops_by_network(cells, dataset)
+    return {cell.key: flops[cell.network] * _total(work_of(cell, dataset).values()).passes for cell in cells}
+
+
+def _flops_by_network(cells: Sequence[Cell], dataset: Dataset) -> dict[str, float]:
+    return {name: forward_flops(cell, dataset) for name, cell in {cell.network: cell for cell in cells}.items()}
+
+
+def _total(parts: Iterable[Work]) -> Work:
+    return sum(parts, Work())
 
 
 @dataclass(frozen=True)
-class Expected:
-    """The seconds of one process that a cell will take: it is trained, then measured."""
+class ExpectedCell:
+    """The seconds that a cell will take a single process: it is trained, then measured."""
 
     cell: str
     training: float
@@ -118,19 +82,22 @@ class Expected:
 
 
 @dataclass(frozen=True)
-class Planned:
-    """The cells of one network and recipe, and what they will take."""
+class NetworkPlan:
+    """The cells of one network and kind of training, and what they will take."""
 
     network: str
-    cells: int
     work: Work  # of all of them
     flops: float
-    seconds: float  # of one process on the device, by what it does in a short trial
-    each: tuple[Expected, ...]
+    cells: tuple[ExpectedCell, ...]
+
+    @property
+    def seconds(self) -> float:
+        """Of a single process on the device, by what it does in a short trial."""
+        return sum(cell.seconds for cell in self.cells)
 
 
-def planned(cells: Sequence[Cell], dataset: Dataset, device: torch.device) -> list[Planned]:
-    """What `cells` will take on `device`: one row per network, natural and adversarial training apart.
+def plan(cells: Sequence[Cell], dataset: Dataset, device: torch.device) -> list[NetworkPlan]:
+    """What `cells` will take on `device`: a row for each network, natural and adversarial training apart.
 
     A second or so of trial per network. Stacked training on a GPU takes less."""
     groups: dict[tuple[str, bool], list[Cell]] = {}
@@ -138,20 +105,19 @@ def planned(cells: Sequence[Cell], dataset: Dataset, device: torch.device) -> li
         groups.setdefault((cell.network, cell.recipe.epsilon > 0), []).append(cell)
     rows = []
     for (network, attacked), group in groups.items():
-        parts = [work(cell, dataset) for cell in group]
-        total = sum((part for each in parts for part in each.values()), Work())
         with single_thread():  # as cells are run
             speed = measured_speed(model_of(group[0], dataset).to(device), group[0], dataset, device)
-        per_image = forward_flops(group[0], dataset)
-        name = network + (", adversarial" if attacked else "")
-        expected = tuple(_expected(cell, own, speed) for cell, own in zip(group, parts, strict=True))
-        rows.append(Planned(name, len(group), total, total.flops(per_image), total.seconds(speed), expected))
+        stages = [work_of(cell, dataset) for cell in group]
+        expected = tuple(_expected(cell, parts, speed) for cell, parts in zip(group, stages, strict=True))
+        work = _total(part for parts in stages for part in parts.values())
+        flops = work.passes * forward_flops(group[0], dataset)
+        rows.append(NetworkPlan(network + (", adversarial" if attacked else ""), work, flops, expected))
     return rows
 
 
-def _expected(cell: Cell, parts: dict[str, Work], speed: Speed) -> Expected:
-    measuring = sum((part.seconds(speed) for name, part in parts.items() if name != "training"), 0.0)
-    return Expected(str(cell), parts["training"].seconds(speed), measuring)
+def _expected(cell: Cell, stages: dict[str, Work], speed: Speed) -> ExpectedCell:
+    measuring = _total(work for stage, work in stages.items() if stage != "training")
+    return ExpectedCell(str(cell), speed.seconds(stages["training"]), speed.seconds(measuring))
 
 
 @dataclass(frozen=True)
@@ -162,26 +128,23 @@ class Spent:
     stage: str
     cells: int
     seconds: float
-    flops: float  # counted as in `work`: an estimate for the profiles
+    flops: float  # counted as in `work_of`: an estimate for the profiles
 
 
 def spent(cells: Sequence[Cell], dataset: Dataset, store: Store, device: torch.device) -> list[Spent]:
     """What the finished stages of `cells` took on devices of that kind, by the notes in the run directory."""
-    per_image: dict[str, float] = {}
-    found: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    flops = _flops_by_network(cells, dataset)
+    rows: dict[tuple[str, str], Spent] = {}
     for cell in cells:
-        if cell.network not in per_image:
-            per_image[cell.network] = forward_flops(cell, dataset)
-        costs, parts = store.read_costs(cell.key), work(cell, dataset)
-        for stage in parts.keys() & costs.keys():
-            if not costs[stage]["device"].startswith(device.type):
+        stages = work_of(cell, dataset)
+        for stage, cost in store.read_costs(cell.key).items():
+            if stage not in stages or not cost["device"].startswith(device.type):
                 continue
-            one = (float(costs[stage]["seconds"]), parts[stage].flops(per_image[cell.network]))
-            found.setdefault((cell.network, stage), []).append(one)
-    return [
-        Spent(network, stage, len(each), sum(seconds for seconds, _ in each), sum(flops for _, flops in each))
-        for (network, stage), each in sorted(found.items())
-    ]
+            place = (cell.network, stage)
+            row = rows.get(place, Spent(*place, 0, 0.0, 0.0))
+            seconds, arithmetic = float(cost["seconds"]), stages[stage].passes * flops[cell.network]
+            rows[place] = Spent(*place, row.cells + 1, row.seconds + seconds, row.flops + arithmetic)
+    return [rows[place] for place in sorted(rows)]
 
 
 def measured_speed(model: nn.Module, cell: Cell, dataset: Dataset, device: torch.device) -> Speed:
@@ -208,18 +171,17 @@ def measured_speed(model: nn.Module, cell: Cell, dataset: Dataset, device: torch
     with channels_last(model):
         training = _per_image(train, sizes, cell.recipe.batch_size, device)
         with evaluating(model):
-            attacked, asked = (_per_image(call, sizes, 256, device) for call in (attack, forward))
+            speed = Speed(*(_per_image(call, sizes, 256, device) for call in (forward, attack)), training)
     model.load_state_dict(state)
     model.train(mode)
-    return Speed(asked, attacked, training)
+    return speed
 
 
 def _per_image(call: Callable[[int], object], sizes: tuple[int, int], batch: int, device: torch.device) -> float:
-    """Seconds per image in batches of `batch`: what a call costs whatever its size, and each image in it, by two
-    sizes."""
+    """Seconds per image in batches of `batch`; two sizes tell the cost of a call from that of an image."""
     small, large = (_seconds(partial(call, n), device) for n in sizes)
-    each = max((large - small) / (sizes[1] - sizes[0]), 0.1 * large / sizes[1])
-    return each + max(large - each * sizes[1], 0.0) / batch
+    image = max((large - small) / (sizes[1] - sizes[0]), 0.1 * large / sizes[1])
+    return image + max(large - image * sizes[1], 0.0) / batch
 
 
 def peak_flops(device: torch.device, dtype: torch.dtype = torch.float32) -> float:
@@ -230,7 +192,7 @@ def peak_flops(device: torch.device, dtype: torch.dtype = torch.float32) -> floa
 
 
 def _seconds(call: Callable[[], object], device: torch.device) -> float:
-    """Of one call, after another one to warm up: of the fastest, as other processes only ever slow it down."""
+    """Of the fastest of some calls after one to warm up, as other processes only ever slow a call down."""
     times: list[float] = []
     while len(times) < 4 or (len(times) < 12 and sum(times) < 0.3):
         if device.type == "cuda":

@@ -1,6 +1,6 @@
 """How long a run takes on many workers, from what each cell takes: pure arithmetic.
 
-The longest job first, each to the worker that comes free next: what `executors` does. Graham 1969 (SIAM J. Appl. Math.
+The longest job first, each to the worker that comes free next: as `run` does. Graham 1969 (SIAM J. Appl. Math.
 17, 416-429): at most 4/3 - 1/(3 W) times as long as the best order for W workers."""
 
 import heapq
@@ -42,8 +42,5 @@ def useful_workers(durations: Sequence[float]) -> int:
 
 def schedules(durations: Sequence[float], workers: Sequence[int] = WORKERS) -> tuple[Schedule, ...]:
     """The run on each number of workers."""
-    found = []
-    for count in workers:
-        seconds = makespan(durations, count)
-        found.append(Schedule(count, seconds, min(sum(durations) / (count * seconds), 1.0) if seconds else 0.0))
-    return tuple(found)
+    seconds = {count: makespan(durations, count) for count in workers}
+    return tuple(Schedule(n, s, min(sum(durations) / (n * s), 1.0) if s else 0.0) for n, s in seconds.items())

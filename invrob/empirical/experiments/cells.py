@@ -38,16 +38,15 @@ class Cell(BaseModel):
 
     @property
     def profile_key(self) -> str:
-        """The address of the two profiles within the cell."""
-        return self._measurement("")
+        """The address of the card within the cell."""
+        return self.measurements["profiles"]
 
     @property
     def measurements(self) -> dict[str, str]:
-        """What is measured by name, and its address within the cell; the two profiles are "profiles"."""
-        return {"profiles": self.profile_key, **{name: self._measurement(name) for name in self.profiling.beside}}
-
-    def _measurement(self, name: str) -> str:
-        return key_of({**self.profiling.address(name), "version": PROFILE_VERSION})
+        """What is measured, by name, and its address within the cell; the card, in one file, is "profiles"."""
+        beside = self.profiling.beside
+        addresses = {"profiles": self.profiling.address()} | {n: self.profiling.address(m) for n, m in beside.items()}
+        return {name: key_of({**address, "version": PROFILE_VERSION}) for name, address in addresses.items()}
 
     @property
     def network(self) -> str:

@@ -1,20 +1,26 @@
-"""How the profiles of a cell are measured, and what else is: the table [profiling] of an experiment."""
+"""What is measured of a cell, and how: the table [profiling] of an experiment, read into measurements."""
 
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from invrob.checks import checked_grid
 from invrob.empirical.attacks import norm_named
-from invrob.empirical.profiles import L2_EPSILONS, most_evaluations
-from invrob.empirical.transforms import TRANSFORMATIONS, transformation_named
+from invrob.empirical.profiles import L2_EPSILONS, PGD, Measurement, Rotation, Weak, adversary_of, change_of
+from invrob.empirical.transforms import transformation_named
 
 Degrees = Annotated[float, Field(ge=0, le=180)]
 Epsilon = Annotated[float, Field(ge=0, le=1)]
 WeakName = Literal["paper", "softmax", "fixed-step", "few-steps", "one-step", "noise", "half"]
 THETAS = tuple(float(theta) for theta in range(0, 181, 15))
 EPSILONS = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5)
-BESIDE = ("confounds", "weak_attacks", "transformations", "worst_case", "norms")  # measured apart from the two profiles
+BESIDE = ("confounds", "weak_attacks", "transformations", "worst_case", "norms")  # fields that leave the card alone
+CONFOUNDS: dict[str, dict[str, Any]] = {
+    "canvas": {"border": "canvas"},
+    "disc": {"border": "disc"},
+    "there-and-back": {"path": "there-and-back"},
+}
 
 
 class Profiling(BaseModel):
@@ -76,38 +82,48 @@ class Profiling(BaseModel):
     @field_validator("worst_case")
     @classmethod
     def _affordable(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        values = {"rotation": info.data.get("thetas", THETAS), **info.data.get("values", {})}
         for name in names:
-            transformation, _, adversary = name.partition(":")
-            usual = transformation_named(transformation).values
-            own = {"rotation": info.data.get("thetas", usual), **info.data.get("values", {})}
-            most_evaluations(transformation, own.get(transformation, usual), adversary)  # refuses what cannot be
+            measurement = _changed(name, values)
+            if measurement.against is None:
+                raise ValueError(f"{name!r} has no adversary: write {measurement.over.name}:grid or :worst-of-10")
+            _ = measurement.work  # refuses a grid of too many points
         return names
 
     @property
-    def beside(self) -> tuple[str, ...]:
-        """The names of what is measured beside the two profiles."""
-        weak = (f"weak:{name}" for name in self.weak_attacks)
-        return tuple(dict.fromkeys((*self.confounds, *weak, *self.apart)))
+    def card(self) -> tuple[Measurement, Measurement]:
+        """The invariance and the robustness of every cell, which are kept together."""
+        return (
+            Measurement("invariance", self.thetas, over=Rotation(step=self.angle_step)),
+            Measurement("robustness", self.epsilons, attack=PGD(self.steps, self.restarts)),
+        )
 
     @property
-    def apart(self) -> tuple[str, ...]:
-        """Those of `beside` that have an axis of their own, or another meaning of it."""
-        return tuple(dict.fromkeys((*self.norms, *self.transformations, *self.worst_case)))
+    def beside(self) -> dict[str, Measurement]:
+        """What is measured beside the card, by name."""
+        invariance, robustness = self.card
+        values = {"rotation": self.thetas, "l2": L2_EPSILONS, **self.values}
+        turns = {name: Rotation(step=self.angle_step, **CONFOUNDS[name]) for name in self.confounds}
+        listed = (
+            *(replace(invariance, name=name, over=turned) for name, turned in turns.items()),
+            *(replace(robustness, name=f"weak:{name}", attack=Weak(name)) for name in self.weak_attacks),
+            *(replace(robustness, name=norm, values=values[norm], norm=norm) for norm in self.norms),
+            *(_changed(name, values) for name in (*self.transformations, *self.worst_case)),
+        )
+        return {measurement.name: measurement for measurement in listed}
 
-    def values_of(self, name: str) -> tuple[float, ...]:
-        """The axis of a measurement of `beside`: thetas, or epsilons of l2 and of weak attacks."""
-        if name == "l2":
-            return self.values.get("l2", L2_EPSILONS)
-        if name.startswith("weak:"):
-            return self.epsilons
-        transformation = name.partition(":")[0]
-        if transformation not in TRANSFORMATIONS or transformation == "rotation":
-            return self.thetas
-        return self.values.get(transformation, TRANSFORMATIONS[transformation].values)
-
-    def address(self, name: str) -> dict[str, Any]:
-        """What the numbers of a measurement follow from, in plain JSON; of the two profiles for the name ""."""
+    def address(self, beside: Measurement | None = None) -> dict[str, Any]:
+        """What the numbers of the card, or of a measurement beside it, follow from, in plain JSON."""
         how = self.model_dump(mode="json", exclude={"values", *BESIDE})
-        if not name:
+        if beside is None:
             return how
-        return {**how, "beside": name} | ({"values": list(self.values_of(name))} if name in self.apart else {})
+        values = {} if beside.on_card_axis else {"values": list(beside.values)}
+        return {**how, "beside": beside.name, **values}
+
+
+def _changed(name: str, values: dict[str, tuple[float, ...]]) -> Measurement:
+    """The measurement that is called "translation", or "translation:grid" in the worst case. Raises InputError."""
+    transformation, colon, adversary = name.partition(":")
+    over = change_of(transformation)
+    at = values.get(transformation, over.family.values)
+    return Measurement(name, at, over=over, against=adversary_of(adversary) if colon else None)
