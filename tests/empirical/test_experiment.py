@@ -2,6 +2,7 @@
 
 tests/experiment has the presets' grids, the forms a model may be written in, and the most common mistakes."""
 
+import json
 import string
 
 import pytest
@@ -162,6 +163,20 @@ def test_what_is_left_out_is_what_the_documentation_says(read):
     assert (experiment.profiling.thetas, experiment.profiling.epsilons) == (THETAS, EPSILONS)
     assert experiment.models[0].recipe(0, 0) == Recipe()
     assert experiment.models[0].options() == {}
+
+
+DEFAULTS = [
+    ("", "seeds", (0,)),
+    ("models", "recipe", "fast"),
+    *(("models", name, field.default) for name, field in ModelGrid.model_fields.items() if name in GRID_KEYS[1:]),
+    *(("models", name, value) for name, value in RECIPES["fast"].model_dump().items() if name in GRID_KEYS),
+    *(("profiling", name, field.default) for name, field in Profiling.model_fields.items()),
+]
+
+
+@pytest.mark.parametrize(("table", "key", "default"), [row for row in DEFAULTS if row[2] is not None])
+def test_a_default_may_be_written_out(read, table, key, default):
+    assert read(written(table, f"{key} = {json.dumps(default)}")) == read(PLAIN + ONE)
 
 
 @pytest.mark.parametrize("option", ["width = 1", "width = 1.0", "dropout = 0.5", 'head = "flatten"'])
@@ -328,9 +343,10 @@ def test_values_of_its_own_are_part_of_the_key_of_a_measurement_and_of_no_other(
     )
     changed = {name for name, key in plain.measurements.items() if other.measurements[name] != key}
     assert changed == {"translation", "translation:worst-of-3", "l2"}
-    assert other.profiling.values_of("translation:worst-of-3") == (0, 3)
-    assert other.profiling.values_of("horizontal-flip") == (0, 1)
-    assert other.profiling.values_of("rotation:grid") == other.profiling.thetas
+    beside = other.profiling.beside
+    assert beside["translation:worst-of-3"].values == (0, 3)
+    assert beside["horizontal-flip"].values == (0, 1)
+    assert beside["rotation:grid"].values == other.profiling.thetas
 
 
 @pytest.mark.parametrize(
@@ -347,7 +363,11 @@ def test_values_of_its_own_are_part_of_the_key_of_a_measurement_and_of_no_other(
         ),
         (
             'worst_case = ["rotation"]',
-            "['rotation']: adversary = '' is unknown: use 'grid', or 'worst-of-10' for ten random changes",
+            "['rotation']: 'rotation' names no adversary: write rotation:grid or rotation:worst-of-10",
+        ),
+        (
+            'worst_case = ["shear:average"]',
+            "['shear:average']: 'shear:average' names no adversary: write shear:grid or shear:worst-of-10",
         ),
         (
             'worst_case = ["translation:grid"]\nvalues = {translation = [1000]}',

@@ -171,10 +171,10 @@ def measured_speed(model: nn.Module, cell: Cell, dataset: Dataset, device: torch
     with channels_last(model):
         training = _per_image(train, sizes, cell.recipe.batch_size, device)
         with evaluating(model):
-            speed = Speed(*(_per_image(call, sizes, 256, device) for call in (forward, attack)), training)
+            asked, attacked = (_per_image(call, sizes, 256, device) for call in (forward, attack))
     model.load_state_dict(state)
     model.train(mode)
-    return speed
+    return Speed(asked, attacked, training)
 
 
 def _per_image(call: Callable[[int], object], sizes: tuple[int, int], batch: int, device: torch.device) -> float:

@@ -24,7 +24,7 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-OWN_OF_A_CELL = ("rotation", "epsilon")  # fields of a recipe that a grid spans
+SPANNED = ("rotation", "epsilon")  # fields of a recipe that a grid spans
 
 
 class ModelGrid(_Strict):
@@ -50,18 +50,16 @@ class ModelGrid(_Strict):
     @classmethod
     def _recipe_beside(cls, table: Any) -> Any:
         """Gathers the fields of the recipe, which a table holds side by side with the others."""
-        if not isinstance(table, Mapping):
+        if not isinstance(table, Mapping) or "training" in table:
             return table
-        beside = {name: table[name] for name in table if name in RECIPE_KEYS}
+        beside = {key: value for key, value in table.items() if key in RECIPE_KEYS}
         name = beside.pop("recipe", "fast")
-        if "training" in table or (not beside and name == "fast"):
-            return table
         if not isinstance(name, str) or name not in RECIPES:
             raise ValueError(
                 f"recipe = {str(name)[:200]!r}{did_you_mean(str(name), RECIPES)}: one of {', '.join(RECIPES)}"
             )
         rest = {key: value for key, value in table.items() if key not in RECIPE_KEYS}
-        start = {key: value for key, value in RECIPES[name].model_dump().items() if key not in OWN_OF_A_CELL}
+        start = {key: value for key, value in RECIPES[name].model_dump().items() if key not in SPANNED}
         return {**rest, "training": {**start, **beside}}
 
     @model_validator(mode="after")
@@ -84,7 +82,7 @@ class ModelGrid(_Strict):
         return {name: value for name, value in chosen.items() if value is not None and value != usual[name].default}
 
 
-RECIPE_KEYS = {"recipe", *Recipe.model_fields} - set(OWN_OF_A_CELL)
+RECIPE_KEYS = {"recipe", *Recipe.model_fields} - set(SPANNED)
 GRID_KEYS = [name for name in ModelGrid.model_fields if name != "training"] + sorted(RECIPE_KEYS)  # of a table
 
 
@@ -104,7 +102,7 @@ class Experiment(_Strict):
         if isinstance(models, str) or (isinstance(models, Mapping) and isinstance(models.get("name"), str)):
             models = [models]
         if isinstance(models, Mapping):
-            return [{"name": name, **own} if isinstance(own, Mapping) else own for name, own in models.items()]
+            return [{"name": name, **rest} if isinstance(rest, Mapping) else rest for name, rest in models.items()]
         if not isinstance(models, (list, tuple)):
             return models
         return [{"name": entry} if isinstance(entry, str) else entry for entry in models]
@@ -149,14 +147,14 @@ def read_experiment(path: Path) -> Experiment:
     try:
         return Experiment.model_validate(table)
     except ValidationError as error:
-        found = error.errors()
-        faults = [fault for fault in found if not _follows(fault, found)]
+        listed = error.errors()
+        faults = [fault for fault in listed if not _follows(fault, listed)]
         more = f"; and {len(faults) - 5} more" if len(faults) > 5 else ""
         raise InputError(f"{path}: " + "; ".join(map(_explained, faults[:5])) + more) from None
 
 
 def _follows(fault: ErrorDetails, faults: list[ErrorDetails]) -> bool:
-    """A list is called too short where its entries failed: what is wrong stands at the entry."""
+    """Whether it only says that a list is too short, whose entries have faults of their own."""
     if fault["type"] != "too_short":
         return False
     deeper = [other["loc"] for other in faults if other["loc"][: len(fault["loc"])] == fault["loc"]]

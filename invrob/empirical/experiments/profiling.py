@@ -70,13 +70,13 @@ class Profiling(BaseModel):
     @field_validator("values")
     @classmethod
     def _on_an_axis(cls, values: dict[str, tuple[float, ...]]) -> dict[str, tuple[float, ...]]:
-        for name, own in values.items():
+        for name, grid in values.items():
             if name == "rotation":
                 raise ValueError("rotation is measured at the thetas: write them there")
             if name == "l2":
-                checked_grid("l2", own, norm_named("l2").largest, "epsilons are sizes")
+                checked_grid("l2", grid, norm_named("l2").largest, "epsilons are sizes")
             else:
-                transformation_named(name).checked(own)
+                transformation_named(name).checked(grid)
         return values
 
     @field_validator("worst_case")
@@ -86,7 +86,8 @@ class Profiling(BaseModel):
         for name in names:
             measurement = _changed(name, values)
             if measurement.against is None:
-                raise ValueError(f"{name!r} has no adversary: write {measurement.over.name}:grid or :worst-of-10")
+                change = name.partition(":")[0]
+                raise ValueError(f"{name!r} names no adversary: write {change}:grid or {change}:worst-of-10")
             _ = measurement.work  # refuses a grid of too many points
         return names
 
