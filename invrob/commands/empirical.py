@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from invrob.commands.execution import Address, Cpus, Device, Executor, Gpus, Jobs, Retries, Stack, execution_of
+from invrob.commands import workers
 from invrob.commands.planning import print_plan
 from invrob.commands.progress import CellProgress, print_failures, progress_bar
 from invrob.commands.summary import conclude, print_costs
@@ -34,29 +34,27 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and no
 def run(
     preset: Annotated[
         str | None,
-        typer.Option(
-            help="smoke (a minute), mini (the default: five minutes, two cores); full scale: paper-mnist, paper-cifar."
-        ),
+        typer.Option(help="The experiment: smoke (a minute), mini (five; the default), paper-mnist or paper-cifar."),
     ] = None,
-    config: Annotated[Path | None, typer.Option(help="A TOML file with any other grid, instead of a preset.")] = None,
-    out: Annotated[Path | None, typer.Option(help="The run directory; runs/PRESET when left out.")] = None,
-    device: Device = "auto",
-    seed: Annotated[int | None, typer.Option(min=0, max=10**9, help="The first seed; several count up.")] = None,
-    executor: Executor = None,
-    jobs: Jobs = None,
-    stack: Stack = None,
-    retries: Retries = 2,
-    address: Address = None,
-    gpus_per_cell: Gpus = None,
-    cpus_per_cell: Cpus = None,
+    config: Annotated[Path | None, typer.Option(help="A TOML file with another experiment than these.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The run directory (default: runs/PRESET).")] = None,
+    device: workers.Device = "auto",
+    seed: Annotated[int | None, typer.Option(min=0, max=10**9, help="The first seed; others count up.")] = None,
+    executor: workers.Executor = None,
+    jobs: workers.Jobs = None,
+    stack: workers.Stack = None,
+    retries: workers.Retries = 2,
+    address: workers.Address = None,
+    gpus_per_cell: workers.Gpus = None,
+    cpus_per_cell: workers.Cpus = None,
     attack: Annotated[
         list[str] | None,
-        typer.Option(
-            help="Measure a weak attack beside the strong one, as docs/profiles.md lists them: paper, noise, ..."
-        ),
+        typer.Option(help="Measure this weak attack as well: paper, noise, ... (see docs/profiles.md). Repeatable."),
     ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print cells, work and time; compute nothing.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no tables.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print cells, work and time, and compute nothing.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print neither progress nor tables.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 when a claim of the paper fails.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -65,7 +63,7 @@ def run(
     The results do not depend on --executor and --jobs. Ctrl-C, and even kill -9, lose only the cells that were being
     worked on. A cell that fails does not stop the others; then the exit code is 1."""
     experiment, name = _experiment(preset, config, seed, attack or [])
-    how = execution_of(executor, device, jobs, stack, retries, address, gpus_per_cell, cpus_per_cell)
+    how = workers.execution_from_options(executor, device, jobs, stack, retries, address, gpus_per_cell, cpus_per_cell)
     path = out or Path("runs") / name
     if dry_run:
         _plan(experiment, path, how, as_json)
@@ -96,7 +94,7 @@ def _plan(experiment: "Experiment", path: Path, how: "Execution", as_json: bool)
 def _compute(
     experiment: "Experiment", path: Path, how: "Execution", quiet: bool, as_json: bool
 ) -> "tuple[tuple[Claim, ...], tuple[Failure, ...]]":
-    """Run what is still to be done of an experiment, and show what it came to."""
+    """Run what is still to be done of an experiment, and show the results."""
     from invrob.empirical import execution
     from invrob.empirical.experiments import Store, dataset_of, model_of, write_experiment
 
@@ -105,7 +103,7 @@ def _compute(
     for cell in {cell.network: cell for cell in cells}.values():
         model_of(cell, dataset)  # images that a network does not take are refused before anything is written
     begin, hidden = time.monotonic(), quiet or as_json
-    with store.locked(), _farewell():
+    with store.locked(), _interrupts_explained():
         write_experiment(store, experiment, dataset.fingerprint, dataset.classes)
         todo = _unfinished(cells, store)
         effort = execution.effort(todo, dataset)
@@ -142,10 +140,11 @@ def _unfinished(cells: "Sequence[Cell]", store: "Store") -> "list[Cell]":
 def figures(
     run: Annotated[Path, typer.Argument(help="A run directory.")],
     theta: Annotated[
-        float | None, typer.Option(help="Where plane.png cuts the invariance profiles; the largest angle measured.")
+        float | None,
+        typer.Option(help="The angle that plane.png compares networks at (default: the largest measured)."),
     ] = None,
     epsilon: Annotated[
-        str | None, typer.Option(help="And the robustness profiles: 0.1 or 8/255; the first one of the tables.")
+        str | None, typer.Option(help="The epsilon for it, as 0.1 or 8/255 (default: the first one of the tables).")
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -157,8 +156,8 @@ def figures(
 
 
 @contextmanager
-def _farewell() -> Iterator[None]:
-    """Ctrl-C or SIGTERM inside the block says what it left behind; Typer ends the process with 130, main with 143."""
+def _interrupts_explained() -> Iterator[None]:
+    """Ctrl-C or SIGTERM inside the block says that nothing is lost; Typer ends the process with 130, main with 143."""
     try:
         yield
     except (KeyboardInterrupt, SystemExit):

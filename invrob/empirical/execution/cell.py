@@ -1,7 +1,6 @@
-"""One cell of an experiment: train it, measure it, keep what it came to; or several cells of small networks, trained
-together as one stack on a GPU. executors.py runs many.
+"""One cell of an experiment: it is trained, measured and kept; small networks also as several cells in one stack.
 
-Always on one CPU thread: sums in another order would change the last bits of a result."""
+The caller leaves torch one CPU thread: sums in another order would change the last bits of a result."""
 
 import logging
 import time
@@ -23,28 +22,25 @@ from invrob.empirical.inference import is_out_of_memory
 from invrob.empirical.training import Epoch, Training, channels_last, train, train_stack
 from invrob.errors import InputError
 
-TRAINING = 0.7  # about the share of a cell's time that training takes; only the ETA depends on it
+TRAINING_SHARE = 0.7  # of a cell's time, roughly; only the ETA depends on it
 
 
-def run_cell(
-    cell: Cell, path: Path, device: torch.device, advanced: Callable[[float], object] = lambda fraction: None
-) -> None:
-    """Train and profile one cell, or as much of it as the run directory `path` does not hold yet.
+def _run_cell(cell: Cell, path: Path, device: torch.device, advanced: Callable[[float], object]) -> None:
+    """Train and measure a cell; `advanced` is called with the fraction that is done.
 
-    On a GPU training may round convolutions to TF32; profiles are measured in all of float32. advanced: told about the
-    fraction of the cell that is done, as it grows."""
+    On a GPU training may round convolutions to TF32; measurements have all of float32."""
     store, dataset = Store(path), _checked_dataset(cell)
     model = model_of(cell, dataset).to(device)
     trained = store.read_training(cell.key)
     if trained is None:
-        with stage(store, cell, "training", device), torch.backends.cudnn.flags(enabled=True, benchmark=True):
+        with _timed(store, cell, "training", device), torch.backends.cudnn.flags(enabled=True, benchmark=True):
             training = train(
                 model,
                 dataset.train,
                 dataset.validation,
                 cell.recipe,
                 seed=cell.seed,
-                on_epoch=lambda number, epoch: advanced(TRAINING * (number + 1) / cell.recipe.epochs),
+                on_epoch=lambda number, epoch: advanced(TRAINING_SHARE * (number + 1) / cell.recipe.epochs),
             )
             keep(store, cell, model, training)
     else:
@@ -53,13 +49,13 @@ def run_cell(
     todo = [name for name in cell.measurements if read_measurement(store, cell, name) is None]
     for number, name in enumerate(todo):
         exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
-        with stage(store, cell, name, device), channels_last(model), exact:
+        with _timed(store, cell, name, device), channels_last(model), exact:
             body = measured(name, model, images, labels, cell)
         store.write_profiles(cell.key, cell.measurements[name], body)
-        advanced(TRAINING + (1 - TRAINING) * (number + 1) / (len(todo) + 1))
+        advanced(TRAINING_SHARE + (1 - TRAINING_SHARE) * (number + 1) / (len(todo) + 1))
 
 
-def train_together(
+def _train_together(
     cells: Sequence[Cell], path: Path, device: torch.device, advanced: Callable[[Cell, float], object]
 ) -> None:
     """Train cells of one kind as one stack, in half as many at a time where the memory does not hold them."""
@@ -68,7 +64,7 @@ def train_together(
 
     def on_epoch(number: int, epochs: tuple[Epoch, ...]) -> None:
         for cell in cells:
-            advanced(cell, TRAINING * (number + 1) / cell.recipe.epochs)
+            advanced(cell, TRAINING_SHARE * (number + 1) / cell.recipe.epochs)
 
     recipes, seeds = [cell.recipe for cell in cells], [cell.seed for cell in cells]
     begin, trainings = time.perf_counter(), None
@@ -84,7 +80,7 @@ def train_together(
         if device.type == "cuda":
             torch.cuda.empty_cache()
         for part in (cells[:half], cells[half:]):
-            train_together(part, path, device, advanced)
+            _train_together(part, path, device, advanced)
         return
     seconds = (time.perf_counter() - begin) / len(cells)
     for cell, model, training in zip(cells, models, trainings, strict=True):
@@ -93,8 +89,8 @@ def train_together(
 
 
 def keep(store: Store, cell: Cell, model: nn.Module, training: Training) -> None:
-    """Write what the training of a cell came to, unless another worker was first: a machine that was given up for lost
-    may still be at work. Then the model gets the weights that are kept, on which the profiles beside them rest."""
+    """Write the training of a cell, unless another worker was first: a machine that counts as lost may still be at
+    work. Then the model gets the weights that are kept, on which the profiles beside them rest."""
     first = store.read_training(cell.key)
     if first is not None:
         model.load_state_dict(first[0])
@@ -103,7 +99,7 @@ def keep(store: Store, cell: Cell, model: nn.Module, training: Training) -> None
 
 
 @contextmanager
-def stage(store: Store, cell: Cell, name: str, device: torch.device) -> Iterator[None]:
+def _timed(store: Store, cell: Cell, name: str, device: torch.device) -> Iterator[None]:
     """Notes in the run directory how long the block took."""
     begin = time.perf_counter()
     yield
@@ -120,10 +116,10 @@ def _checked_dataset(cell: Cell) -> data.Dataset:
 
 
 def run_group(cells: Sequence[Cell], path: Path, device: torch.device, observer: Observer) -> tuple[Failure, ...]:
-    """Train `cells`, two or more as one stack, and profile each; what the run directory `path` holds is not done again.
+    """Train `cells`, two or more as one stack, and measure them; what the run directory `path` holds is not done again.
 
-    A cell that fails by itself, such as one whose loss becomes NaN, does not stop the others and is returned. What all
-    cells share stops them: raises InputError where the data set is not the one they were made for, and OSError where
+    Returns the cells that failed by themselves, such as one whose loss becomes NaN; they do not stop the others. Raises
+    what stops all of them: InputError where the data set is not the one that the cells were made for, and OSError where
     the run directory cannot be written."""
     for cell in cells:
         observer.started(cell)
@@ -131,15 +127,15 @@ def run_group(cells: Sequence[Cell], path: Path, device: torch.device, observer:
     untrained = [cell for cell in cells if Store(path).read_training(cell.key) is None]
     if len(untrained) > 1:
         try:
-            train_together(untrained, path, device, observer.advanced)
+            _train_together(untrained, path, device, observer.advanced)
         except OSError:
             raise
-        except Exception as error:  # by one of them: each is trained alone, so that the others are not lost
+        except Exception as error:  # by one of them: trained singly, the others are not lost
             logging.getLogger("invrob").warning("%d networks one by one, not as a stack: %s", len(untrained), error)
     failures = []
     for cell in cells:
         try:
-            run_cell(cell, path, device, partial(observer.advanced, cell))
+            _run_cell(cell, path, device, partial(observer.advanced, cell))
         except OSError:
             raise
         except Exception as error:

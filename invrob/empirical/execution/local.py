@@ -18,38 +18,29 @@ from typing import Any
 import torch
 
 from invrob.empirical.execution.cell import run_group
-from invrob.empirical.execution.work import (
-    Execution,
-    Failure,
-    Group,
-    Observer,
-    Relay,
-    Teller,
-    often,
-    stack_size,
-    stacks,
-)
+from invrob.empirical.execution.work import EventRelay, EventSender, Execution, Failure, Group, Observer, stacks
 from invrob.empirical.experiments import Cell
 from invrob.empirical.inference import pinned
 
 
 @dataclass(frozen=True)
-class _Worker:
-    """One process and what it tells; each has its own pipe, since one that is killed may leave a lock behind."""
+class Worker:
+    """A process and the events that it sends; by a pipe of its own, since a killed process may leave a lock behind."""
 
     device: torch.device
     pool: ProcessPoolExecutor
-    news: "Connection[Any, Any]"
+    events: "Connection[Any, Any]"
 
 
 def run(cells: Sequence[Cell], path: Path, how: Execution, observer: Observer) -> tuple[Failure, ...]:
+    """`execution.run` in `how.jobs` worker processes."""
     devices, jobs = pinned(how.device), how.jobs or 1
-    waiting = stacks(cells, stack_size(how.stack, len(cells), jobs, how.device.type))
-    relay, failures, killed = Relay(cells, observer), list[Failure](), Counter[str]()
-    running = dict[Future[tuple[Failure, ...]], tuple[_Worker, Group]]()
-    with ExitStack() as started, _ended_on_error():
+    waiting = stacks(cells, how, jobs, how.device.type)
+    relay, failures, losses = EventRelay(cells, observer), list[Failure](), Counter[str]()
+    running = dict[Future[tuple[Failure, ...]], tuple[Worker, Group]]()
+    with ExitStack() as workers, _terminated_on_error():
         places = range(min(jobs, len(waiting)))
-        idle = [started.enter_context(_worker(devices[place % len(devices)])) for place in places]
+        idle = [workers.enter_context(started_worker(devices[place % len(devices)])) for place in places]
         while waiting or running:
             while waiting and idle:
                 worker, group = idle.pop(0), waiting.pop(0)
@@ -57,47 +48,45 @@ def run(cells: Sequence[Cell], path: Path, how: Execution, observer: Observer) -
                     running[worker.pool.submit(_run_in_worker, group, path, worker.device)] = worker, group
             done = wait(running, timeout=0.5, return_when=FIRST_COMPLETED).done
             for worker, _ in running.values():
-                while worker.news.poll():
-                    relay.tell(*worker.news.recv())
+                while worker.events.poll():
+                    relay.notify(*worker.events.recv())
             for future in done:
                 worker, group = running.pop(future)
                 try:
                     failures += future.result()
                 except BrokenProcessPool:
-                    left = [cell for cell in group if cell.key in relay.open]
-                    killed.update(cell.key for cell in left)
-                    given_up = [_given_up(cell, how.retries) for cell in left if killed[cell.key] > how.retries]
-                    relay.settle([], given_up)
-                    failures += given_up
-                    again = [cell for cell in left if cell.key in relay.open]
+                    lost = [cell for cell in group if cell.key in relay.unfinished]
+                    losses.update(cell.key for cell in lost)
+                    failed = [_lost(cell, how.retries) for cell in lost if losses[cell.key] > how.retries]
+                    relay.settle([], failed)
+                    failures += failed
+                    again = [cell for cell in lost if cell.key in relay.unfinished]
                     for cell in again:
                         logging.getLogger("invrob").warning("%s: its worker was killed; it is done again", cell)
                     waiting += [again] if again else []  # the last, when fewer others may need the memory
-                    worker = started.enter_context(_worker(worker.device))
+                    worker = workers.enter_context(started_worker(worker.device))
                 idle.append(worker)
     return tuple(failures)
 
 
-def _given_up(cell: Cell, retries: int) -> Failure:
-    return Failure(
-        cell,
-        f"its worker process was killed {often(retries + 1)}, perhaps for lack of memory: the same command with fewer "
-        "--jobs goes on with it",
-    )
+def _lost(cell: Cell, retries: int) -> Failure:
+    attempts = retries + 1
+    why = f"its worker process was killed in attempt {attempts} of {attempts}, perhaps for lack of memory"
+    return Failure(cell, f"{why}: run it again with fewer jobs at a time")
 
 
 @contextmanager
-def _worker(device: torch.device) -> Iterator[_Worker]:
+def started_worker(device: torch.device) -> Iterator[Worker]:
     """A worker process, from its first job to the end of the block."""
     context = multiprocessing.get_context("spawn")
-    news, sender = context.Pipe(duplex=False)
+    events, sender = context.Pipe(duplex=False)
     pool = ProcessPoolExecutor(1, context, initializer=_begin_worker, initargs=(sender, device))
-    with news, sender, pool:
-        yield _Worker(device, pool, news)
+    with events, sender, pool:
+        yield Worker(device, pool, events)
 
 
 @contextmanager
-def _ended_on_error() -> Iterator[None]:
+def _terminated_on_error() -> Iterator[None]:
     """Ends the processes that were started in the block when an exception leaves it."""
     others = set(multiprocessing.active_children())
     try:
@@ -110,9 +99,9 @@ def _ended_on_error() -> Iterator[None]:
 
 @contextmanager
 def _interrupts_held() -> Iterator[None]:
-    """Ctrl-C, which reaches the whole process group, waits for the end of the block and passes by what starts in it.
+    """Ctrl-C, which reaches the whole process group, waits for the end of the block, and what starts in it ignores it.
 
-    The parent answers for its workers; one that is still being imported could not ignore the signal by itself."""
+    The parent ends its workers; one that is still being imported could not ignore the signal by itself."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -125,7 +114,7 @@ _sender: "Connection[Any, Any] | None" = None  # of a worker process, to its par
 
 def _run_in_worker(group: Group, path: Path, device: torch.device) -> tuple[Failure, ...]:
     assert _sender is not None
-    return run_group(group, path, device, Teller(_sender.send))
+    return run_group(group, path, device, EventSender(_sender.send))
 
 
 def _begin_worker(sender: "Connection[Any, Any]", device: torch.device) -> None:

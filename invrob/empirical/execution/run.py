@@ -1,25 +1,23 @@
-"""Ways of running many cells: `inline`, one after another in this process; `local`, in worker processes of this
-machine, each on one device; `ray`, on a cluster (cluster.py). The results are the same, to the bit on a CPU.
+"""Runs many cells: in this process, in worker processes of this machine (local.py), or on a cluster (ray_cluster.py).
 
-One cell's failure does not stop the others: `run` returns what failed and why. A cell whose worker process or machine
-is lost is done again, up to `retries` times."""
+The results are the same, to the bit on a CPU."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 from invrob.empirical.execution import local, ray_cluster
 from invrob.empirical.execution.cell import run_group
-from invrob.empirical.execution.work import Execution, Failure, Observer, stack_size, stacks
+from invrob.empirical.execution.work import Execution, Failure, Observer, stacks
 from invrob.empirical.experiments import Cell
 from invrob.empirical.inference import single_thread
 
 
 def run(cells: Sequence[Cell], path: Path, how: Execution, observer: Observer) -> tuple[Failure, ...]:
-    """Run all `cells`, in their order as far as workers come free, into the run directory `path`; what it holds already
-    is not done again. Returns the cells that failed by themselves.
+    """Train and measure all cells into the run directory `path`, as much of it as is not there yet; `how.retries` times
+    more where a worker is lost. They are started in this order. Returns the cells that failed.
 
-    Raises what `execute.run_group` raises, InputError where there is no such cluster, and KeyboardInterrupt: before,
-    the workers are stopped, and what was finished stays in the directory."""
+    Raises what `run_group` raises, InputError where there is no such Ray cluster, and KeyboardInterrupt: then the
+    workers are stopped, and what was finished stays in the directory."""
     if not cells:
         return ()
     if how.executor == "ray":
@@ -27,5 +25,5 @@ def run(cells: Sequence[Cell], path: Path, how: Execution, observer: Observer) -
     if how.executor == "local" and len(cells) > 1:
         return local.run(cells, path, how, observer)
     with single_thread():
-        groups = stacks(cells, stack_size(how.stack, len(cells), 1, how.device.type))
+        groups = stacks(cells, how, 1, how.device.type)
         return tuple(failure for group in groups for failure in run_group(group, path, how.device, observer))

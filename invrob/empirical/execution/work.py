@@ -1,6 +1,6 @@
-"""What the three ways of running cells have in common: the settings, stacks of cells, and who is told what."""
+"""What the ways of running cells share: the settings, stacks of cells, and the events on the way to the observer."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import ceil
 from typing import Any, Literal, Protocol
@@ -10,12 +10,14 @@ import torch
 from invrob.empirical.experiments import Cell, dataset_of, model_of
 from invrob.empirical.training import alike, stackable
 
+STACK = 32  # the most networks that are trained as one on a GPU, where the user does not say how many
+
 
 class Observer(Protocol):
-    """Who is told how the cells come along; called in the process that called `executors.run`."""
+    """Is notified of how the cells come along, in the process that called `run`."""
 
     def started(self, cell: Cell) -> None:
-        """The work on the cell begins; told again where its worker was lost and another one takes over."""
+        """A worker begins with the cell; once more where that worker was lost and another one takes over."""
 
     def advanced(self, cell: Cell, fraction: float) -> None:
         """About `fraction` of the cell, in [0, 1], is done."""
@@ -27,16 +29,11 @@ class Observer(Protocol):
 
 @dataclass(frozen=True)
 class Failure:
-    """A cell that could not be finished by its own fault; the other cells were not stopped by it."""
+    """A cell that could not be finished; the other cells were not stopped by it."""
 
     cell: Cell
     reason: str  # one sentence
-    trace: str = ""  # the traceback, where the reason is not one that the user's input gave
-
-
-STACK = 32  # networks trained as one on a GPU
-
-Group = list[Cell]  # whose networks are trained as one; often a single one
+    trace: str = ""  # the traceback, where the reason is a bug and not the user's input
 
 
 @dataclass(frozen=True)
@@ -44,23 +41,24 @@ class Execution:
     """How the cells of a run are spread over processes and machines."""
 
     executor: Literal["inline", "local", "ray"] = "inline"
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))  # not of ray: see gpus_per_cell
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))  # Ray goes by gpus_per_cell instead
     jobs: int | None = 1  # groups of cells at a time; None: as many as the Ray cluster has room for
     stack: int | None = 1  # the most networks trained as one; None: 1 on a CPU, on a GPU what keeps every worker busy
-    retries: int = 2  # of a cell whose worker is lost
+    retries: int = 2  # how often a cell whose worker was lost is started again
     address: str | None = None  # of the Ray cluster; None: one is started on this machine
-    gpus_per_cell: float | None = None  # asked of Ray, or a part of one; None: 1 where the cluster has any
-    cpus_per_cell: float = 1.0  # asked of Ray
+    gpus_per_cell: float | None = None  # that Ray reserves, or a part of one; None: 1 where the cluster has any
+    cpus_per_cell: float = 1.0  # that Ray reserves
 
 
-def stack_size(asked: int | None, cells: int, workers: int, device: str) -> int:
-    """The most networks to train as one: what was asked for, or by default 1 on a CPU, where stacks do not pay, and on
-    a GPU as many as leave no worker without a stack."""
-    return asked or (min(STACK, ceil(cells / max(workers, 1))) if device == "cuda" else 1)
+Group = list[Cell]  # a single cell, or several whose networks are trained as one stack
 
 
-def stacks(cells: Sequence[Cell], size: int) -> list[Group]:
-    """The cells in groups of at most `size` whose networks can be trained as one, in their order."""
+def stacks(cells: Sequence[Cell], how: Execution, workers: int, device: str) -> list[Group]:
+    """The cells in their order, in groups whose networks can be trained as one.
+
+    By default these are single cells on a CPU, where stacks do not pay, and on a GPU stacks as large as leave no worker
+    idle."""
+    size = how.stack or (min(STACK, ceil(len(cells) / max(workers, 1))) if device == "cuda" else 1)
     groups: dict[object, Group] = {}
     for cell in cells:
         stacked = size > 1 and stackable(model_of(cell, dataset_of(cell.dataset)), cell.recipe)
@@ -68,31 +66,10 @@ def stacks(cells: Sequence[Cell], size: int) -> list[Group]:
     return [group[i : i + size] for group in groups.values() for i in range(0, len(group), size)]
 
 
-class Relay:
-    """Passes on to `observer` what workers tell about `cells`, and the end of each cell once."""
+class EventSender:
+    """The observer in a worker process: sends each event as the arguments of `EventRelay.notify`."""
 
-    def __init__(self, cells: Sequence[Cell], observer: Observer) -> None:
-        self.observer = observer
-        self.open = {cell.key: cell for cell in cells}  # neither finished nor failed yet
-
-    def tell(self, event: str, key: str, *values: Any) -> None:
-        """event: the name of a method of the observer; key: of the cell; values: the other arguments."""
-        if key in self.open:
-            cell = self.open.pop(key) if event in ("finished", "failed") else self.open[key]
-            getattr(self.observer, event)(cell, *values)
-
-    def settle(self, cells: Sequence[Cell], failures: Sequence[Failure]) -> None:
-        """Tells the end of those of `cells` of which no worker has told it."""
-        for failure in failures:
-            self.tell("failed", failure.cell.key, failure.reason)
-        for cell in cells:
-            self.tell("finished", cell.key)
-
-
-class Teller:
-    """The observer of a worker: sends on what it is told, as arguments for `Relay.tell`."""
-
-    def __init__(self, send: Any) -> None:
+    def __init__(self, send: Callable[[tuple[Any, ...]], object]) -> None:
         self.send = send
 
     def started(self, cell: Cell) -> None:
@@ -108,5 +85,22 @@ class Teller:
         self.send(("failed", cell.key, reason[:1000]))  # a longer message could be cut in two by a kill
 
 
-def often(times: int) -> str:
-    return "once" if times == 1 else f"{times} times"
+class EventRelay:
+    """Passes the events of workers on to `observer`, and the end of each cell once."""
+
+    def __init__(self, cells: Sequence[Cell], observer: Observer) -> None:
+        self.observer = observer
+        self.unfinished = {cell.key: cell for cell in cells}
+
+    def notify(self, event: str, key: str, *values: Any) -> None:
+        """event: the name of a method of the observer; key: of the cell; values: the other arguments."""
+        if key in self.unfinished:
+            cell = self.unfinished.pop(key) if event in ("finished", "failed") else self.unfinished[key]
+            getattr(self.observer, event)(cell, *values)
+
+    def settle(self, cells: Sequence[Cell], failures: Sequence[Failure]) -> None:
+        """Notify of the end of those of `cells` whose worker is done and has not sent it."""
+        for failure in failures:
+            self.notify("failed", failure.cell.key, failure.reason)
+        for cell in cells:
+            self.notify("finished", cell.key)

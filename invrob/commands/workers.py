@@ -1,0 +1,84 @@
+"""The options of `invrob empirical run` about its workers: how cells are spread over processes and machines."""
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from invrob.errors import InputError
+
+if TYPE_CHECKING:
+    from invrob.empirical.execution import Execution
+
+Name = Literal["inline", "local", "ray"]
+
+Executor = Annotated[
+    Name | None,
+    typer.Option(help="Where cells run: in this process, in processes of this machine, or on a Ray cluster."),
+]
+Device = Annotated[str, typer.Option(help="Use auto (a GPU where there is one), cpu, cuda (all GPUs) or cuda:1.")]
+Jobs = Annotated[
+    int | None,
+    typer.Option(min=1, max=100_000, help="Cells at a time (default: one per core or GPU; on Ray, all that fit)."),
+]
+Stack = Annotated[
+    int | None,
+    typer.Option(min=1, max=1024, help="Small networks trained as one (default: up to 32 on a GPU, 1 on a CPU)."),
+]
+Retries = Annotated[
+    int, typer.Option(min=0, max=1000, help="How often a cell starts again whose worker or machine was lost.")
+]
+Address = Annotated[
+    str | None,
+    typer.Option(help="The Ray cluster: auto or HOST:6379 (default: $RAY_ADDRESS, else one is started here)."),
+]
+Gpus = Annotated[
+    float | None,
+    typer.Option(min=0, help="GPUs that Ray reserves for each cell, as 0.5 (default: 1 where the cluster has any)."),
+]
+Cpus = Annotated[float | None, typer.Option(min=0.01, help="CPUs that Ray reserves for each cell (default: 1).")]
+
+
+def execution_from_options(
+    executor: Name | None,
+    device: str,
+    jobs: int | None,
+    stack: int | None,
+    retries: int,
+    address: str | None,
+    gpus: float | None,
+    cpus: float | None,
+) -> "Execution":
+    """How the options say that cells are spread. Raises InputError where they do not go together."""
+    from invrob.empirical.execution import Execution
+    from invrob.empirical.inference import chosen_device, cores, pinned
+
+    of_ray = {"--address": address, "--gpus-per-cell": gpus, "--cpus-per-cell": cpus}
+    if executor == "ray":
+        for option in ("--gpus-per-cell", "--cpus-per-cell"):
+            amount = of_ray[option]
+            if isinstance(amount, float) and not (amount <= 1 or amount % 1 == 0):
+                raise InputError(f"{option} {amount:g} must be a whole number or below 1: Ray shares out one unit only")
+        share = _gpus_per_cell(device, gpus)
+        local = chosen_device("auto" if device == "cuda" else device)  # the workers' GPUs need not be here
+        return Execution("ray", local, jobs, stack, retries, address, share, 1.0 if cpus is None else cpus)
+    for option, value in of_ray.items():
+        if value is not None:
+            raise InputError(f"{option} {value} is for --executor ray: add it, or leave {option} out")
+    chosen = chosen_device(device)
+    if executor == "inline" and (jobs or 1) > 1:
+        raise InputError(f"--jobs {jobs} is for --executor local or ray: inline does one cell after another")
+    workers = jobs or (1 if executor == "inline" else len(pinned(chosen)) if chosen.type == "cuda" else cores())
+    return Execution(executor or ("local" if workers > 1 else "inline"), chosen, workers, stack, retries)
+
+
+def _gpus_per_cell(device: str, gpus: float | None) -> float | None:
+    """GPUs for each cell on Ray, as --device and --gpus-per-cell say it together; None: as the cluster has them."""
+    if device.startswith("cuda:"):
+        raise InputError(f"--device {device} is one GPU of this machine, and Ray chooses them: use cuda, cpu or auto")
+    if device == "cpu" and gpus:
+        raise InputError(f"--gpus-per-cell {gpus:g} and --device cpu exclude each other: leave one out")
+    if device == "cuda" and gpus == 0:
+        raise InputError("--gpus-per-cell 0 and --device cuda exclude each other: ask for a part of a GPU, as 0.25")
+    if device == "cpu":
+        return 0.0
+    return 1.0 if device == "cuda" and gpus is None else gpus
