@@ -1,9 +1,10 @@
 """`invrob plane`: models of a user and networks of runs in one trade-off plane."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +12,8 @@ from invrob.errors import InputError, printable
 
 if TYPE_CHECKING:
     from invrob.empirical.analysis import Models, Point
+    from invrob.empirical.experiments import Result
+    from invrob.empirical.profiles import Card
 
 EPILOG = (
     "Examples:  invrob plane runs/profile-a runs/profile-b   |   "
@@ -59,17 +62,14 @@ def _models(paths: list[Path]) -> "Models":
     from invrob.empirical.analysis import by_training
     from invrob.empirical.experiments import read_card, read_run
 
-    found: list[tuple[Path, str, Any]] = []
+    named: list[tuple[Path, str, Sequence[Result | Card]]] = []
     for path in paths:
         if (path / "profile.json").exists():
-            found.append((path, path.resolve().name.removeprefix("profile-"), read_card(path)))
-            continue
-        results = read_run(path)[1]
-        if not results:
-            raise InputError(f"{path} holds no finished cell: start `invrob empirical run --out {path}` again")
-        found += [(path, name, seeds) for name, seeds in by_training(results).items()]
-    names = [name for _, name, _ in found]
-    return {name if names.count(name) == 1 else f"{path}: {name}": what for path, name, what in found}
+            named.append((path, path.resolve().name.removeprefix("profile-"), [read_card(path)]))
+        else:
+            named += [(path, name, seeds) for name, seeds in by_training(read_run(path)[1]).items()]
+    names = [name for _, name, _ in named]
+    return {name if names.count(name) == 1 else f"{path}: {name}": seeds for path, name, seeds in named}
 
 
 def _print(points: "tuple[Point, ...]", statuses: tuple[str, ...], place: tuple[float, float], out: Path) -> None:
@@ -84,10 +84,10 @@ def _print(points: "tuple[Point, ...]", statuses: tuple[str, ...], place: tuple[
         table.add_column(heading, no_wrap=True)
     for point, status in zip(points, statuses, strict=True):
         shares = (point.invariance, point.robustness, point.accuracy)
-        shown = [
+        texts = [
             "-" if s is None else f"{100 * s.estimate:.1f} [{100 * s.low:.1f}, {100 * s.high:.1f}]" for s in shares
         ]
-        table.add_row(printable(point.name), *shown, status if point.believed else f"{status}: {point.verdict}")
+        table.add_row(printable(point.name), *texts, status if point.believed else f"{status}: {point.verdict}")
     console.print(table)
     console.print(f"In %, with intervals of 95 %, at theta = {place[0]:g} and epsilon = {shown_epsilon(place[1])}.")
     console.print(f"plane: {printable(str(out))}", soft_wrap=True)

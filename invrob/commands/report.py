@@ -1,12 +1,12 @@
 """`invrob report`: one page about a run, or about several side by side."""
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from invrob.commands.progress import progress_bar
 
 
 def report(
@@ -26,8 +26,8 @@ def report(
     the stored weights are asked for."""
     from invrob.empirical.report import write_report
 
-    with _progress(not as_json) as told:
-        written = write_report(runs, out, told)
+    with progress_bar(hidden=as_json) as progress:
+        written = write_report(runs, out, progress)
     if as_json:
         summary = {
             "report": str(written.path),
@@ -42,24 +42,8 @@ def report(
         return
     for why in written.skipped:
         typer.echo(f"no example images: {why}", err=True)
-    missing = [run for run in written.runs if run.absent or run.partial]
-    for run in missing:
-        typer.echo(f"{run.path}: {len(run.absent) + len(run.partial)} cells are not finished", err=True)
+    for run in written.runs:
+        missing = len(run.absent) + len(run.partial)
+        if missing:
+            typer.echo(f"{run.path}: {missing} cells are not finished", err=True)
     typer.echo(f"report: {written.path} ({written.size / 1e6:.1f} MB, self-contained: open it in a browser)")
-
-
-@contextmanager
-def _progress(wanted: bool) -> Iterator[Callable[[str, int, int], object]]:
-    """A bar with the time left on stderr, if that is a terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    if not (wanted and console.is_terminal):
-        yield lambda what, done, total: None
-        return
-    with Progress(
-        TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), console=console, transient=True
-    ) as bar:
-        task = bar.add_task("reading", total=None)
-        yield lambda what, done, total: bar.update(task, description=what, completed=done, total=total)

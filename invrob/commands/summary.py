@@ -8,14 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from invrob.errors import InputError
-
 if TYPE_CHECKING:
     from invrob.empirical.analysis import Claim
     from invrob.empirical.execution import Spent
     from invrob.empirical.experiments import Result
-
-SHOWN_THETAS = (90, 180)
+    from invrob.intervals import Estimate
 
 
 def conclude(
@@ -27,25 +24,23 @@ def conclude(
     epsilon: float | None = None,
 ) -> "tuple[Claim, ...]":
     """CSV, figures (the trade-off plane at theta and epsilon), verdicts; then the tables, or one JSON object."""
-    from invrob.empirical.analysis import check_claims, place_of, write_classes_csv, write_csv
+    from invrob.empirical.analysis import by_training, check_claims, place_of, write_classes_csv, write_csv
     from invrob.empirical.experiments import class_names, read_run
     from invrob.empirical.figures import write_figures
 
     _, results, missing = read_run(path)
-    if not results:
-        raise InputError(f"{path} holds no finished cell: start `invrob empirical run --out {path}` again")
-    theta, epsilon = place_of(results, theta, epsilon)
+    theta, epsilon = place_of(by_training(results), theta, epsilon)
     classes = class_names(path)
     table = write_csv(path / "profiles.csv", results)
     by_class = write_classes_csv(path / "classes.csv", results, classes)
-    drawn = write_figures(path, results, theta, epsilon, classes)
+    figures = write_figures(path, results, theta, epsilon, classes)
     claims = check_claims(results)
     if as_json:
         summary = {
             "run": str(path),
             "csv": str(table),
             "classes_csv": str(by_class),
-            "figures": [str(figure) for figure in drawn],
+            "figures": [str(figure) for figure in figures],
             "missing_cells": missing,
             **extra,
             "cells": [_row(result) for result in results],
@@ -57,61 +52,67 @@ def conclude(
         _print(results, claims)
         if missing:
             typer.echo(f"{missing} cells are not finished: the same run command goes on with them")
-        typer.echo("figures and data:\n" + "\n".join(f"  {shown}" for shown in [*drawn, table, by_class]))
+        typer.echo("figures and data:\n" + "\n".join(f"  {file}" for file in [*figures, table, by_class]))
     return claims
 
 
 def _plane(results: "Sequence[Result]", theta: float, epsilon: float) -> dict[str, Any]:
-    """The trade-off plane: its points, and what each is."""
-    from invrob.empirical.analysis import pareto_front, plane
+    """The trade-off plane: its points, and what is known of each."""
+    from invrob.empirical.analysis import by_training, pareto_front, plane
 
-    points = plane(results, theta, epsilon)
+    points = plane(by_training(results), theta, epsilon)
     rows = [{**asdict(point), "status": status} for point, status in zip(points, pareto_front(points), strict=True)]
     return {"theta": theta, "epsilon": epsilon, "points": rows}
 
 
-def _epsilons(result: "Result") -> list[float]:
-    """Which epsilons stand in the tables."""
+def _table_values(result: "Result", axis: str) -> "Sequence[float]":
+    """The values of an axis, "theta" or "epsilon", that stand in the tables."""
+    from invrob.empirical.analysis import TABLE_THETAS
     from invrob.empirical.profiles import shown_epsilons
 
-    return shown_epsilons(result.robustness["epsilons"])
+    return TABLE_THETAS if axis == "theta" else shown_epsilons(result.robustness.values.tolist())
+
+
+def _shares(result: "Result") -> "dict[str, Estimate | None]":
+    """What stands in the tables, by its name in JSON; None where the experiment did not measure it."""
+    from invrob.empirical.experiments import clean_accuracy
+
+    thetas, epsilons = (_table_values(result, axis) for axis in ("theta", "epsilon"))
+    return {
+        "accuracy": clean_accuracy(result.robustness),
+        **{f"invariance_{theta:g}": result.invariance.rate_at(theta) for theta in thetas},
+        **{f"robustness_{epsilon:.4g}": result.robustness.rate_at(epsilon) for epsilon in epsilons},
+    }
 
 
 def _row(result: "Result") -> dict[str, Any]:
-    """A row of the summary; an estimate is None where the experiment did not measure it."""
-    from invrob.empirical.experiments import rate_at
-
-    recipe = result.cell.recipe
-    shares = {
-        "accuracy": result.accuracy,
-        **{f"invariance_{theta}": result.rate_at("theta", theta) for theta in SHOWN_THETAS},
-        **{f"robustness_{epsilon:.4g}": result.rate_at("epsilon", epsilon) for epsilon in _epsilons(result)},
-    }
-    beside = {
-        name: {f"{value:.4g}": rate_at(profile, value) for value in _values(result, profile)}
-        for name, profile in result.beside.items()
-    }
+    """A row of the JSON summary."""
+    recipe, sanity, turns = result.cell.recipe, result.robustness.sanity, result.quarter_turns
+    beside = {}
+    for name, rates in result.beside.items():
+        usual, grid = _table_values(result, rates.axis), rates.values.tolist()
+        values = usual if any(value in grid for value in usual) else grid[-1:]
+        beside[name] = {f"{value:.4g}": _plain(rates.rate_at(value)) for value in values}
     return {
         "network": result.network,
         "training_theta": recipe.rotation,
         "training_epsilon": recipe.epsilon,
         "seed": result.cell.seed,
-        **{name: None if share is None else asdict(share) for name, share in shares.items()},
+        **{name: _plain(share) for name, share in _shares(result).items()},
         "verdict": result.verdict,
-        "reasons": list(result.robustness["sanity"]["reasons"]),
-        "findings": [finding["name"] for finding in result.robustness["sanity"]["findings"]],
-        "beside": {n: {v: s and asdict(s) for v, s in shares.items()} for n, shares in beside.items()},
-        "quarter_turns": result.quarter_turns,
+        "reasons": list(sanity.reasons),
+        "findings": [finding.name for finding in sanity.findings],
+        "beside": beside,
+        "quarter_turns": None if turns is None else turns.to_dict(),
     }
 
 
-def _values(result: "Result", profile: dict[str, Any]) -> Sequence[float]:
-    """Which values of a profile stand in the summary: those of the tables, or the last one of an axis of its own."""
-    from invrob.empirical.experiments import grid_of
+def _plain(share: "Estimate | None") -> dict[str, float] | None:
+    return None if share is None else asdict(share)
 
-    usual = _epsilons(result) if "epsilons" in profile else SHOWN_THETAS
-    grid = grid_of(profile)
-    return usual if any(value in grid for value in usual) else grid[-1:]
+
+def _percent(share: "Estimate | None") -> str:
+    return "-" if share is None else f"{100 * share.estimate:.1f}"
 
 
 def _print(results: "list[Result]", claims: "tuple[Claim, ...]") -> None:
@@ -147,65 +148,73 @@ def _table(*headings: str) -> Any:
     return table
 
 
+class _Trainings:
+    """The columns that say which training a row is about; the seed is one of them where there are several."""
+
+    def __init__(self, results: "Sequence[Result]") -> None:
+        self.several = len({result.cell.seed for result in results}) > 1
+
+    @property
+    def headings(self) -> list[str]:
+        return ["network", "A", "eps", "seed"] if self.several else ["network", "A", "eps"]
+
+    def columns(self, result: "Result") -> list[str]:
+        from invrob.empirical.profiles import shown_epsilon
+
+        recipe = result.cell.recipe
+        columns = [result.network, f"{recipe.rotation:g}", shown_epsilon(recipe.epsilon)]
+        return [*columns, str(result.cell.seed)] if self.several else columns
+
+
 def _print_networks(console: Any, results: "list[Result]") -> tuple[list[str], float]:
     """One line per network; returns why attacks are masked, and half the width of the widest interval."""
     from invrob.empirical.profiles import shown_epsilon
 
-    several = len({result.cell.seed for result in results}) > 1
-    epsilons = [f"rob{shown_epsilon(epsilon)}".replace("rob0.", "rob.") for epsilon in _epsilons(results[0])]
-    invariances = [f"inv{theta}" for theta in SHOWN_THETAS]
-    table = _table("network", "A", "eps", *["seed"] * several, "acc.", *invariances, *epsilons, "attack")
+    trainings = _Trainings(results)
+    invariances = [f"inv{theta:g}" for theta in _table_values(results[0], "theta")]
+    robustnesses = [f"rob{shown_epsilon(epsilon)}" for epsilon in _table_values(results[0], "epsilon")]
+    robustnesses = [heading.replace("rob0.", "rob.") for heading in robustnesses]
+    table = _table(*trainings.headings, "acc.", *invariances, *robustnesses, "attack")
     reasons, widest = [], 0.0
     for result in results:
-        shares = [
-            result.accuracy,
-            *(result.rate_at("theta", theta) for theta in SHOWN_THETAS),
-            *(result.rate_at("epsilon", epsilon) for epsilon in _epsilons(results[0])),
-        ]
+        shares = _shares(result).values()
         widest = max([widest, *((share.high - share.low) / 2 for share in shares if share is not None)])
-        recipe, seed = result.cell.recipe, result.cell.seed
-        of_cell = [f"{recipe.rotation:g}", shown_epsilon(recipe.epsilon), *[str(seed)] * several]
-        percentages = ["-" if share is None else f"{100 * share.estimate:.1f}" for share in shares]
-        table.add_row(result.network, *of_cell, *percentages, result.verdict)
-        sanity = result.robustness["sanity"]
-        reasons += [f"{result.cell} is masked: {reason}" for reason in sanity["reasons"]]
-        reasons += [f"{result.cell}: {finding['text']}" for finding in sanity["findings"]]
+        table.add_row(*trainings.columns(result), *map(_percent, shares), result.verdict)
+        reasons += [f"{result.cell} is masked: {reason}" for reason in result.robustness.sanity.reasons]
+        reasons += [f"{result.cell}: {finding.text}" for finding in result.robustness.sanity.findings]
     console.print(table)
     return reasons, widest
 
 
 def _print_beside(console: Any, results: "list[Result]") -> None:
-    """What was measured beside the two profiles, if anything."""
-    from invrob.empirical.experiments import rate_at
-    from invrob.empirical.profiles import shown_epsilon
+    """What was measured beside the card at the same values, and exact quarter turns, if anything."""
+    from invrob.empirical.profiles import Weak, shown_epsilon
 
-    apart = {name for result in results for name in result.cell.profiling.apart}
-    names = [name for name in dict.fromkeys(n for result in results for n in result.beside) if name not in apart]
+    measured = {name: result.cell.profiling.beside[name] for result in results for name in result.beside}
+    measurements = [measurement for measurement in measured.values() if measurement.on_card_axis]
     turns = any(result.quarter_turns for result in results)
-    if not names and not turns:
+    if not measurements and not turns:
         return
-    strongest = _epsilons(results[0])[-1]
-    short = {"there-and-back": "back", **{name: name.replace("weak:", "weak ") for name in names if ":" in name}}
-    several = len({result.cell.seed for result in results}) > 1
-    headings = (*["seed"] * several, *(short.get(name, name) for name in names), *["90s"] * turns)
-    table = _table("network", "A", "eps", *headings)
+    weak = [measurement for measurement in measurements if isinstance(measurement.attack, Weak)]
+    strongest = _table_values(results[0], "epsilon")[-1]
+    headings = [m.name.replace("weak:", "weak ").replace("there-and-back", "back") for m in measurements]
+    trainings = _Trainings(results)
+    table = _table(*trainings.headings, *headings, *(["90s"] if turns else []))
     for result in results:
-        shares = []
-        for name in names:
-            profile = result.beside.get(name)
-            value = strongest if profile and "epsilons" in profile else 180
-            share = None if profile is None else rate_at(profile, value)
-            shares.append("-" if share is None else f"{100 * share.estimate:.1f}")
-        quarter = result.quarter_turns
-        exact = [f"{100 * min(quarter['rate']):.1f}" if quarter else "-"] * turns
-        recipe = result.cell.recipe
-        seed = [str(result.cell.seed)] * several
-        table.add_row(result.network, f"{recipe.rotation:g}", shown_epsilon(recipe.epsilon), *seed, *shares, *exact)
+        columns = trainings.columns(result)
+        for measurement in measurements:
+            rates = result.beside.get(measurement.name)
+            value = strongest if measurement.axis == "epsilon" else 180
+            columns.append(_percent(None if rates is None else rates.rate_at(value)))
+        if turns:
+            exact = result.quarter_turns
+            columns.append("-" if exact is None else f"{100 * exact.rate.min():.1f}")
+        table.add_row(*columns)
     console.print("\nBeside the profiles, in %:")
     console.print(table)
-    if set(names) - {name for name in names if ":" in name}:
+    if len(measurements) > len(weak):
         console.print("canvas, disc, back (turned there and back): rates of invariance for rotations in [-180, 180]")
-    if any(":" in name for name in names):
+    if weak:
         console.print(
             f"weak: robustness at {shown_epsilon(strongest)} as an attack that flatters reports it; compare rob above"
         )
@@ -215,23 +224,16 @@ def _print_beside(console: Any, results: "list[Result]") -> None:
 
 def _print_apart(console: Any, results: "list[Result]") -> None:
     """Other transformations, worst cases and norms, if anything: a line each, at the end of their axes."""
-    from invrob.empirical.experiments import grid_of, rate_at
-    from invrob.empirical.profiles import shown_epsilon
-
-    several = len({result.cell.seed for result in results}) > 1
-    table = _table("network", "A", "eps", *["seed"] * several, "measured", "up to", "stay", "95 %")
+    trainings = _Trainings(results)
+    table = _table(*trainings.headings, "measured", "up to", "stay", "95 %")
     for result in results:
-        recipe, seed = result.cell.recipe, [str(result.cell.seed)] * several
-        trained = (result.network, f"{recipe.rotation:g}", shown_epsilon(recipe.epsilon), *seed)
-        for name in result.cell.profiling.apart:
-            if (profile := result.beside.get(name)) is None:
+        for name, rates in result.beside.items():
+            if result.cell.profiling.beside[name].on_card_axis:
                 continue
-            value = grid_of(profile)[-1]
-            share = rate_at(profile, value)
-            assert share is not None
-            bounds = f"{100 * share.low:.1f} to {100 * share.high:.1f}"
-            masked = " (masked)" if profile.get("verdict") == "masked" else ""
-            table.add_row(*trained, name + masked, f"{value:g}", f"{100 * share.estimate:.1f}", bounds)
+            masked = " (masked)" if rates.verdict == "masked" else ""
+            bounds = f"{100 * rates.low[-1]:.1f} to {100 * rates.high[-1]:.1f}"
+            row = (name + masked, f"{rates.values[-1]:g}", f"{100 * rates.rate[-1]:.1f}", bounds)
+            table.add_row(*trainings.columns(result), *row)
     if table.row_count:
         console.print("\nOther changes, the worst of them, other norms, in %:")
         console.print(table)
@@ -253,8 +255,8 @@ def print_costs(rows: "Sequence[Spent]", peak: float, device: str) -> None:
     table = _table("network", "stage", "cells", "time", "TFLOP", "GFLOP/s", "of peak")
     for row in rows:
         rate = row.flops / max(row.seconds, 1e-9)
-        shown = (duration(row.seconds), f"{row.flops / 1e12:,.2f}", f"{rate / 1e9:,.1f}", f"{rate / peak:.0%}")
-        table.add_row(row.network, row.stage, str(row.cells), *shown)
+        work = (duration(row.seconds), f"{row.flops / 1e12:,.2f}", f"{rate / 1e9:,.1f}", f"{rate / peak:.0%}")
+        table.add_row(row.network, row.stage, str(row.cells), *work)
     console = Console(highlight=False)
     console.print("\nWhere the time went, and the arithmetic done in it:")
     console.print(table)

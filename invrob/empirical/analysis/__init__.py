@@ -12,22 +12,28 @@ from invrob.empirical.analysis.plane import (
     plane,
     settings_of,
     shared_grids,
+    verdict_of,
 )
-from invrob.empirical.analysis.statistics import averaged, over_seeds
-from invrob.empirical.analysis.tables import write_classes_csv, write_csv
-from invrob.empirical.analysis.trainings import by_training, varied
+from invrob.empirical.analysis.statistics import averaged, class_means, mean_of, over_seeds
+from invrob.empirical.analysis.tables import TABLE_THETAS, write_classes_csv, write_csv
+from invrob.empirical.analysis.trainings import by_training, grouped, other_settings, varied
 
 __all__ = [
     "DOMINATED",
     "FRONT",
     "STATEMENTS",
+    "TABLE_THETAS",
     "Claim",
     "Models",
     "Point",
     "averaged",
     "by_training",
     "check_claims",
+    "class_means",
     "front_line",
+    "grouped",
+    "mean_of",
+    "other_settings",
     "over_seeds",
     "pareto_front",
     "place_of",
@@ -35,6 +41,7 @@ __all__ = [
     "settings_of",
     "shared_grids",
     "varied",
+    "verdict_of",
     "write_classes_csv",
     "write_csv",
 ]

@@ -7,17 +7,14 @@ dominated, only where the intervals say so, each at its own level and not at all
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isclose
-from typing import Any
 
-from invrob.empirical.analysis.statistics import averaged
-from invrob.empirical.analysis.trainings import by_training
-from invrob.empirical.experiments import Result, grid_of
-from invrob.empirical.profiles import Card, shown_epsilon, shown_epsilons
+from invrob.empirical.analysis.statistics import mean_of
+from invrob.empirical.experiments import Result, clean_accuracy
+from invrob.empirical.profiles import Card, Rates, shown_epsilon, shown_epsilons
 from invrob.errors import InputError
-from invrob.intervals import Estimate, clopper_pearson
+from invrob.intervals import Estimate
 
-Pair = tuple[dict[str, Any], dict[str, Any]]  # the two profiles, as `to_dict` wrote them
-Models = Sequence[Result] | Mapping[str, Sequence[Result] | Card | Pair]
+Models = Mapping[str, Sequence[Result | Card]]  # by name: the seeds of a training of a run, or the card of one model
 FRONT, DOMINATED, UNDECIDED, EXCLUDED = "front", "dominated", "undecided", "excluded"
 
 
@@ -39,15 +36,23 @@ class Point:
 
 
 def plane(models: Models, theta: float | None = None, epsilon: float | None = None) -> tuple[Point, ...]:
-    """One point per model: finished cells of a run (those that differ by their seed alone are one point); or by name
-    lists of such cells, cards, and pairs of profiles as `results.read_card` reads them.
+    """Where each model stands in the plane of both rates.
 
-    theta, epsilon: values that every model was measured at; the ones of `place_of` where left out. Raises
-    InputError for others, naming those there are, for no models, and for models measured in two norms or under two
-    transformations."""
-    named = _named(models)
+    Args:
+        models: by name, at least one: what has the two profiles. `by_training` makes this of the results of a run; the
+            card of a model of one's own is a list of one.
+        theta: where rates of invariance are read, a value that every model was measured at; None as in `place_of`.
+        epsilon: the same for robustness, in pixel units.
+
+    Returns:
+        One point per model, in their order.
+
+    Raises:
+        InputError: for values that were not measured, naming those that were; for no models; and for models that were
+            measured in two norms, under two transformations, or at two levels of confidence.
+    """
     theta, epsilon = place_of(models, theta, epsilon)
-    return tuple(_point(name, network, seeds, theta, epsilon) for name, (network, seeds) in named.items())
+    return tuple(_point(name, seeds, theta, epsilon) for name, seeds in models.items())
 
 
 def place_of(models: Models, theta: float | None, epsilon: float | None) -> tuple[float, float]:
@@ -63,24 +68,37 @@ def place_of(models: Models, theta: float | None, epsilon: float | None) -> tupl
 def shared_grids(models: Models) -> tuple[list[float], list[float]]:
     """The thetas and the epsilons that every model was measured at. Raises InputError where there are none."""
     settings_of(models)
-    pairs, grids = _pairs(models), []
-    for profile, axis in ((0, "thetas"), (1, "epsilons")):
-        shared = [v for v in grid_of(pairs[0][profile]) if all(v in grid_of(pair[profile]) for pair in pairs)]
-        if not shared:
-            raise InputError(f"models share none of their {axis}: measure them on the same ones")
-        grids.append(shared)
-    return grids[0], grids[1]
+    measured = [model for seeds in models.values() for model in seeds]
+    return (
+        _shared("thetas", [model.invariance for model in measured]),
+        _shared("epsilons", [model.robustness for model in measured]),
+    )
 
 
 def settings_of(models: Models) -> tuple[str, str]:
     """The norm and the transformation that the models were measured with. Raises InputError where there are two."""
-    found = []
-    for profile, setting, usual in ((1, "norm", "linf"), (0, "transformation", "rotation")):
-        names = {str(pair[profile].get(setting, usual)) for pair in _pairs(models)}
-        if len(names) > 1:
-            raise InputError(f"models were measured with {setting} = {' and '.join(sorted(names))}: plot one at a time")
-        found.append(names.pop())
-    return found[0], found[1]
+    measured = [model for seeds in models.values() for model in seeds]
+    if not measured:
+        raise InputError("models = {} holds nothing: a plane takes at least one model")
+    for setting, values in (
+        ("norm", {model.robustness.norm for model in measured}),
+        ("transformation", {model.invariance.transformation for model in measured}),
+        ("confidence", {f"{p.confidence:g}" for model in measured for p in (model.invariance, model.robustness)}),
+    ):
+        if len(values) > 1:
+            raise InputError(
+                f"models were measured with {setting} = {' and '.join(sorted(values))}: plot one at a time"
+            )
+    return measured[0].robustness.norm, measured[0].invariance.transformation
+
+
+def verdict_of(seeds: Sequence[Result | Card]) -> str:
+    """The verdict on a model with these seeds: "constant" where one of them has one answer for everything, else the
+    worst of "sound", "black-box" and "masked"."""
+    if any(model.robustness.sanity.constant for model in seeds):
+        return "constant"
+    verdicts = {model.robustness.verdict for model in seeds}
+    return next((verdict for verdict in ("masked", "black-box") if verdict in verdicts), "sound")
 
 
 def pareto_front(points: Sequence[Point]) -> tuple[str, ...]:
@@ -99,60 +117,35 @@ def front_line(points: Sequence[Point]) -> tuple[Point, ...]:
 
     It holds every point on the front, and none that is dominated."""
     believed = [point for point in points if point.believed]
-    left = [p for p in believed if not any(_beats(_estimates(q), _estimates(p)) for q in believed)]
+    left = [p for p in believed if not any(_beats(_corner(q, "estimate"), _corner(p, "estimate")) for q in believed)]
     return tuple(sorted(left, key=lambda p: (p.invariance.estimate, p.name)))
 
 
-def _named(models: Models) -> dict[str, tuple[str, list[Pair]]]:
-    """Name -> network, and the profiles of each seed."""
-    groups: Mapping[str, Any] = models if isinstance(models, Mapping) else by_training(models)
-    if not groups:
-        raise InputError("models = [] holds nothing: a plane takes at least one model")
-    named = {}
-    for name, group in groups.items():
-        if isinstance(group, Card):
-            named[name] = (name, [(group.invariance.to_dict(), group.robustness.to_dict())])
-        elif isinstance(group[0], dict):  # a pair of plain profiles; else the results of one training
-            named[name] = (name, [group])
-        else:
-            named[name] = (group[0].network, [(result.invariance, result.robustness) for result in group])
-    return named
+def _shared(name: str, profiles: Sequence[Rates]) -> list[float]:
+    grids = [profile.values.tolist() for profile in profiles]
+    shared = [value for value in grids[0] if all(value in grid for grid in grids)]
+    if not shared:
+        raise InputError(f"models share none of their {name}: measure them on the same ones")
+    return shared
 
 
-def _pairs(models: Models) -> list[Pair]:
-    return [pair for _, seeds in _named(models).values() for pair in seeds]
-
-
-def _point(name: str, network: str, seeds: Sequence[Pair], theta: float, epsilon: float) -> Point:
-    turned, attacked = [pair[0] for pair in seeds], [pair[1] for pair in seeds]
-    constant = any(profile["sanity"]["constant"] for profile in attacked)
-    unsound = [str(profile["verdict"]) for profile in attacked if profile["verdict"] != "sound"]
-    clean = [_accuracy(profile) for profile in attacked if profile["clean_accuracy"] is not None]
+def _point(name: str, seeds: Sequence[Result | Card], theta: float, epsilon: float) -> Point:
+    first = seeds[0]
+    profiles = [model.robustness for model in seeds]
+    accuracies = [accuracy for profile in profiles if (accuracy := clean_accuracy(profile)) is not None]
     return Point(
         name,
-        network,
-        _estimate(turned, theta),
-        _estimate(attacked, epsilon),
-        _estimate(clean, 0.0) if clean else None,
-        "constant" if constant else max(unsound, default="sound"),
+        first.network if isinstance(first, Result) else name,
+        _mean_at([model.invariance for model in seeds], theta),
+        _mean_at(profiles, epsilon),
+        mean_of(accuracies, profiles[0].images, profiles[0].confidence) if accuracies else None,
+        verdict_of(seeds),
     )
 
 
-def _accuracy(profile: dict[str, Any]) -> dict[str, Any]:
-    """The clean accuracy as a profile of one value."""
-    n = profile["images"]
-    share = clopper_pearson(round(profile["clean_accuracy"] * n), n)
-    return {"thetas": [0.0], "rate": [share.estimate], "low": [share.low], "high": [share.high], "images": n}
-
-
-def _estimate(profiles: Sequence[dict[str, Any]], value: float) -> Estimate:
-    grids = [grid_of(profile).index(value) for profile in profiles]
-    cut = [
-        {"thetas": [value], "images": profile["images"], **{k: [profile[k][i]] for k in ("rate", "low", "high")}}
-        for profile, i in zip(profiles, grids, strict=True)
-    ]
-    _, rate, low, high = averaged(cut)
-    return Estimate(float(rate[0]), float(low[0]), float(high[0]))
+def _mean_at(profiles: Sequence[Rates], value: float) -> Estimate:
+    rates = [rate for profile in profiles if (rate := profile.rate_at(value)) is not None]
+    return mean_of(rates, profiles[0].images, profiles[0].confidence)
 
 
 def _on_grid(name: str, value: float, grid: Sequence[float]) -> float:
@@ -163,15 +156,11 @@ def _on_grid(name: str, value: float, grid: Sequence[float]) -> float:
     return min(near, key=lambda known: abs(known - value))
 
 
-Rates = tuple[float, float]  # invariance and robustness
+Corner = tuple[float, float]  # of a point and its intervals: invariance and robustness
 
 
-def _beats(these: Rates, those: Rates) -> bool:
+def _beats(these: Corner, those: Corner) -> bool:
     return these[0] >= those[0] and these[1] >= those[1] and these != those
-
-
-def _estimates(point: Point) -> Rates:
-    return point.invariance.estimate, point.robustness.estimate
 
 
 def _status(point: Point, others: Sequence[Point]) -> str:
@@ -183,5 +172,5 @@ def _status(point: Point, others: Sequence[Point]) -> str:
     return UNDECIDED if any(_beats(_corner(other, "high"), least) for other in others) else FRONT
 
 
-def _corner(point: Point, bound: str) -> Rates:
+def _corner(point: Point, bound: str) -> Corner:
     return getattr(point.invariance, bound), getattr(point.robustness, bound)

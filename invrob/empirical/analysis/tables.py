@@ -7,7 +7,8 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from invrob.empirical.experiments import PER_VALUE, Result, grid_of
+from invrob.empirical.experiments import Result
+from invrob.empirical.profiles import Rates
 from invrob.files import write_atomically
 
 COLUMNS = (
@@ -18,19 +19,34 @@ CLASS_COLUMNS = (
     *("dataset", "model", "training_theta", "training_epsilon", "seed", "axis", "value", "class", "name"),
     *("rate", "low", "high", "images", "verdict", "options", "cell", "variant"),
 )
+TABLE_THETAS = (90.0, 180.0)  # where summaries and reports read rates of invariance
+PER_VALUE = ("rate", "low", "high", "accuracy", "accuracy_low", "accuracy_high")
 
 
 def write_csv(path: Path, results: Sequence[Result]) -> Path:
     """One row per cell, axis and value: `profiles.csv`. The same results give the same bytes."""
-    rows = [row for result in results for each in result.profiles() for row in _rows(result, *each)]
+    rows = []
+    for result in results:
+        for variant, rates in result.variants.items():
+            shared = _shared(result, variant, rates) | {"images": rates.images}
+            columns = {name: getattr(rates, name).tolist() for name in PER_VALUE}
+            for i, value in enumerate(rates.values.tolist()):
+                rows.append({**shared, "value": value, **{name: column[i] for name, column in columns.items()}})
     return _written(path, COLUMNS, rows)
 
 
 def write_classes_csv(path: Path, results: Sequence[Result], names: Sequence[str] = ()) -> Path:
     """One row per cell, axis, value and class: `classes.csv`; names: of the classes, where they are known."""
-    rows = [
-        row for result in results for measured in result.profiles() for row in _class_rows(result, names, *measured)
-    ]
+    rows = []
+    for result in results:
+        for variant, rates in result.variants.items():
+            shared = _shared(result, variant, rates)
+            for part in rates.classes:
+                name = names[part.label] if part.label < len(names) else ""
+                of_class = {"class": part.label, "name": name, "images": part.images}
+                for i, value in enumerate(rates.values.tolist()):
+                    bounds = {k: float(getattr(part, k)[i]) for k in ("rate", "low", "high")}
+                    rows.append({**shared, **of_class, "value": value, **bounds})
     return _written(path, CLASS_COLUMNS, rows)
 
 
@@ -42,36 +58,17 @@ def _written(path: Path, columns: Sequence[str], rows: Iterable[dict[str, Any]])
     return write_atomically(path, lambda temporary: temporary.write_text(text.getvalue(), encoding="utf-8"))
 
 
-def _rows(result: Result, axis: str, variant: str, profile: dict[str, Any]) -> list[dict[str, Any]]:
-    shared = _shared(result, axis, variant, profile) | {"images": profile["images"]}
-    return [
-        {**shared, "value": value, **{c: profile[c][i] for c in PER_VALUE}} for i, value in enumerate(grid_of(profile))
-    ]
-
-
-def _class_rows(
-    result: Result, names: Sequence[str], axis: str, variant: str, profile: dict[str, Any]
-) -> list[dict[str, Any]]:
-    shared, rows = _shared(result, axis, variant, profile), []
-    for one in profile.get("classes", ()):
-        label = one["label"]
-        own = {"class": label, "name": names[label] if label < len(names) else "", "images": one["images"]}
-        for i, value in enumerate(grid_of(profile)):
-            rows.append({**shared, **own, "value": value, **{c: one[c][i] for c in ("rate", "low", "high")}})
-    return rows
-
-
-def _shared(result: Result, axis: str, variant: str, profile: dict[str, Any]) -> dict[str, Any]:
-    """What all rows of a profile have in common."""
-    cell, usual = result.cell, "weak" if axis == "epsilon" else "sound"  # no attack by gradients: nothing to mask
+def _shared(result: Result, variant: str, rates: Rates) -> dict[str, Any]:
+    """What all rows of a measurement have in common."""
+    cell = result.cell
     return {
         "dataset": cell.dataset,
         "model": cell.model,
         "training_theta": cell.recipe.rotation,
         "training_epsilon": cell.recipe.epsilon,
         "seed": cell.seed,
-        "axis": axis,
-        "verdict": profile.get("verdict", usual),
+        "axis": rates.axis,
+        "verdict": rates.verdict,
         "options": json.dumps(cell.options, sort_keys=True),
         "cell": cell.key,
         "variant": variant,

@@ -1,11 +1,21 @@
 """Results grouped by training: the seeds of one recipe belong together."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import TypeVar
 
 from invrob.empirical.experiments import Result
 from invrob.empirical.profiles import shown_epsilon
 from invrob.empirical.training import Recipe
+
+Key = TypeVar("Key", bound=Hashable)
+
+
+def grouped(results: Iterable[Result], key: Callable[[Result], Key]) -> dict[Key, list[Result]]:
+    """The results by what they have in common, in the order in which that is first seen."""
+    groups: dict[Key, list[Result]] = {}
+    for result in results:
+        groups.setdefault(key(result), []).append(result)
+    return groups
 
 
 def varied(recipes: Iterable[Recipe]) -> tuple[str, ...]:
@@ -16,16 +26,18 @@ def varied(recipes: Iterable[Recipe]) -> tuple[str, ...]:
 
 def by_training(results: Sequence[Result]) -> dict[str, list[Result]]:
     """The results that differ by their seed alone, under a name that tells them from the others."""
-    groups: dict[tuple[str, Any], list[Result]] = {}
-    for result in results:
-        groups.setdefault((result.network, result.cell.recipe), []).append(result)
-    named = {}
+    groups = grouped(results, lambda result: (result.network, result.cell.recipe))
+    named: dict[str, list[Result]] = {}
     for (network, recipe), seeds in groups.items():
         apart = varied(rival for other, rival in groups if other == network)
-        parts = [f"A = {recipe.rotation:g}"]
+        parts = [network, f"A = {recipe.rotation:g}"]
         if recipe.epsilon or "epsilon" in apart:
             parts.append(f"epsilon = {shown_epsilon(recipe.epsilon)}")
-        others = [f"{name} {recipe.shown(name)}" for name in apart if name not in ("rotation", "epsilon")]
-        name = ", ".join([network, *parts, *others])
+        name = ", ".join([*parts, *other_settings(recipe, apart)])
         named[name if name not in named else f"{name} [{seeds[0].cell.key}]"] = seeds
     return named
+
+
+def other_settings(recipe: Recipe, names: Iterable[str]) -> list[str]:
+    """Those of the fields `names` that are neither A nor epsilon, with their values, as people read them."""
+    return [f"{name} {recipe.shown(name)}" for name in names if name not in ("rotation", "epsilon")]

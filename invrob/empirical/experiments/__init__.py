@@ -5,11 +5,9 @@ from invrob.empirical.experiments.experiment import Experiment, ModelGrid, read_
 from invrob.empirical.experiments.presets import PRESETS
 from invrob.empirical.experiments.profiling import Profiling
 from invrob.empirical.experiments.results import (
-    PER_VALUE,
     Result,
     class_names,
-    grid_of,
-    rate_at,
+    clean_accuracy,
     read_card,
     read_measurement,
     read_result,
@@ -19,7 +17,6 @@ from invrob.empirical.experiments.results import (
 from invrob.empirical.experiments.store import Store, read_json
 
 __all__ = [
-    "PER_VALUE",
     "PRESETS",
     "Cell",
     "Experiment",
@@ -28,11 +25,10 @@ __all__ = [
     "Result",
     "Store",
     "class_names",
+    "clean_accuracy",
     "dataset_of",
-    "grid_of",
     "model_of",
     "profiled",
-    "rate_at",
     "read_card",
     "read_experiment",
     "read_json",

@@ -1,31 +1,31 @@
-"""What a run came to: the profiles of its finished cells, read and checked."""
+"""What a run came to: the measurements of its finished cells, read back as the classes that were written."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ValidationError
 
 from invrob.empirical.experiments.cells import Cell
 from invrob.empirical.experiments.experiment import Experiment
 from invrob.empirical.experiments.store import Store, read_json, write_json
+from invrob.empirical.profiles import BlackBoxProfile, Card, InvarianceProfile, QuarterTurns, Rates, RobustnessProfile
 from invrob.errors import InputError
 from invrob.intervals import Estimate, clopper_pearson
 
-PER_VALUE = ("rate", "low", "high", "accuracy", "accuracy_low", "accuracy_high")  # of a profile's axis
+Both = tuple[InvarianceProfile, RobustnessProfile, QuarterTurns | None]  # what is measured of every cell, in one file
 
 
 @dataclass(frozen=True)
 class Result:
-    """A finished cell with its profiles, as `to_dict` wrote them."""
+    """A finished cell of a run, and what was measured of it."""
 
     cell: Cell
-    invariance: dict[str, Any]
-    robustness: dict[str, Any]
-    beside: dict[str, dict[str, Any]] = field(default_factory=dict)  # the other measurements, by name
-    quarter_turns: dict[str, Any] | None = None  # of p4 networks
+    invariance: InvarianceProfile
+    robustness: RobustnessProfile
+    beside: dict[str, Rates] = field(default_factory=dict)  # the other measurements, by name
+    quarter_turns: QuarterTurns | None = None  # of p4 networks
 
     @property
     def network(self) -> str:
@@ -34,55 +34,44 @@ class Result:
     @property
     def verdict(self) -> str:
         """'sound' or 'masked', of the attack."""
-        return str(self.robustness["verdict"])
+        return self.robustness.verdict
 
     @property
     def complete(self) -> bool:
         """Whether everything that the cell asks for was measured."""
         return {"profiles", *self.beside} == set(self.cell.measurements)
 
-    def profiles(self) -> Iterator[tuple[str, str, dict[str, Any]]]:
-        """(axis, variant, profile) of everything measured: the axis is "theta" or "epsilon"."""
-        yield "theta", "zero fill", self.invariance
-        yield "epsilon", "search", self.robustness
-        for name, profile in self.beside.items():
-            yield ("epsilon" if "epsilons" in profile else "theta"), name, profile
-
-    def rate_at(self, axis: str, value: float) -> Estimate | None:
-        """The rate at a value of the axis 'theta' or 'epsilon'; None where that was not measured."""
-        return rate_at(self.invariance if axis == "theta" else self.robustness, value)
-
     @property
-    def accuracy(self) -> Estimate:
-        """On the unchanged test images."""
-        images = self.robustness["images"]
-        return clopper_pearson(round(self.robustness["clean_accuracy"] * images), images)
+    def variants(self) -> dict[str, Rates]:
+        """Everything that has rates along an axis, by its name in the tables of the run."""
+        return {"zero fill": self.invariance, "search": self.robustness, **self.beside}
 
 
-def grid_of(profile: dict[str, Any]) -> list[float]:
-    """The values of a profile's axis."""
-    return list(profile["epsilons" if "epsilons" in profile else "thetas"])
-
-
-def rate_at(profile: dict[str, Any], value: float) -> Estimate | None:
-    """The rate of a profile at a value of its axis; None where that was not measured."""
-    grid = grid_of(profile)
-    return Estimate(*(profile[k][grid.index(value)] for k in ("rate", "low", "high"))) if value in grid else None
+def clean_accuracy(profile: Rates) -> Estimate | None:
+    """The accuracy on the unchanged images, with its interval; None where there were no labels."""
+    if profile.clean_accuracy is None:
+        return None
+    return clopper_pearson(round(profile.clean_accuracy * profile.images), profile.images, profile.confidence)
 
 
 def write_experiment(store: Store, experiment: Experiment, fingerprint: str, classes: Sequence[str] = ()) -> None:
     """Keep in the run directory what its figures are to be drawn from; classes: their names."""
-    body = {
-        "experiment": experiment.model_dump(mode="json"),
-        "fingerprint": fingerprint,
-        "classes": list(classes),
-    }
+    body = {"experiment": experiment.model_dump(mode="json"), "fingerprint": fingerprint, "classes": list(classes)}
     write_json(store.path / "experiment.json", body)
 
 
 def read_run(path: Path) -> tuple[Experiment, list[Result], int]:
-    """The experiment of a run directory, its cells that have both profiles in order, and how many cells are not wholly
-    measured. Raises InputError."""
+    """Read a run directory.
+
+    Args:
+        path: the folder that `invrob empirical run` wrote.
+
+    Returns:
+        The experiment; its cells that have both profiles, in order, at least one; how many cells are not wholly
+        measured.
+
+    Raises:
+        InputError: where the folder holds no run, one of another version, or no finished cell."""
     body = read_json(path / "experiment.json")
     if body is None:
         raise InputError(
@@ -94,20 +83,22 @@ def read_run(path: Path) -> tuple[Experiment, list[Result], int]:
     except (ValidationError, KeyError):
         raise InputError(f"{path} was written by another version of invrob: run the experiment again") from None
     results = [result for cell in cells if (result := read_result(Store(path), cell)) is not None]
+    if not results:
+        raise InputError(f"{path} holds no finished cell: start `invrob empirical run --out {path}` again")
     return experiment, results, len(cells) - sum(result.complete for result in results)
 
 
-def read_card(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The two profiles of a folder of `invrob profile`, invariance first. Raises InputError."""
+def read_card(folder: Path) -> Card:
+    """The two profiles of a folder of `invrob profile`. Raises InputError where it holds none."""
     try:
         body = json.loads((folder / "profile.json").read_text(encoding="utf-8"))
-        _Card.model_validate(body)
-    except (OSError, ValueError, RecursionError):
+        attack = BlackBoxProfile if "queries" in body["robustness"] else RobustnessProfile
+        return Card(InvarianceProfile.from_dict(body["invariance"]), attack.from_dict(body["robustness"]))
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise InputError(
             f"{folder} holds no profile: its profile.json is missing or damaged; `invrob profile SPEC --data NAME "
             f"--out {folder}` makes one"
         ) from None
-    return body["invariance"], body["robustness"]
 
 
 def class_names(path: Path) -> tuple[str, ...]:
@@ -121,103 +112,33 @@ def read_result(store: Store, cell: Cell) -> Result | None:
     if store.read_training(cell.key) is None:
         return None
     read = {name: read_measurement(store, cell, name) for name in cell.measurements}
-    body = read.pop("profiles")
-    if body is None:
+    both = read.pop("profiles")
+    if not isinstance(both, tuple):
         return None
-    beside = {name: profile for name, profile in read.items() if profile is not None}
-    return Result(cell, body["invariance"], body["robustness"], beside, body.get("quarter_turns"))
+    beside = {name: rates for name, rates in read.items() if isinstance(rates, Rates)}
+    return Result(cell, both[0], both[1], beside, both[2])
 
 
-def read_measurement(store: Store, cell: Cell, name: str) -> dict[str, Any] | None:
+def read_measurement(store: Store, cell: Cell, name: str) -> Rates | Both | None:
     """What was kept of a measurement of `cell.measurements`; None where it is missing or damaged, or is not what this
     version of invrob writes."""
     body = store.read_profiles(cell.key, cell.measurements[name])
-    try:
-        (_Both if name == "profiles" else _Profile).model_validate(body)
-    except ValidationError:
+    if body is None:
         return None
-    return body
+    try:
+        if name != "profiles":
+            rates = cell.profiling.beside[name].read(body)
+            return rates if _labelled(rates) else None
+        invariance = InvarianceProfile.from_dict(body["invariance"])
+        robustness = RobustnessProfile.from_dict(body["robustness"])
+        turns = body.get("quarter_turns")
+        quarter_turns = None if turns is None else QuarterTurns.from_dict(turns)
+        return (invariance, robustness, quarter_turns) if _labelled(invariance, robustness) else None
+    except (InputError, KeyError):
+        return None
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(strict=True, allow_inf_nan=False)
-
-
-class _Class(_Strict):
-    label: int
-    rate: list[float]
-
-
-class _Profile(_Strict):
-    """What tables, figures and claims look at in a profile; the checksum says that it is whole, not that it fits."""
-
-    rate: list[float]
-    low: list[float]
-    high: list[float]
-    accuracy: list[float]
-    accuracy_low: list[float]
-    accuracy_high: list[float]
-    images: int = Field(ge=1)
-    per_image: list[float]
-    classes: list[_Class] = []
-    thetas: list[float] = []
-    epsilons: list[float] = []
-
-    @model_validator(mode="after")
-    def _one_rate_per_value(self) -> "_Profile":
-        grid = self.epsilons or self.thetas
-        each = [getattr(self, name) for name in PER_VALUE] + [row.rate for row in self.classes]
-        if not grid or any(len(values) != len(grid) for values in each):
-            raise ValueError("needs a rate for each value of its axis")
-        if len(self.per_image) != self.images:
-            raise ValueError("needs a rate for each image")
-        return self
-
-
-class _Finding(_Strict):
-    name: str
-    text: str
-
-
-class _Sanity(_Strict):
-    constant: bool
-    reasons: list[str]
-    findings: list[_Finding]
-    probed: int = Field(1, ge=1)
-    zero_gradient: float = 0.0
-    more_steps: float = 0.0
-    apgd_ce: float = 0.0
-    apgd_dlr: float | None = None
-    other_classes: float = 0.0
-    black_box: float = 0.0
-    unfooled_at_largest: float = 0.0
-    changed_prediction: float = 0.0
-
-
-class _Turns(_Strict):
-    rate: list[float] = Field(min_length=3, max_length=3)
-    deviation: list[float] = Field(min_length=3, max_length=3)
-
-
-class _Robustness(_Profile):
-    clean_accuracy: float
-    gradient_evaluations: float = 0.0
-    verdict: Literal["sound", "masked"]
-    sanity: _Sanity
-
-
-class _Both(_Strict):
-    invariance: _Profile
-    robustness: _Robustness
-    quarter_turns: _Turns | None = None
-
-
-class _BlackBox(_Robustness):
-    verdict: Literal["sound", "masked", "black-box"]  # type: ignore[assignment]
-
-
-class _Card(_Strict):
-    """What a plane looks at in the file of `invrob profile`, which has no checksum."""
-
-    invariance: _Profile
-    robustness: _BlackBox
+def _labelled(*profiles: Rates) -> bool:
+    """Whether the accuracy stands beside each rate, as in all that a run measures."""
+    shares = ((p.clean_accuracy, p.accuracy, p.accuracy_low, p.accuracy_high) for p in profiles)
+    return all(share is not None for of_profile in shares for share in of_profile)

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from invrob.empirical.report.examples import Found, Shown, dataset_of, shown
-from invrob.empirical.report.gather import Run, Training, read_runs, trainings_of
+from invrob.empirical.report.examples import data_of, examples_of
+from invrob.empirical.report.gather import Run, read_runs, trainings_of
 from invrob.empirical.report.render import rendered
 from invrob.errors import InputError
 from invrob.files import write_atomically
@@ -17,7 +17,7 @@ from invrob.files import write_atomically
 
 @dataclass(frozen=True)
 class Report:
-    """What was written."""
+    """A page that was written."""
 
     path: Path
     runs: tuple[Run, ...]
@@ -31,40 +31,40 @@ class Report:
 
 
 def write_report(
-    paths: Sequence[Path], out: Path | None = None, told: Callable[[str, int, int], object] = lambda *_: None
+    paths: Sequence[Path], out: Path | None = None, progress: Callable[[str, int, int], object] = lambda *_: None
 ) -> Report:
-    """Write the report of the runs at `paths` to `out`: report.html in the folder of a single run, comparison.html in
-    the current one for several, where it is left out.
+    """Write one HTML page about a run, or about several side by side. The same runs give the same bytes.
 
-    told: what is being done, how many of its steps are done, of how many. Raises InputError for a folder without
-    finished cells and for a file that cannot be written. The same runs give the same bytes."""
+    Args:
+        paths: run directories; the first is what the others are compared with.
+        out: the file. Where it is left out, report.html in the folder of a single run, and comparison.html in the
+            current one for several.
+        progress: called with what is being done, how many of its steps are done, and of how many.
+
+    Returns:
+        What was written.
+
+    Raises:
+        InputError: for a folder without finished cells, and for a file that cannot be written.
+    """
     runs = read_runs(paths)
     target = out or (runs[0].path / "report.html" if len(runs) == 1 else Path("comparison.html"))
     if target.is_dir():
         raise InputError(f"{target} is a folder: name a file, such as {target / 'report.html'}")
     trainings = trainings_of(runs)
-    data = {run.label: dataset_of(run) for run in runs}
-    examples = _examples(trainings, data, told)
-    told("drawing", len(trainings), len(trainings))
+    data = {run.label: data_of(run) for run in runs}
+    examples = []
+    for number, training in enumerate(trainings):
+        progress("example images", number, len(trainings))
+        dataset = data[training.run.label].dataset
+        if dataset is not None:
+            examples.append(examples_of(training, dataset))
+    progress("drawing", len(trainings), len(trainings))
     text = rendered(runs, trainings, data, examples)
     try:
         write_atomically(target, lambda temporary: temporary.write_text(text, encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{target} cannot be written ({error.strerror}): choose another --out") from None
-    why_not = [found.why_not for found in data.values() if found.why_not]
-    why_not += [f"{each.training}: {each.why_not}" for each in examples if each.why_not]
-    return Report(target, runs, sum(bool(each.examples) for each in examples), tuple(why_not))
-
-
-def _examples(
-    trainings: Sequence[Training],
-    data: dict[str, Found],
-    told: Callable[[str, int, int], object],
-) -> list[Shown]:
-    listed = []
-    for number, training in enumerate(trainings):
-        told("example images", number, len(trainings))
-        dataset = data[training.run.label].dataset
-        if dataset is not None:
-            listed.append(shown(training, dataset))
-    return listed
+    skipped = [of_run.why_not for of_run in data.values() if of_run.why_not]
+    skipped += [f"{of_training.name}: {of_training.why_not}" for of_training in examples if of_training.why_not]
+    return Report(target, runs, sum(bool(of_training.examples) for of_training in examples), tuple(skipped))

@@ -1,15 +1,20 @@
 """Runs side by side: in what their configurations differ, and their rates where both have the same cell."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import t
+from scipy import stats
 
-from invrob.empirical.experiments import Result, grid_of
+from invrob.empirical.analysis import grouped
+from invrob.empirical.experiments import Result
+from invrob.empirical.profiles import Rates
 from invrob.empirical.report.gather import Run, cell_name
 from invrob.intervals import Estimate
+
+SETTINGS = ("norm", "transformation", "border", "path")  # of a profile: rates under different ones do not compare
 
 
 @dataclass(frozen=True)
@@ -41,47 +46,54 @@ def configuration_differences(runs: Sequence[Run]) -> list[tuple[str, list[str]]
 
 def differences(runs: Sequence[Run]) -> list[Difference]:
     """Each later run against the first, for the cells of the same network, A, epsilon and seed."""
-    found = []
+    listed = []
     for later in runs[1:]:
         ours, theirs = _places(runs[0]), _places(later)
+        same_data = runs[0].fingerprint == later.fingerprint
         for place in sorted(ours.keys() & theirs.keys()):
             a, b = ours[place], theirs[place]
-            rates: list[Estimate | None] = [None, None]
-            if runs[0].fingerprint == later.fingerprint:
-                rates = [_difference(a.invariance, b.invariance), _difference(a.robustness, b.robustness)]
-            paired = a.robustness["images"] == b.robustness["images"]
-            found.append(
-                Difference(cell_name(a.cell), runs[0].label, later.label, a.cell.key == b.cell.key, paired, *rates)
+            listed.append(
+                Difference(
+                    cell_name(a.cell),
+                    runs[0].label,
+                    later.label,
+                    same_training=a.cell.key == b.cell.key,
+                    paired=a.robustness.images == b.robustness.images,
+                    invariance=mean_difference(a.invariance, b.invariance) if same_data else None,
+                    robustness=mean_difference(a.robustness, b.robustness) if same_data else None,
+                )
             )
-    return found
+    return listed
 
 
-Place = tuple[str, float, float, int]
+def _places(run: Run) -> dict[tuple[str, float, float, int], Result]:
+    """The results by network, A, epsilon and seed, where that says which cell is meant."""
+    places = grouped(run.results, lambda r: (r.network, r.cell.recipe.rotation, r.cell.recipe.epsilon, r.cell.seed))
+    return {place: results[0] for place, results in places.items() if len(results) == 1}
 
 
-def _places(run: Run) -> dict[Place, Result]:
-    """The results by network, A, epsilon and seed, where that says which one is meant."""
-    places: dict[Place, list[Result]] = {}
-    for result in run.results:
-        recipe = result.cell.recipe
-        places.setdefault((result.network, recipe.rotation, recipe.epsilon, result.cell.seed), []).append(result)
-    return {place: each[0] for place, each in places.items() if len(each) == 1}
+def mean_difference(first: Rates, second: Rates) -> Estimate | None:
+    """How much the mean rate of `second` is above that of `first`.
 
+    Image by image where both are of the same images, else as of independent samples (Welch), which errs on the wide
+    side.
 
-def _difference(first: dict[str, Any], second: dict[str, Any]) -> Estimate | None:
-    """Of the mean rates, image by image where both are of the same ones, else as of independent samples (Welch), which
-    errs on the wide side; None where they are not at the same values under the same change."""
-    same = all(first.get(name) == second.get(name) for name in ("norm", "transformation", "border", "path"))
-    if not same or grid_of(first) != grid_of(second) or min(first["images"], second["images"]) < 2:
+    Args:
+        first, second: two profiles of the same kind.
+
+    Returns:
+        The difference in [-1, 1] with its 95 % interval over the choice of images; None where the two are not at the
+        same values under the same change or norm, or one rests on a single image.
+    """
+    same = all(getattr(first, name, "") == getattr(second, name, "") for name in SETTINGS)
+    if not same or not np.array_equal(first.values, second.values) or min(first.images, second.images) < 2:
         return None
-    a, b = np.array(first["per_image"]), np.array(second["per_image"])
-    mean = float(b.mean() - a.mean())
-    each = [b - a] if len(a) == len(b) else [a, b]
-    parts = [(float(values.var(ddof=1)) / len(values), len(values) - 1) for values in each]
-    variance = sum(part for part, _ in parts)
-    freedom = variance**2 / sum(part**2 / degrees for part, degrees in parts) if variance else np.inf
-    half = float(t.ppf(0.975, freedom)) * variance**0.5
-    return Estimate(mean, mean - half, mean + half)
+    a, b = first.per_image, second.per_image
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of rates that all images share: exact all the same
+        test = stats.ttest_rel(b, a) if len(a) == len(b) else stats.ttest_ind(b, a, equal_var=False)
+        interval = test.confidence_interval(0.95)
+    return Estimate(float(b.mean() - a.mean()), float(interval.low), float(interval.high))
 
 
 def _flat(value: Any, name: str = "") -> dict[str, str]:

@@ -14,14 +14,14 @@ from torch import Tensor, nn
 
 from invrob.empirical import data
 from invrob.empirical.attacks import norm_named, search
-from invrob.empirical.experiments import Cell, class_names, model_of, profiled
+from invrob.empirical.experiments import Cell, Profiling, class_names, model_of, profiled
 from invrob.empirical.inference import all_logits, evaluating, single_thread
 from invrob.empirical.profiles import shown_epsilon
 from invrob.empirical.report.gather import Run, Training
 from invrob.empirical.transforms import rotate
 from invrob.errors import InputError
 
-SHOWN = 5  # images, each of another class as far as there are so many
+EXAMPLES = 5  # images of each network, each of another class as far as there are so many
 STEP = 5  # degrees between the angles that are tried
 
 
@@ -47,34 +47,34 @@ class Example:
 
 
 @dataclass(frozen=True)
-class Shown:
+class TrainingExamples:
     """The examples of a training (of its first seed), or why there are none."""
 
-    training: str
+    name: str  # of the training
     seed: int
     examples: tuple[Example, ...]
     why_not: str
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class RunData:
     """The data set of a run, or why it cannot be had."""
 
     dataset: data.Dataset | None
     why_not: str = ""
 
 
-def dataset_of(run: Run) -> Found:
+def data_of(run: Run) -> RunData:
     """The data that the run was made with, where they are on this disk."""
     try:
         dataset = data.load(run.experiment.dataset)
     except (InputError, OSError) as error:
-        return Found(None, f"the data are not at hand: {error}")
+        return RunData(None, f"the data are not at hand: {error}")
     if dataset.fingerprint != run.fingerprint:
-        return Found(
+        return RunData(
             None, f"{run.experiment.dataset} is not what it was when the run was made: its fingerprint differs"
         )
-    return Found(dataset)
+    return RunData(dataset)
 
 
 def classes_of(run: Run, dataset: data.Dataset | None) -> tuple[str, ...]:
@@ -82,7 +82,7 @@ def classes_of(run: Run, dataset: data.Dataset | None) -> tuple[str, ...]:
     return class_names(run.path) or (() if dataset is None else dataset.classes)
 
 
-def shown(training: Training, dataset: data.Dataset) -> Shown:
+def examples_of(training: Training, dataset: data.Dataset) -> TrainingExamples:
     """The examples of a training."""
     result = training.seeds[0]
     stored = training.run.store.read_training(result.cell.key)
@@ -94,63 +94,59 @@ def shown(training: Training, dataset: data.Dataset) -> Shown:
             model.load_state_dict(stored[0])
             examples = _examples(model, result.cell, dataset)
     except (InputError, RuntimeError) as error:  # torch raises RuntimeError for weights of another shape
-        return Shown(training.name, result.cell.seed, (), str(error).splitlines()[0])
-    return Shown(training.name, result.cell.seed, examples, "")
+        return TrainingExamples(training.name, result.cell.seed, (), str(error).splitlines()[0])
+    return TrainingExamples(training.name, result.cell.seed, examples, "")
 
 
 def _examples(model: nn.Module, cell: Cell, dataset: data.Dataset) -> tuple[Example, ...]:
     images, labels = profiled(dataset.test, cell.profiling.images)
     first = [int((labels == label).nonzero()[0, 0]) for label in torch.unique(labels)]
-    images, labels = images[first[:SHOWN]], labels[first[:SHOWN]]
+    images, labels = images[first[:EXAMPLES]], labels[first[:EXAMPLES]]
     with evaluating(model):
-        originals = _pictures(model, images, dataset.classes, [""] * len(images), images)
-        rotated = _pictures(model, *_rotated(model, images, cell, dataset.classes), images)
-        attacked = _pictures(model, *_attacked(model, images, cell, dataset.classes), images)
+        before = all_logits(model, images).argmax(1)
+        states = (
+            (images, [""] * len(images)),
+            _rotated(model, images, before, max(cell.profiling.thetas)),
+            _attacked(model, images, cell.profiling),
+        )
+        pictures = [_pictures(model, *state, dataset.classes, before) for state in states]
     truths = [dataset.classes[int(label)] for label in labels]
-    return tuple(Example(*parts) for parts in zip(truths, originals, rotated, attacked, strict=True))
+    return tuple(Example(*parts) for parts in zip(truths, *pictures, strict=True))
 
 
-Changed = tuple[Tensor, Sequence[str], list[str]]  # images, the names of the classes, what was done to each
-
-
-def _rotated(model: nn.Module, images: Tensor, cell: Cell, classes: Sequence[str]) -> Changed:
-    """Each image turned by the smallest angle, of those tried, at which the prediction is another one."""
-    widest = max(cell.profiling.thetas)
+def _rotated(model: nn.Module, images: Tensor, before: Tensor, widest: float) -> tuple[Tensor, list[str]]:
+    """Each image turned by the smallest angle, of those tried, at which the prediction is not the one `before`; and
+    what was done to it."""
     angles = [sign * float(a) for a in np.arange(STEP, widest + 1e-9, STEP) for sign in (1, -1)] or [0.0]
-    turned, said = [], []
-    for image in images:
+    turned, changes = [], []
+    for image, prediction in zip(images, before, strict=True):
         tried = rotate(image[None].expand(len(angles), *image.shape), torch.tensor(angles))
-        other = all_logits(model, tried).argmax(1) != all_logits(model, image[None]).argmax(1)
-        which = int(other.nonzero()[0, 0]) if other.any() else len(angles) - 1
-        turned.append(tried[which])
-        said.append(f"by {angles[which]:g}°" if other.any() else f"up to {widest:g}°: it stays")
-    return torch.stack(turned), classes, said
+        changing = (all_logits(model, tried).argmax(1) != prediction).nonzero()[:, 0].tolist()
+        turned.append(tried[changing[0] if changing else -1])
+        changes.append(f"by {angles[changing[0]]:g}°" if changing else f"up to {widest:g}°: it stays")
+    return torch.stack(turned), changes
 
 
-def _attacked(model: nn.Module, images: Tensor, cell: Cell, classes: Sequence[str]) -> Changed:
-    """Each image attacked at the smallest epsilon of the grid that fools the model."""
-    how = cell.profiling
-    epsilons = torch.tensor([epsilon for epsilon in how.epsilons if epsilon > 0] or [0.1], dtype=torch.float64)
-    found = search.begin(images, all_logits(model, images), epsilons)
+def _attacked(model: nn.Module, images: Tensor, how: Profiling) -> tuple[Tensor, list[str]]:
+    """Each image attacked at the smallest epsilon of the grid that fools the model, and what was done to it."""
+    grid = [epsilon for epsilon in how.epsilons if epsilon > 0] or [0.1]
+    state = search.begin(images, all_logits(model, images), torch.tensor(grid, dtype=torch.float64))
     settings = {"steps": how.steps, "restarts": how.restarts, "batch": len(images)}
-    search.run(found, model, norm_named("linf"), **settings, generator=torch.Generator().manual_seed(0))
-    said = [
-        f"by {shown_epsilon(float(epsilons[level]))}"
-        if level < len(epsilons)
-        else f"up to {shown_epsilon(float(epsilons[-1]))}: it stays"
-        for level in found.fooled.tolist()
-    ]
-    return found.found, classes, said
+    search.run(state, model, norm_named("linf"), **settings, generator=torch.Generator().manual_seed(0))
+    by = [f"by {shown_epsilon(epsilon)}" for epsilon in grid] + [f"up to {shown_epsilon(grid[-1])}: it stays"]
+    return state.found, [by[level] for level in state.fooled.tolist()]
 
 
 def _pictures(
-    model: nn.Module, images: Tensor, classes: Sequence[str], said: Sequence[str], originals: Tensor
+    model: nn.Module, images: Tensor, changes: Sequence[str], classes: Sequence[str], before: Tensor
 ) -> list[Picture]:
     shares = all_logits(model, images).double().softmax(1)
-    before = all_logits(model, originals).argmax(1)
+    confidences, predictions = shares.max(1)
     return [
-        Picture(png(image), text, classes[int(share.argmax())], float(share.max()), bool(share.argmax() != own))
-        for image, text, share, own in zip(images, said, shares, before, strict=True)
+        Picture(png(image), change, classes[int(prediction)], float(confidence), bool(prediction != unchanged))
+        for image, change, prediction, confidence, unchanged in zip(
+            images, changes, predictions, confidences, before, strict=True
+        )
     ]
 
 

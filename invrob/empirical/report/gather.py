@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from invrob.empirical.analysis import Claim, by_training, check_claims
-from invrob.empirical.experiments import Cell, Experiment, Result, Store, read_json, read_run
+from invrob.empirical.analysis import Claim, by_training, check_claims, verdict_of
+from invrob.empirical.experiments import Cell, Experiment, Result, Store, read_run
 from invrob.errors import InputError
 
 
@@ -40,9 +40,7 @@ class Training:
     @property
     def verdict(self) -> str:
         """'constant', 'masked' or 'sound': of the worst seed."""
-        if any(result.robustness["sanity"]["constant"] for result in self.seeds):
-            return "constant"
-        return "masked" if any(result.verdict == "masked" for result in self.seeds) else "sound"
+        return verdict_of(self.seeds)
 
 
 def read_runs(paths: Sequence[Path]) -> tuple[Run, ...]:
@@ -56,14 +54,14 @@ def read_runs(paths: Sequence[Path]) -> tuple[Run, ...]:
 
 def trainings_of(runs: Sequence[Run]) -> tuple[Training, ...]:
     """All trainings of the runs, in the order of their tables."""
-    found = []
+    trainings = []
     for run in runs:
         before = f"{run.label}: " if len(runs) > 1 else ""
         for name, seeds in by_training(run.results).items():
             network = seeds[0].network
             short = name.removeprefix(f"{network}, ")
-            found.append(Training(before + name, short, before + network, run, tuple(seeds)))
-    return tuple(found)
+            trainings.append(Training(before + name, short, before + network, run, tuple(seeds)))
+    return tuple(trainings)
 
 
 def cell_name(cell: Cell) -> str:
@@ -73,9 +71,7 @@ def cell_name(cell: Cell) -> str:
 
 def _read(path: Path, label: str) -> Run:
     experiment, results, _ = read_run(path)
-    if not results:
-        raise InputError(f"{path} holds no finished cell: start `invrob empirical run --out {path}` again")
-    fingerprint = str((read_json(path / "experiment.json") or {})["fingerprint"])
+    fingerprint = results[0].cell.fingerprint
     keys = {result.cell.key for result in results}
     return Run(
         label,

@@ -6,10 +6,9 @@ from importlib.metadata import version
 from shlex import quote
 from typing import Any
 
-from invrob.empirical.analysis import STATEMENTS, Claim
-from invrob.empirical.attacks import TOLERATED
+from invrob.empirical.analysis import STATEMENTS, TABLE_THETAS, Claim, verdict_of
 from invrob.empirical.data import Dataset
-from invrob.empirical.experiments import Result, grid_of
+from invrob.empirical.experiments import Result, clean_accuracy
 from invrob.empirical.profiles import shown_epsilon, shown_epsilons
 from invrob.empirical.report.configuration import to_toml
 from invrob.empirical.report.examples import classes_of
@@ -17,7 +16,6 @@ from invrob.empirical.report.gather import Run, Training, cell_name
 from invrob.intervals import Estimate
 from invrob.versions import versions
 
-SHOWN_THETAS = (90.0, 180.0)
 PROBES = {  # a field of Sanity, and its heading
     "zero_gradient": "zero gradient",
     "more_steps": "Auto-PGD",
@@ -35,8 +33,8 @@ def answer(run: Run) -> str:
     by_verdict: dict[str, list[str]] = {}
     for statement in STATEMENTS:
         verdicts = {c.verdict for c in run.claims if c.name == statement.name and c.network != "-"}
-        one = verdicts.pop() if len(verdicts) == 1 else "mixed" if verdicts else "untested"
-        by_verdict.setdefault(one, []).append(statement.text)
+        verdict = verdicts.pop() if len(verdicts) == 1 else "mixed" if verdicts else "untested"
+        by_verdict.setdefault(verdict, []).append(statement.text)
     phrases = {
         "holds": "finds that {}",
         "fails": "finds the contrary of this: {}",
@@ -45,12 +43,12 @@ def answer(run: Run) -> str:
         "untested": "does not test whether {}",
     }
     joints = {"holds": "that", "mixed": "whether", "undecided": "whether", "untested": "whether"}
-    said = [
+    clauses = [
         text.format(_listed(by_verdict[verdict], joints.get(verdict, "")))
         for verdict, text in phrases.items()
         if verdict in by_verdict
     ]
-    return f"On {run.experiment.dataset}, {run.label} " + "; it ".join(said) + "."
+    return f"On {run.experiment.dataset}, {run.label} " + "; it ".join(clauses) + "."
 
 
 def _listed(texts: Sequence[str], joint: str) -> str:
@@ -81,51 +79,49 @@ def _claim(run: Run, claim: Claim) -> dict[str, Any]:
 
 def summary_table(trainings: Sequence[Training]) -> dict[str, Any]:
     """One row per cell: accuracy, both rates where tables show them, the verdict on the attack."""
-    shown: dict[tuple[str, float], str] = {}  # by axis and value; what only some runs measured is a dash in others
+    headings: dict[tuple[str, float], str] = {}  # by axis and value; what only some runs measured is a dash in others
     for training in trainings:
-        thetas, epsilons = (grid_of(getattr(training.seeds[0], kind)) for kind in ("invariance", "robustness"))
-        for value in [theta for theta in SHOWN_THETAS if theta in thetas] or [thetas[-1]]:
-            shown["theta", value] = f"inv {value:g}°"
-        for value in shown_epsilons(epsilons):
-            shown["epsilon", value] = f"rob {shown_epsilon(value)}"
-    columns = [(axis, value, shown[axis, value]) for axis, value in sorted(shown, key=lambda key: key[0] == "epsilon")]
+        first = training.seeds[0]
+        thetas, epsilons = first.invariance.values.tolist(), first.robustness.values.tolist()
+        for theta in [theta for theta in TABLE_THETAS if theta in thetas] or [thetas[-1]]:
+            headings["invariance", theta] = f"inv {theta:g}°"
+        for epsilon in shown_epsilons(epsilons):
+            headings["robustness", epsilon] = f"rob {shown_epsilon(epsilon)}"
+    columns = sorted(headings, key=lambda column: column[0])
     rows = [_row(training, result, columns) for training in trainings for result in training.seeds]
-    return {"columns": [heading for _, _, heading in columns], "rows": rows}
+    return {"columns": [headings[column] for column in columns], "rows": rows}
 
 
-def _row(training: Training, result: Result, columns: Sequence[tuple[str, float, str]]) -> dict[str, Any]:
-    recipe = result.cell.recipe
-    sanity = result.robustness["sanity"]
+def _row(training: Training, result: Result, columns: Sequence[tuple[str, float]]) -> dict[str, Any]:
+    recipe, profiles = result.cell.recipe, {"invariance": result.invariance, "robustness": result.robustness}
     return {
         "run": training.run.label,
         "network": result.network,
         "theta": recipe.rotation,
         "epsilon": recipe.epsilon,
         "seed": result.cell.seed,
-        "shares": [result.accuracy, *(result.rate_at(axis, value) for axis, value, _ in columns)],
-        "verdict": "constant" if sanity["constant"] else result.verdict,
+        "shares": [clean_accuracy(result.robustness), *(profiles[kind].rate_at(value) for kind, value in columns)],
+        "verdict": verdict_of([result]),
         "quarter_turns": result.quarter_turns,
     }
 
 
 def sanity_rows(trainings: Sequence[Training]) -> list[dict[str, Any]]:
-    """What the probes of each attack found; a share above what is tolerated is marked."""
+    """What the probes of each attack found; the shares that the verdict rests on are marked."""
     rows = []
     for training in trainings:
         for result in training.seeds:
-            sanity = result.robustness["sanity"]
-            probed = max(sanity.get("probed", 1), 1)
-            limits = {name: max(limit, 1 / probed) for name, limit in TOLERATED.items()}
-            shares = [(sanity.get(name), (sanity.get(name) or 0) > limits.get(name, 1)) for name in PROBES]
+            sanity = result.robustness.sanity
+            suspicious = sanity.suspicious()
             rows.append(
                 {
                     "cell": _named(training, result),
                     "verdict": result.verdict,
-                    "probed": sanity.get("probed"),
-                    "evaluations": result.robustness.get("gradient_evaluations"),
-                    "shares": shares,
-                    "reasons": sanity["reasons"],
-                    "findings": sanity["findings"],
+                    "probed": sanity.probed,
+                    "evaluations": result.robustness.gradient_evaluations,
+                    "shares": [(getattr(sanity, name), name in suspicious) for name in PROBES],
+                    "reasons": sanity.reasons,
+                    "findings": sanity.findings,
                 }
             )
     return rows
@@ -163,8 +159,8 @@ def cost_rows(runs: Sequence[Run]) -> list[dict[str, Any]]:
                 spent.setdefault(key, []).append(float(cost["seconds"]))
     fields = ("run", "network", "stage", "device")
     return [
-        {**dict(zip(fields, key, strict=True)), "cells": len(each), "seconds": sum(each)}
-        for key, each in sorted(spent.items())
+        {**dict(zip(fields, key, strict=True)), "cells": len(seconds), "seconds": sum(seconds)}
+        for key, seconds in sorted(spent.items())
     ]
 
 
@@ -177,7 +173,7 @@ def about(run: Run, dataset: Dataset | None) -> dict[str, Any]:
         "classes": classes_of(run, dataset),
         "fingerprint": run.fingerprint,
         "seeds": list(run.experiment.seeds),
-        "images": sorted({result.robustness["images"] for result in run.results}),
+        "images": sorted({result.robustness.images for result in run.results}),
         "cells": len(run.results),
         "toml": to_toml(run.experiment),
         "file": quote(f"{run.path.resolve().name}.toml"),
@@ -193,6 +189,6 @@ def version_rows(runs: Sequence[Run]) -> list[tuple[str, list[str], str]]:
         costs = [cost for result in run.results for cost in run.store.read_costs(result.cell.key).values()]
         notes.append([cost["versions"] for cost in costs if isinstance(cost.get("versions"), dict)])
     return [
-        (name, [", ".join(sorted({str(note[name]) for note in each if name in note})) for each in notes], here)
+        (name, [", ".join(sorted({str(note[name]) for note in of_run if name in note})) for of_run in notes], here)
         for name, here in {**versions(), "plotly": version("plotly")}.items()
     ]

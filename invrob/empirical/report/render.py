@@ -10,11 +10,11 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from plotly.offline import get_plotlyjs  # type: ignore[import-untyped]
 
-from invrob.empirical.analysis import place_of, plane
+from invrob.empirical.analysis import by_training, grouped, place_of, plane
 from invrob.empirical.figures import network_figure, plane_figure
 from invrob.empirical.profiles import shown_epsilon
 from invrob.empirical.report import charts, compare, page
-from invrob.empirical.report.examples import Found, Shown
+from invrob.empirical.report.examples import RunData, TrainingExamples
 from invrob.empirical.report.gather import Run, Training
 from invrob.intervals import Estimate
 
@@ -22,11 +22,11 @@ from invrob.intervals import Estimate
 def rendered(
     runs: Sequence[Run],
     trainings: Sequence[Training],
-    data: dict[str, Found],
-    examples: Sequence[Shown],
+    data: dict[str, RunData],
+    examples: Sequence[TrainingExamples],
 ) -> str:
     """The whole page. data: of each run, by its label."""
-    shared, about = drawn(trainings), [page.about(run, data[run.label].dataset) for run in runs]
+    shared, about = _drawn(trainings), [page.about(run, data[run.label].dataset) for run in runs]
     assets = files("invrob.empirical.report") / "assets"
     scripts = [get_plotlyjs(), (assets / "page.js").read_text(encoding="utf-8")]
     context = {
@@ -45,7 +45,7 @@ def rendered(
         "sanity": page.sanity_rows(trainings),
         "probes": list(page.PROBES.values()),
         "about": about,
-        "no_data": [found.why_not for found in data.values() if found.why_not],
+        "no_data": [of_run.why_not for of_run in data.values() if of_run.why_not],
         "changes": compare.configuration_differences(runs),
         "differences": compare.differences(runs),
         "costs": page.cost_rows(runs),
@@ -80,24 +80,23 @@ def _points(change: Estimate) -> str:
     return f"{100 * change.estimate:+z.1f} points ({100 * change.low:+z.1f} to {100 * change.high:+z.1f})"
 
 
-def _class_names(labels: Sequence[int], each: Sequence[tuple[str, ...]]) -> list[str]:
+def _class_names(labels: Sequence[int], of_runs: Sequence[tuple[str, ...]]) -> list[str]:
     """What the classes are called; numbers where nobody knows, or the runs do not agree."""
-    names = {classes for classes in each if classes}
-    known = names.pop() if len(names) == 1 else ()
+    namings = {classes for classes in of_runs if classes}
+    known = namings.pop() if len(namings) == 1 else ()
     return [known[label] if label < len(known) else str(label) for label in labels]
 
 
 def _static(runs: Sequence[Run]) -> list[tuple[str, str]]:
     """(what it shows, data URI) of the figures, for readers without scripts."""
-    shown = []
+    figures = []
     for run in runs:
-        theta, epsilon = place_of(run.results, None, None)
-        points = plane(run.results, theta, epsilon)
-        shown.append((f"{run.label}: trade-off plane", plane_figure(points, theta, epsilon, run.label)))
-        for network in dict.fromkeys(result.network for result in run.results):
-            group = [result for result in run.results if result.network == network]
-            shown.append((f"{run.label}: both profiles of {network}", network_figure(group)))
-    return [(text, _uri(figure)) for text, figure in shown]
+        trainings = by_training(run.results)
+        place = place_of(trainings, None, None)
+        figures.append((f"{run.label}: trade-off plane", plane_figure(plane(trainings, *place), *place, run.label)))
+        for network, group in grouped(run.results, lambda result: result.network).items():
+            figures.append((f"{run.label}: both profiles of {network}", network_figure(group)))
+    return [(text, _uri(figure)) for text, figure in figures]
 
 
 def _uri(figure: Any) -> str:
@@ -113,7 +112,7 @@ def _policy(scripts: Sequence[str]) -> str:
     return f"default-src 'none'; script-src {allowed}; {rest}"
 
 
-def drawn(trainings: Sequence[Training]) -> dict[str, Any]:
+def _drawn(trainings: Sequence[Training]) -> dict[str, Any]:
     """All that the page's script draws."""
     return {
         "trainings": charts.styles(trainings),
