@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from invrob.cli import main
-from invrob.empirical.execution import cell as execute
+from invrob.empirical.experiments import dataset_of
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -87,9 +87,9 @@ def invrob(*arguments):
     """The command line in this process, which saves the seconds of a new one; what it did as a CompletedProcess."""
     environment = mock.patch.dict(os.environ, {"COLUMNS": "80", "NO_COLOR": "1"})
     words = mock.patch.object(sys, "argv", ["invrob", *map(str, arguments)])
-    fresh = mock.patch.object(execute, "dataset_of", execute.dataset_of.__wrapped__)  # its cache would outlive the test
+    dataset_of.cache_clear()  # or it would outlive the test
     before, code, out, err = signal.getsignal(signal.SIGTERM), 0, io.StringIO(), io.StringIO()
-    with environment, words, fresh, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+    with environment, words, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
             main()
         except SystemExit as end:

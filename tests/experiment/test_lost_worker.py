@@ -7,17 +7,15 @@ import signal
 import pytest
 import torch
 
-from invrob.empirical.execution import cell as execute
-from invrob.empirical.execution import run as executors
-from invrob.empirical.execution.work import Execution
-from invrob.empirical.experiments.experiment import read_experiment
+from invrob.empirical.execution import Execution, run
+from invrob.empirical.experiments import dataset_of, read_experiment
 
 CPU = torch.device("cpu")
 pytestmark = pytest.mark.long
 
 
 class Killer:
-    """An observer that kills every worker as soon as it has told of the first epoch of the cell number `victim`."""
+    """An observer that kills every worker after the first epoch of the cell number `victim`."""
 
     def __init__(self, cells, victim, times):
         self.key, self.left, self.ended = cells[victim].key, times, []
@@ -46,15 +44,15 @@ def files(path):
 def cells(config):
     """Three cells of twenty epochs."""
     experiment = read_experiment(config)
-    cells = experiment.cells(execute.dataset_of(experiment.dataset).fingerprint)
+    cells = experiment.cells(dataset_of(experiment.dataset).fingerprint)
     return [cell.model_copy(update={"recipe": cell.recipe.model_copy(update={"epochs": 20})}) for cell in cells]
 
 
 def test_cells_whose_workers_were_killed_come_out_the_same(cells, tmp_path):
     watched = Killer(cells, victim=0, times=0)
-    assert executors.run(cells, tmp_path / "whole", Execution("inline", CPU), watched) == ()
+    assert run(cells, tmp_path / "whole", Execution("inline", CPU), watched) == ()
     killer = Killer(cells, victim=0, times=1)
-    assert executors.run(cells, tmp_path / "killed", Execution("local", CPU, jobs=2), killer) == ()
+    assert run(cells, tmp_path / "killed", Execution("local", CPU, jobs=2), killer) == ()
     assert killer.left == 0
     assert sorted(killer.ended) == sorted(cell.key for cell in cells)
     assert files(tmp_path / "killed") == files(tmp_path / "whole")
@@ -63,7 +61,7 @@ def test_cells_whose_workers_were_killed_come_out_the_same(cells, tmp_path):
 
 def test_a_cell_that_loses_every_worker_is_given_up_with_a_reason_and_the_run_ends(cells, tmp_path):
     killer = Killer(cells, victim=1, times=100)
-    failures = executors.run(cells[:2], tmp_path, Execution("local", CPU, jobs=2, retries=0), killer)
+    failures = run(cells[:2], tmp_path, Execution("local", CPU, jobs=2, retries=0), killer)
     assert cells[1] in [failure.cell for failure in failures]
-    assert all("killed once, perhaps for lack of memory" in failure.reason for failure in failures)
+    assert all("killed in attempt 1 of 1, perhaps for lack of memory" in failure.reason for failure in failures)
     assert len(killer.ended) == 2

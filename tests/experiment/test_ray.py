@@ -11,12 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from invrob.empirical.execution import cell as execute
-from invrob.empirical.execution import ray_cluster as cluster
-from invrob.empirical.execution import ray_connection as connection
-from invrob.empirical.execution import run as executors
-from invrob.empirical.execution.work import Execution
-from invrob.empirical.experiments.experiment import read_experiment
+from invrob.empirical.execution import Execution, ray_connection, run
+from invrob.empirical.execution import ray_cluster as cells_on_ray
+from invrob.empirical.experiments import dataset_of, read_experiment
 from invrob.errors import InputError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,8 +21,8 @@ long = pytest.mark.long
 pytestmark = pytest.mark.xdist_group("ray")  # one cluster at a time
 
 
-class Told:
-    """An observer that keeps what it was told, and calls `on_start` for each cell that starts."""
+class Recorder:
+    """An observer that keeps its events, and calls `on_start` for each cell that starts."""
 
     def __init__(self, on_start=lambda cell: None):
         self.events, self.on_start = [], on_start
@@ -54,16 +51,16 @@ def files(path):
 
 def cells_of(config):
     experiment = read_experiment(config)
-    return list(experiment.cells(execute.dataset_of(experiment.dataset).fingerprint))
+    return list(experiment.cells(dataset_of(experiment.dataset).fingerprint))
 
 
-SMALL = {"object_store_memory": connection.OBJECT_STORE, "include_dashboard": False}
+SMALL = {"object_store_memory": ray_connection.OBJECT_STORE, "include_dashboard": False}
 
 
 @pytest.fixture(scope="module")
 def cluster_of_no_room():
     """A Ray cluster whose head has no room for cells."""
-    connection.imported(retries=2)
+    ray_connection.imported(retries=2)
     from ray.cluster_utils import Cluster
 
     real = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, **SMALL})
@@ -74,7 +71,7 @@ def cluster_of_no_room():
 @pytest.fixture
 def ray_cluster(cluster_of_no_room, monkeypatch):
     """The same; nodes that a test adds are taken out after it."""
-    monkeypatch.setattr(cluster, "sources", lambda: "")  # else an edit of the checkout at this moment fails a test
+    monkeypatch.setattr(cells_on_ray, "sources", lambda: "")  # else an edit of the checkout at this moment fails a test
     yield cluster_of_no_room
     for node in list(cluster_of_no_room.worker_nodes):
         cluster_of_no_room.remove_node(node)
@@ -88,7 +85,7 @@ def add(ray_cluster, **resources):
 @pytest.fixture(scope="module")
 def alone(config, tmp_path_factory):
     path = tmp_path_factory.mktemp("alone")
-    assert executors.run(cells_of(config), path, Execution(), Told()) == ()
+    assert run(cells_of(config), path, Execution(), Recorder()) == ()
     return files(path)
 
 
@@ -121,21 +118,21 @@ def wait_for(condition, seconds=120):
 def test_nodes_write_the_same_bytes_as_this_process_also_when_one_is_killed(ray_cluster, config, tmp_path):
     longer = tmp_path / "longer.toml"  # or cells end before a node is killed
     longer.write_text(config.read_text().replace("epochs = 2", "epochs = 60"))
-    assert executors.run(cells_of(longer), tmp_path / "alone", Execution(), Told()) == ()
+    assert run(cells_of(longer), tmp_path / "alone", Execution(), Recorder()) == ()
     alone = files(tmp_path / "alone")
     add(ray_cluster)
     victim, killed = add(ray_cluster), []
 
     def kill(cell):
-        if told.count("started") - told.count("finished") == 2 and not killed:  # so each node has one
+        if recorder.count("started") - recorder.count("finished") == 2 and not killed:  # so each node has one
             killed.append(cell)
             ray_cluster.remove_node(victim, allow_graceful=False)
 
-    told = Told(kill)
-    assert executors.run(cells_of(longer), tmp_path / "killed", on(ray_cluster), told) == ()
+    recorder = Recorder(kill)
+    assert run(cells_of(longer), tmp_path / "killed", on(ray_cluster), recorder) == ()
     assert killed
-    assert told.count("finished") == 3
-    assert told.count("started") == 4  # the one that was at work there
+    assert recorder.count("finished") == 3
+    assert recorder.count("started") == 4  # the one that was at work there
     assert files(tmp_path / "killed") == alone
 
 
@@ -156,17 +153,17 @@ class OnWarning(logging.Handler):
 def test_a_run_that_lost_its_last_node_says_so_and_goes_on_with_the_next(
     ray_cluster, config, alone, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(cluster, "ROOM", 1)
+    monkeypatch.setattr(cells_on_ray, "ROOM", 1)
     only = add(ray_cluster)
 
     def kill(cell):
-        if told.count("started") == 1:
+        if recorder.count("started") == 1:
             ray_cluster.remove_node(only, allow_graceful=False)
 
-    told, handler = Told(kill), OnWarning(lambda: add(ray_cluster))
+    recorder, handler = Recorder(kill), OnWarning(lambda: add(ray_cluster))
     logging.getLogger("invrob").addHandler(handler)
     try:
-        assert executors.run(cells_of(config), tmp_path, on(ray_cluster), told) == ()
+        assert run(cells_of(config), tmp_path, on(ray_cluster), recorder) == ()
     finally:
         logging.getLogger("invrob").removeHandler(handler)
     assert handler.said[0].startswith("no node of the cluster has room for a cell (it takes 1 CPUs, 0 GPUs; ")
@@ -188,13 +185,13 @@ def test_a_cell_fails_alone_by_its_own_fault_or_that_of_its_worker(ray_cluster, 
             killed.append(worker)
             os.kill(worker, signal.SIGKILL)
 
-    told = Told(kill)
-    failures = executors.run([diverging, slow, third], tmp_path, on(ray_cluster, retries=1, jobs=1), told)
+    recorder = Recorder(kill)
+    failures = run([diverging, slow, third], tmp_path, on(ray_cluster, retries=1, jobs=1), recorder)
     reasons = {failure.cell.key: failure.reason for failure in failures}
     assert len(killed) == len(set(killed)) == 2
-    assert reasons[slow.key].startswith("its worker was lost 2 times: ")
+    assert reasons[slow.key].startswith("its worker was lost in attempt 2 of 2: ")
     assert "the training loss became" in reasons[diverging.key]
-    assert [told.count("failed"), told.count("finished")] == [2, 1]
+    assert [recorder.count("failed"), recorder.count("finished")] == [2, 1]
     assert {name: content for name, content in alone.items() if third.key in name} == files(tmp_path)
 
 
@@ -205,14 +202,14 @@ def test_what_a_cluster_cannot_do_is_said_before_it_is_tried(ray_cluster, config
 
     def refusal(cells=cells, **how):
         with pytest.raises(InputError) as caught:
-            executors.run(cells, tmp_path, on(ray_cluster, **how), Told())
+            run(cells, tmp_path, on(ray_cluster, **how), Recorder())
         return str(caught.value)
 
     assert "has room for a cell (it takes 64 CPUs, 0 GPUs; a node has at most 1 CPUs" in refusal(cpus_per_cell=64.0)
-    assert "torch sees none: install its build for CUDA, or use --gpus-per-cell 0" in refusal(gpus_per_cell=0.5)
+    assert "torch sees none: install its build for CUDA, or use gpus_per_cell = 0" in refusal(gpus_per_cell=0.5)
     changed = [cells[0].model_copy(update={"fingerprint": "other"})]
     assert "changed while the run was on: start it again" in refusal(changed)
-    monkeypatch.setattr(cluster, "MARK", ".other")
+    monkeypatch.setattr(cells_on_ray, "MARKER", ".other")
     assert f"does not see {tmp_path} as the driver does" in refusal()
     assert files(tmp_path) == {}
 
@@ -233,10 +230,9 @@ def descendants(pid):
 @long
 @pytest.mark.parametrize("blow", [signal.SIGINT, signal.SIGKILL])
 def test_a_run_that_is_stopped_leaves_no_process_and_goes_on_without_ray(config, alone, tmp_path, blow):
-    run = [sys.executable, ROOT / "cli.py", "empirical", "run", "--config", config, "--out", tmp_path, "--json"]
-    driver = subprocess.Popen(
-        [*map(str, run), "--executor", "ray", "--jobs", "1"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    command = [sys.executable, ROOT / "cli.py", "empirical", "run", "--config", config, "--out", tmp_path, "--json"]
+    command += ["--executor", "ray", "--jobs", "1"]
+    driver = subprocess.Popen(list(map(str, command)), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         wait_for(lambda: list(tmp_path.glob("cells/*/cell.json")) or driver.poll() is not None)
         processes = {child: _read(Path(f"/proc/{child}/cmdline")) for child in descendants(driver.pid)}
@@ -252,11 +248,11 @@ def test_a_run_that_is_stopped_leaves_no_process_and_goes_on_without_ray(config,
     if blow == signal.SIGINT:
         assert said.splitlines()[-1] == "stopped: nothing that was finished is lost; the same command goes on"
         assert "Traceback" not in said
-        assert not (tmp_path / cluster.MARK).exists()
+        assert not (tmp_path / cells_on_ray.MARKER).exists()
         assert list(Path("/tmp").glob(f"invrob-ray-{driver.pid}-*")) == []
     for folder in Path("/tmp").glob(f"invrob-ray-{driver.pid}-*"):
         shutil.rmtree(folder)
-    assert executors.run(cells_of(config), tmp_path, Execution(), Told()) == ()
-    (tmp_path / cluster.MARK).unlink(missing_ok=True)
+    assert run(cells_of(config), tmp_path, Execution(), Recorder()) == ()
+    (tmp_path / cells_on_ray.MARKER).unlink(missing_ok=True)
     assert alone.items() <= files(tmp_path).items()
     assert set(files(tmp_path)) - set(alone) <= {"experiment.json"}

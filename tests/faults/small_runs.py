@@ -17,7 +17,7 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
 from invrob.cli import main
-from invrob.empirical.execution import cell as execute
+from invrob.empirical.experiments import dataset_of
 
 settings.register_profile(  # the same cases every time; INVROB_FUZZ=20 tries twenty times as many, and others each time
     "faults",
@@ -76,10 +76,10 @@ def invrob(*arguments):
     drawn = mock.patch.object(Figure, "savefig", sketch)
     environment = mock.patch.dict(os.environ, {"COLUMNS": "80", "NO_COLOR": "1"})
     words = mock.patch.object(sys, "argv", ["invrob", *map(str, arguments)])
-    fresh = mock.patch.object(execute, "dataset_of", execute.dataset_of.__wrapped__)  # its cache would outlive the test
+    dataset_of.cache_clear()  # or it would outlive the test
     before, code = signal.getsignal(signal.SIGTERM), 0
     out, err = io.StringIO(), io.StringIO()
-    with drawn, environment, words, fresh, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+    with drawn, environment, words, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
             main()
         except SystemExit as end:

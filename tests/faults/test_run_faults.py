@@ -9,7 +9,7 @@ import subprocess
 import pytest
 from small_runs import contents, run
 
-from invrob.empirical.execution import cell as execute
+from invrob.empirical.execution import cell as execution_cell
 from invrob.files import TEMPORARY
 
 STOPPED = "stopped: nothing that was finished is lost; the same command goes on"
@@ -24,7 +24,7 @@ def leftovers(out):
 def test_a_signal_in_any_cell_ends_the_run_with_a_sentence_and_the_next_one_goes_on(
     config, whole, tmp_path, monkeypatch, sent, code, cell
 ):
-    measured, count = execute.measured, [0]
+    measured, count = execution_cell.measured, [0]
 
     def signalled(*arguments):
         count[0] += 1
@@ -34,7 +34,7 @@ def test_a_signal_in_any_cell_ends_the_run_with_a_sentence_and_the_next_one_goes
 
     out = tmp_path / "run"
     with monkeypatch.context() as patched:
-        patched.setattr(execute, "measured", signalled)
+        patched.setattr(execution_cell, "measured", signalled)
         stopped = run(config, out)
     assert (stopped.returncode, stopped.stdout) == (code, "")
     assert STOPPED in stopped.stderr

@@ -4,26 +4,27 @@ import multiprocessing
 import os
 import signal
 import sys
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
 import torch
 from planted import cell
 
-from invrob.empirical.execution import cell as execute
+from invrob.empirical.execution import Execution, Failure, local, run
+from invrob.empirical.execution import cell as execution_cell
 from invrob.empirical.execution import ray_cluster as cluster
 from invrob.empirical.execution import ray_connection as connection
-from invrob.empirical.execution import run as executors
-from invrob.empirical.execution.work import Execution, Relay, Teller, stack_size
-from invrob.empirical.experiments.store import Store
-from invrob.empirical.inference.devices import pinned
+from invrob.empirical.execution.work import EventRelay, EventSender, stacks
+from invrob.empirical.experiments import Store
+from invrob.empirical.inference import pinned
 from invrob.errors import InputError
 
 CPU = torch.device("cpu")
 CELLS = [cell(seed=seed) for seed in range(3)]
 
 
-class Told:
+class Recorder:
     def __init__(self):
         self.events = []
 
@@ -39,9 +40,14 @@ def test_workers_share_out_the_gpus_of_the_machine_and_keep_one_that_was_named(m
 
 
 def test_stacks_leave_no_gpu_without_work_and_do_not_pay_on_a_cpu():
-    assert [stack_size(None, 64, gpus, "cuda") for gpus in (1, 2, 8, 64, 512)] == [32, 32, 8, 1, 1]
-    assert stack_size(None, 64, 2, "cpu") == 1
-    assert stack_size(5, 64, 8, "cuda") == stack_size(5, 64, 2, "cpu") == 5
+    cells = [cell(seed=seed) for seed in range(64)]
+
+    def largest(stack, workers, device):
+        return max(map(len, stacks(cells, Execution(stack=stack), workers, device)))
+
+    assert [largest(None, gpus, "cuda") for gpus in (1, 2, 8, 64, 512)] == [32, 32, 8, 1, 1]
+    assert largest(None, 2, "cpu") == 1
+    assert largest(5, 8, "cuda") == largest(5, 2, "cpu") == 5
 
 
 class FakePool:
@@ -51,11 +57,11 @@ class FakePool:
         self.deaths, self.done = deaths, done
 
     def submit(self, _, group, path, device):
-        future = executors.Future()
+        future = local.Future()
         future.set_running_or_notify_cancel()
         if self.deaths.get(group[0].seed, 0) > 0:
             self.deaths[group[0].seed] -= 1
-            future.set_exception(executors.BrokenProcessPool())
+            future.set_exception(local.BrokenProcessPool())
         else:
             self.done.append((group[0].seed, str(device)))
             future.set_result(())
@@ -67,12 +73,12 @@ def fake(monkeypatch):
     """(deaths, done): workers that are killed as often as `deaths` says for each seed, and what was done where."""
     deaths, done, made = {}, [], []
 
-    @executors.contextmanager
+    @contextmanager
     def worker(device):
         made.append(device)
-        yield executors._Worker(device, FakePool(deaths, done), SimpleNamespace(poll=lambda: False))
+        yield local.Worker(device, FakePool(deaths, done), SimpleNamespace(poll=lambda: False))
 
-    monkeypatch.setattr(executors, "_worker", worker)
+    monkeypatch.setattr(local, "started_worker", worker)
     return deaths, done, made
 
 
@@ -80,7 +86,7 @@ def test_each_worker_has_one_device_and_all_devices_have_workers(fake, tmp_path,
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     _, done, made = fake
     how = Execution("local", torch.device("cuda"), jobs=3, stack=1)
-    assert executors.run(CELLS, tmp_path, how, Told()) == ()
+    assert run(CELLS, tmp_path, how, Recorder()) == ()
     assert list(map(str, made)) == ["cuda:0", "cuda:1", "cuda:0"]
     assert done == [(0, "cuda:0"), (1, "cuda:1"), (2, "cuda:0")]
 
@@ -89,9 +95,9 @@ def test_each_worker_has_one_device_and_all_devices_have_workers(fake, tmp_path,
 def test_a_cell_whose_worker_is_killed_is_done_again_as_often_as_asked_the_others_once(fake, tmp_path, deaths, caplog):
     planned, done, made = fake
     planned[1] = deaths
-    told = Told()
-    failures = executors.run(CELLS, tmp_path, Execution("local", CPU, jobs=2, retries=2), told)
-    ends = {seed: event for event, seed, *_ in told.events if event in ("finished", "failed")}
+    recorder = Recorder()
+    failures = run(CELLS, tmp_path, Execution("local", CPU, jobs=2, retries=2), recorder)
+    ends = {seed: event for event, seed, *_ in recorder.events if event in ("finished", "failed")}
     assert sorted(done) == [(seed, "cpu") for seed in range(3) if seed != 1 or deaths < 3]
     assert caplog.text.count(f"{CELLS[1]}: its worker was killed; it is done again") == min(deaths, 2)
     assert len(made) == 2 + deaths  # a new worker for each that is lost
@@ -99,44 +105,44 @@ def test_a_cell_whose_worker_is_killed_is_done_again_as_often_as_asked_the_other
         assert failures == ()
         return
     assert [failure.cell for failure in failures] == [CELLS[1]]
-    assert failures[0].reason.startswith("its worker process was killed 3 times, perhaps for lack of memory: the same ")
+    assert failures[0].reason.startswith("its worker process was killed in attempt 3 of 3, perhaps for lack ")
     assert ends[1] == "failed"
 
 
-def test_a_worker_tells_its_parent_what_it_would_tell_an_observer_and_each_end_once():
-    told = Told()
-    relay = Relay(CELLS, told)
-    teller = Teller(lambda news: relay.tell(*news))
-    teller.started(CELLS[0])
-    teller.advanced(CELLS[0], 0.5)
+def test_the_events_of_a_worker_reach_the_observer_and_the_end_of_each_cell_once():
+    recorder = Recorder()
+    relay = EventRelay(CELLS, recorder)
+    sender = EventSender(lambda event: relay.notify(*event))
+    sender.started(CELLS[0])
+    sender.advanced(CELLS[0], 0.5)
     for _ in range(2):
-        teller.finished(CELLS[0])
-    teller.advanced(CELLS[0], 0.9)  # of a worker that was given up for lost
-    teller.failed(CELLS[1], "x" * 5000)
-    relay.settle(CELLS[:2], [execute.Failure(CELLS[1], "again")])
+        sender.finished(CELLS[0])
+    sender.advanced(CELLS[0], 0.9)  # of a worker that counts as lost
+    sender.failed(CELLS[1], "x" * 5000)
+    relay.settle(CELLS[:2], [Failure(CELLS[1], "again")])
     first, second = CELLS[0].seed, CELLS[1].seed
-    assert told.events == [
+    assert recorder.events == [
         ("started", first),
         ("advanced", first, 0.5),
         ("finished", first),
         ("failed", second, "x" * 1000),
     ]
     relay.settle(CELLS, [])
-    assert told.events[-1] == ("finished", CELLS[2].seed)
+    assert recorder.events[-1] == ("finished", CELLS[2].seed)
 
 
 def test_who_trains_second_takes_the_weights_that_are_kept_and_their_profiles_stay(tmp_path):
     store, one = Store(tmp_path), CELLS[0]
     first, second = (torch.nn.Linear(2, 2) for _ in range(2))
-    course = execute.Training((), 0)
-    execute.keep(store, one, first, course)
+    course = execution_cell.Training((), 0)
+    execution_cell.keep(store, one, first, course)
     store.write_profiles(one.key, one.profile_key, {"of": "first"})
-    execute.keep(store, one, second, course)
+    execution_cell.keep(store, one, second, course)
     assert torch.equal(second.weight, first.weight)
     assert store.read_profiles(one.key, one.profile_key) == {"of": "first"}
     next(tmp_path.glob("cells/*/weights.safetensors")).write_bytes(b"damaged")
     third = torch.nn.Linear(2, 2)
-    execute.keep(store, one, third, course)
+    execution_cell.keep(store, one, third, course)
     assert torch.equal(store.read_training(one.key)[0]["weight"], third.weight)
 
 
@@ -146,10 +152,10 @@ def _die(*_):
 
 @pytest.mark.long  # two processes to start
 def test_a_real_worker_that_is_killed_breaks_its_own_pool_alone():
-    with executors._worker(CPU) as victim, executors._worker(CPU) as other:
+    with local.started_worker(CPU) as victim, local.started_worker(CPU) as other:
         broken = victim.pool.submit(_die)
         assert other.pool.submit(os.getpid).result() != os.getpid()
-        with pytest.raises(executors.BrokenProcessPool):
+        with pytest.raises(local.BrokenProcessPool):
             broken.result()
         assert other.pool.submit(sum, (1, 2)).result() == 3
     assert multiprocessing.active_children() == []
@@ -158,8 +164,8 @@ def test_a_real_worker_that_is_killed_breaks_its_own_pool_alone():
 def test_without_ray_the_way_to_get_it_is_said(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(InputError) as caught:
-        executors.run(CELLS, tmp_path, Execution("ray"), Told())
-    assert str(caught.value) == "--executor ray needs Ray on every machine: pip install 'invrob[ray]'"
+        run(CELLS, tmp_path, Execution("ray"), Recorder())
+    assert str(caught.value) == "executor = 'ray' needs Ray on every machine: pip install 'invrob[ray]'"
 
 
 @pytest.mark.parametrize("address", ["banana", "ray://localhost:10001", ":6379", "localhost", "http://a:1"])
@@ -170,15 +176,15 @@ def test_an_address_is_auto_or_host_and_port(address):
         connection.check_address(known)
 
 
-def test_an_address_where_nobody_listens_is_told_at_once():
-    with pytest.raises(InputError, match=r"--address 127.0.0.1:1: no Ray cluster answers, .*`ray start --head` starts"):
+def test_an_address_where_nobody_listens_is_refused_at_once():
+    with pytest.raises(InputError, match=r"address = 127.0.0.1:1: no Ray cluster answers, .*`ray start --head` starts"):
         connection.check_address("127.0.0.1:1")
 
 
 @pytest.fixture
 def terms(tmp_path, monkeypatch):
     monkeypatch.setattr(cluster.os, "chdir", lambda _: None)
-    (tmp_path / cluster.MARK).write_text("token")
+    (tmp_path / cluster.MARKER).write_text("token")
     return cluster.Terms(cluster.decisive(), cluster.sources(), tmp_path, "token", tmp_path, None, gpu=False)
 
 
@@ -203,11 +209,11 @@ def fake_ray(*nodes):
 
 def test_the_places_of_a_cluster_are_counted_by_what_a_cell_takes():
     ray = fake_ray(("a", True, {"CPU": 8, "GPU": 2}), ("b", True, {"CPU": 4}), ("c", False, {"CPU": 99, "GPU": 9}))
-    assert cluster._places(ray, {"CPU": 1, "GPU": 0}) == {"a": 8, "b": 4}
-    assert cluster._places(ray, {"CPU": 1, "GPU": 0.25}) == {"a": 8}
-    assert cluster._places(ray, {"CPU": 1, "GPU": 1}) == {"a": 2}
-    assert cluster._places(ray, {"CPU": 3, "GPU": 0}) == {"a": 2, "b": 1}
-    assert cluster._places(ray, {"CPU": 9, "GPU": 0}) == cluster._places(ray, {"CPU": 0, "GPU": 0}) == {}
-    assert cluster._no_room(ray, {"CPU": 9, "GPU": 0}).startswith(
+    assert cluster.places(ray, {"CPU": 1, "GPU": 0}) == {"a": 8, "b": 4}
+    assert cluster.places(ray, {"CPU": 1, "GPU": 0.25}) == {"a": 8}
+    assert cluster.places(ray, {"CPU": 1, "GPU": 1}) == {"a": 2}
+    assert cluster.places(ray, {"CPU": 3, "GPU": 0}) == {"a": 2, "b": 1}
+    assert cluster.places(ray, {"CPU": 9, "GPU": 0}) == cluster.places(ray, {"CPU": 0, "GPU": 0}) == {}
+    assert cluster.no_room(ray, {"CPU": 9, "GPU": 0}).startswith(
         "no node of the cluster has room for a cell (it takes 9 CPUs, 0 GPUs; a node has at most 8 CPUs, 2 GPUs)"
     )
