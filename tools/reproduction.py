@@ -16,7 +16,7 @@ import torch
 from invrob.empirical import data
 from invrob.empirical.analysis import check_claims, over_seeds
 from invrob.empirical.experiments import Result, Store, model_of, profiled, rate_at, read_run
-from invrob.empirical.profiles import WEAK, robustness_profile, shown_epsilon, weak_profile
+from invrob.empirical.profiles import WEAK, format_epsilon, robustness_profile, weak_profile
 from invrob.intervals import Estimate
 
 OUT = Path(__file__).resolve().parents[1] / "docs" / "reproduction"
@@ -64,7 +64,7 @@ def claims_table(results: Sequence[Result]) -> str:
 
 def profiles_table(results: Sequence[Result], epsilons: Sequence[float]) -> str:
     headings = ["network", "A", "trained epsilon", "seeds", "accuracy", "inv. 90", "inv. 180"]
-    headings += [f"rob. {shown_epsilon(e)}" for e in epsilons] + ["attack"]
+    headings += [f"rob. {format_epsilon(e)}" for e in epsilons] + ["attack"]
     rows = []
     for (network, rotation, epsilon), group in grouped(results).items():
         verdicts = {result.verdict for result in group}
@@ -72,7 +72,7 @@ def profiles_table(results: Sequence[Result], epsilons: Sequence[float]) -> str:
             [
                 network,
                 f"{rotation:g}",
-                shown_epsilon(epsilon),
+                format_epsilon(epsilon),
                 str(len(group)),
                 mean_over_seeds(group, lambda r: r.accuracy),
                 *(mean_over_seeds(group, lambda r, t=t: r.rate_at("theta", t)) for t in (90, 180)),
@@ -102,7 +102,7 @@ def beside_table(results: Sequence[Result], epsilon: float) -> str:
         [
             network,
             f"{rotation:g}",
-            shown_epsilon(trained),
+            format_epsilon(trained),
             mean_over_seeds(group, lambda r: r.rate_at("theta", 180)),
             *(mean_over_seeds(group, lambda r, n=n: at(r, n)) for n in names),
             mean_over_seeds(group, turns),
@@ -132,7 +132,7 @@ def explanation_table(
             rows.append([label, name, scaled.verdict, *_rates(scaled)])
         for name, attack in WEAK.items():
             rows.append([label, f"`{name}`: {attack.text}", "weak", *_rates(weak_profile(model, x, epsilons, y, name))])
-    return table(["network", "attack", "verdict", *(f"at {shown_epsilon(e)}" for e in epsilons)], rows)
+    return table(["network", "attack", "verdict", *(f"at {format_epsilon(e)}" for e in epsilons)], rows)
 
 
 def _rates(profile: object) -> list[str]:

@@ -76,7 +76,7 @@ def _print(points: "tuple[Point, ...]", statuses: tuple[str, ...], place: tuple[
     from rich.console import Console
     from rich.table import Table
 
-    from invrob.empirical.profiles import shown_epsilon
+    from invrob.empirical.profiles import format_epsilon
 
     console = Console(highlight=False, markup=False)
     table = Table("model", box=None, pad_edge=False, padding=(0, 2, 0, 0))
@@ -89,5 +89,5 @@ def _print(points: "tuple[Point, ...]", statuses: tuple[str, ...], place: tuple[
         ]
         table.add_row(printable(point.name), *texts, status if point.believed else f"{status}: {point.verdict}")
     console.print(table)
-    console.print(f"In %, with intervals of 95 %, at theta = {place[0]:g} and epsilon = {shown_epsilon(place[1])}.")
+    console.print(f"In %, with intervals of 95 %, at theta = {place[0]:g} and epsilon = {format_epsilon(place[1])}.")
     console.print(f"plane: {printable(str(out))}", soft_wrap=True)

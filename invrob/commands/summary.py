@@ -68,9 +68,9 @@ def _plane(results: "Sequence[Result]", theta: float, epsilon: float) -> dict[st
 def _table_values(result: "Result", axis: str) -> "Sequence[float]":
     """The values of an axis, "theta" or "epsilon", that stand in the tables."""
     from invrob.empirical.analysis import TABLE_THETAS
-    from invrob.empirical.profiles import shown_epsilons
+    from invrob.empirical.profiles import table_epsilons
 
-    return TABLE_THETAS if axis == "theta" else shown_epsilons(result.robustness.values.tolist())
+    return TABLE_THETAS if axis == "theta" else table_epsilons(result.robustness.values.tolist())
 
 
 def _shares(result: "Result") -> "dict[str, Estimate | None]":
@@ -159,20 +159,20 @@ class _Trainings:
         return ["network", "A", "eps", "seed"] if self.several else ["network", "A", "eps"]
 
     def columns(self, result: "Result") -> list[str]:
-        from invrob.empirical.profiles import shown_epsilon
+        from invrob.empirical.profiles import format_epsilon
 
         recipe = result.cell.recipe
-        columns = [result.network, f"{recipe.rotation:g}", shown_epsilon(recipe.epsilon)]
+        columns = [result.network, f"{recipe.rotation:g}", format_epsilon(recipe.epsilon)]
         return [*columns, str(result.cell.seed)] if self.several else columns
 
 
 def _print_networks(console: Any, results: "list[Result]") -> tuple[list[str], float]:
     """One line per network; returns why attacks are masked, and half the width of the widest interval."""
-    from invrob.empirical.profiles import shown_epsilon
+    from invrob.empirical.profiles import format_epsilon
 
     trainings = _Trainings(results)
     invariances = [f"inv{theta:g}" for theta in _table_values(results[0], "theta")]
-    robustnesses = [f"rob{shown_epsilon(epsilon)}" for epsilon in _table_values(results[0], "epsilon")]
+    robustnesses = [f"rob{format_epsilon(epsilon)}" for epsilon in _table_values(results[0], "epsilon")]
     robustnesses = [heading.replace("rob0.", "rob.") for heading in robustnesses]
     table = _table(*trainings.headings, "acc.", *invariances, *robustnesses, "attack")
     reasons, widest = [], 0.0
@@ -188,7 +188,7 @@ def _print_networks(console: Any, results: "list[Result]") -> tuple[list[str], f
 
 def _print_beside(console: Any, results: "list[Result]") -> None:
     """What was measured beside the card at the same values, and exact quarter turns, if anything."""
-    from invrob.empirical.profiles import Weak, shown_epsilon
+    from invrob.empirical.profiles import Weak, format_epsilon
 
     measured = {name: result.cell.profiling.beside[name] for result in results for name in result.beside}
     measurements = [measurement for measurement in measured.values() if measurement.on_card_axis]
@@ -216,7 +216,7 @@ def _print_beside(console: Any, results: "list[Result]") -> None:
         console.print("canvas, disc, back (turned there and back): rates of invariance for rotations in [-180, 180]")
     if weak:
         console.print(
-            f"weak: robustness at {shown_epsilon(strongest)} as an attack that flatters reports it; compare rob above"
+            f"weak: robustness at {format_epsilon(strongest)} as an attack that flatters reports it; compare rob above"
         )
     if turns:
         console.print("90s: predictions that stay under turns of exactly 90, 180 and 270 degrees, the least of them")

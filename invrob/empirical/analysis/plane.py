@@ -10,7 +10,7 @@ from math import isclose
 
 from invrob.empirical.analysis.statistics import mean_of
 from invrob.empirical.experiments import Result, clean_accuracy
-from invrob.empirical.profiles import Card, Rates, shown_epsilon, shown_epsilons
+from invrob.empirical.profiles import Card, Rates, format_epsilon, table_epsilons
 from invrob.errors import InputError
 from invrob.intervals import Estimate
 
@@ -61,7 +61,7 @@ def place_of(models: Models, theta: float | None, epsilon: float | None) -> tupl
     thetas, epsilons = shared_grids(models)
     return (
         thetas[-1] if theta is None else _on_grid("theta", theta, thetas),
-        shown_epsilons(epsilons)[0] if epsilon is None else _on_grid("epsilon", epsilon, epsilons),
+        table_epsilons(epsilons)[0] if epsilon is None else _on_grid("epsilon", epsilon, epsilons),
     )
 
 
@@ -151,7 +151,7 @@ def _mean_at(profiles: Sequence[Rates], value: float) -> Estimate:
 def _on_grid(name: str, value: float, grid: Sequence[float]) -> float:
     near = [known for known in grid if isclose(known, value, rel_tol=1e-3, abs_tol=1e-9)]
     if not near:
-        shown = shown_epsilon if name == "epsilon" else "{:g}".format
+        shown = format_epsilon if name == "epsilon" else "{:g}".format
         raise InputError(f"{name} = {value:g} was not measured: choose one of {', '.join(map(shown, grid))}")
     return min(near, key=lambda known: abs(known - value))
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import TypeVar
 
 from invrob.empirical.experiments import Result
-from invrob.empirical.profiles import shown_epsilon
+from invrob.empirical.profiles import format_epsilon
 from invrob.empirical.training import Recipe
 
 Key = TypeVar("Key", bound=Hashable)
@@ -32,7 +32,7 @@ def by_training(results: Sequence[Result]) -> dict[str, list[Result]]:
         apart = varied(rival for other, rival in groups if other == network)
         parts = [network, f"A = {recipe.rotation:g}"]
         if recipe.epsilon or "epsilon" in apart:
-            parts.append(f"epsilon = {shown_epsilon(recipe.epsilon)}")
+            parts.append(f"epsilon = {format_epsilon(recipe.epsilon)}")
         name = ", ".join([*parts, *other_settings(recipe, apart)])
         named[name if name not in named else f"{name} [{seeds[0].cell.key}]"] = seeds
     return named

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from invrob.checks import Array
 from invrob.empirical.analysis import class_means
 from invrob.empirical.experiments import Result
-from invrob.empirical.profiles import shown_epsilon
+from invrob.empirical.profiles import format_epsilon
 
 LONGEST_NAME = 16  # letters of a class's name that fit under a column
 MOST_CLASSES = 30  # more would not be read; classes.csv has them all
@@ -36,7 +36,7 @@ def class_figure(
         return None
     figure = Figure(figsize=(3.2 + 0.95 * len(labels), max(3.4, 1.9 + 0.38 * len(rows))), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
-    _draw(left, robustness, labels, rf"Robustness at $\epsilon$ = {shown_epsilon(epsilon)}, by class")
+    _draw(left, robustness, labels, rf"Robustness at $\epsilon$ = {format_epsilon(epsilon)}, by class")
     _draw(right, invariance, labels, f"Rate of invariance at {theta:g} degrees, by class")
     columns = [names[label] if label < len(names) else str(label) for label in labels]
     columns = [name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}\u2026" for name in columns]

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from invrob.empirical.analysis import DOMINATED, FRONT, Point, front_line, pareto_front
-from invrob.empirical.profiles import shown_epsilon
+from invrob.empirical.profiles import format_epsilon
 from invrob.empirical.profiles.plots import MARKERS, NORM_NAMES
 from invrob.empirical.transforms import transformation_named
 
@@ -46,7 +46,7 @@ def plane_figure(
         xlim=(-0.03, 1.03),
         ylim=(-0.03, 1.03),
         xlabel=f"rate of invariance, {_reach(transformation, theta)}",
-        ylabel=rf"robustness at $\epsilon$ = {shown_epsilon(epsilon)} ({NORM_NAMES.get(norm, norm)})",
+        ylabel=rf"robustness at $\epsilon$ = {format_epsilon(epsilon)} ({NORM_NAMES.get(norm, norm)})",
     )
     axes.set_title(f"{title}: bars of 95 %", parse_math=False)
     for axis in (axes.xaxis, axes.yaxis):

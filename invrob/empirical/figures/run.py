@@ -14,7 +14,7 @@ from invrob.empirical.analysis import averaged, by_training, grouped, other_sett
 from invrob.empirical.experiments import Result, clean_accuracy
 from invrob.empirical.figures.classes import class_figure
 from invrob.empirical.figures.plane import plane_figure
-from invrob.empirical.profiles import shown_epsilon
+from invrob.empirical.profiles import format_epsilon
 from invrob.empirical.profiles.plots import Curve, Panel, figure_of, panel
 from invrob.empirical.training import Recipe
 from invrob.pictures import write_figure
@@ -106,7 +106,7 @@ def _by_recipe(group: Sequence[Result]) -> dict[Recipe, list[Result]]:
 def _labels(recipe: Recipe, group: Sequence[Result]) -> tuple[str, str]:
     """What tells a recipe from the others of its group, for lines over epsilon and over theta."""
     apart = varied(result.cell.recipe for result in group)
-    against = f"$\\epsilon$ = {shown_epsilon(recipe.epsilon)}" if "epsilon" in apart or recipe.epsilon else ""
+    against = f"$\\epsilon$ = {format_epsilon(recipe.epsilon)}" if "epsilon" in apart or recipe.epsilon else ""
     angle = f"{recipe.rotation:g}/" if "rotation" in apart or not against else ""
     others = [against, *other_settings(recipe, apart)]
     unturned, turned = (", ".join(filter(None, (angle and angle + b, *others))) for b in ("0", "B"))

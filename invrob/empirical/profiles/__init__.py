@@ -1,8 +1,8 @@
 """The public measurements of a model, and the results that they return. plots.py draws them, and is not loaded here."""
 
 from invrob.empirical.profiles.black_box import BlackBoxProfile, black_box_profile
-from invrob.empirical.profiles.grids import L2_EPSILONS, read_epsilon, shown_epsilon, shown_epsilons, usual_epsilons
-from invrob.empirical.profiles.invariance import InvarianceProfile, invariance_profile
+from invrob.empirical.profiles.grids import L2_EPSILONS, format_epsilon, read_epsilon, table_epsilons, usual_epsilons
+from invrob.empirical.profiles.invariance import InvarianceProfile, invariance_profile, worst_case_profile
 from invrob.empirical.profiles.measurement import Counted, Measurement, Work
 from invrob.empirical.profiles.quarter_turns import QuarterTurns, quarter_turn_consistency
 from invrob.empirical.profiles.rates import ClassRates, Rates
@@ -20,7 +20,7 @@ from invrob.empirical.profiles.settings import (
 )
 from invrob.empirical.profiles.tradeoff import Card, tradeoff
 from invrob.empirical.profiles.weak import WEAK, WeakProfile, weak_profile
-from invrob.empirical.profiles.worst_case import WorstCaseProfile, most_evaluations, worst_case_profile
+from invrob.empirical.profiles.worst_case import WorstCaseProfile, most_evaluations
 
 __all__ = [
     "L2_EPSILONS",
@@ -47,13 +47,13 @@ __all__ = [
     "adversary_of",
     "black_box_profile",
     "change_of",
+    "format_epsilon",
     "invariance_profile",
     "most_evaluations",
     "quarter_turn_consistency",
     "read_epsilon",
     "robustness_profile",
-    "shown_epsilon",
-    "shown_epsilons",
+    "table_epsilons",
     "tradeoff",
     "usual_epsilons",
     "weak_profile",

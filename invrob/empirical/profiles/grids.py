@@ -29,12 +29,12 @@ def usual_epsilons(norm: str, channels: int) -> tuple[float, ...]:
     return EPSILONS if channels == 1 else COLOUR_EPSILONS
 
 
-SHOWN_EPSILONS = (0.1, 0.3, 2 / 255, 8 / 255)  # what tables and planes show of a grid, where it has them
+TABLE_EPSILONS = (0.1, 0.3, 2 / 255, 8 / 255)  # what tables and planes show of a grid, where it has them
 
 
-def shown_epsilons(grid: Sequence[float]) -> list[float]:
+def table_epsilons(grid: Sequence[float]) -> list[float]:
     """Which two epsilons of a grid stand in tables; planes show the first."""
-    return [epsilon for epsilon in SHOWN_EPSILONS if epsilon in grid][:2] or [grid[len(grid) // 2], grid[-1]]
+    return [epsilon for epsilon in TABLE_EPSILONS if epsilon in grid][:2] or [grid[len(grid) // 2], grid[-1]]
 
 
 def read_epsilon(text: str) -> float:
@@ -46,7 +46,7 @@ def read_epsilon(text: str) -> float:
         raise InputError(f"epsilon = {text!r} is no number: write 0.1, or 8/255") from None
 
 
-def shown_epsilon(epsilon: float) -> str:
+def format_epsilon(epsilon: float) -> str:
     """An epsilon as people read it: 0.3 as it is, 8/255 as such."""
     steps = round(epsilon * 255, 6)
     return f"{steps:g}/255" if 0 < epsilon < 0.1 and (2 * steps).is_integer() else f"{epsilon:g}"

@@ -20,7 +20,7 @@ from invrob.empirical.analysis import (
     plane,
     shared_grids,
 )
-from invrob.empirical.profiles import Measurement, Rates, shown_epsilon
+from invrob.empirical.profiles import Measurement, Rates, format_epsilon
 from invrob.empirical.profiles.plots import NORM_NAMES
 from invrob.empirical.report.gather import Training
 from invrob.intervals import Estimate
@@ -93,7 +93,7 @@ def plane_chart(trainings: Sequence[Training]) -> dict[str, Any]:
     return {
         "thetas": thetas,
         "epsilons": epsilons,
-        "shownEpsilons": [shown_epsilon(value) for value in epsilons],
+        "shownEpsilons": [format_epsilon(value) for value in epsilons],
         "theta": thetas.index(theta),
         "epsilon": epsilons.index(epsilon),
         "norm": NORM_NAMES[trainings[0].seeds[0].robustness.norm],
@@ -135,7 +135,7 @@ def _chart(name: str, measurement: Measurement, lines: Sequence[tuple[int, list[
     if measurement.over is not None:
         label = measurement.over.family.axis
     else:
-        ticks = [shown_epsilon(value) for value in lines[0][1][0].values]
+        ticks = [format_epsilon(value) for value in lines[0][1][0].values]
     return {
         "id": name,
         "title": measurement.title,

@@ -16,7 +16,7 @@ from invrob.empirical import data
 from invrob.empirical.attacks import norm_named, search
 from invrob.empirical.experiments import Cell, Profiling, class_names, model_of, profiled
 from invrob.empirical.inference import all_logits, evaluating, single_thread
-from invrob.empirical.profiles import shown_epsilon
+from invrob.empirical.profiles import format_epsilon
 from invrob.empirical.report.gather import Run, Training
 from invrob.empirical.transforms import rotate
 from invrob.errors import InputError
@@ -133,7 +133,7 @@ def _attacked(model: nn.Module, images: Tensor, how: Profiling) -> tuple[Tensor,
     state = search.begin(images, all_logits(model, images), torch.tensor(grid, dtype=torch.float64))
     settings = {"steps": how.steps, "restarts": how.restarts, "batch": len(images)}
     search.run(state, model, norm_named("linf"), **settings, generator=torch.Generator().manual_seed(0))
-    by = [f"by {shown_epsilon(epsilon)}" for epsilon in grid] + [f"up to {shown_epsilon(grid[-1])}: it stays"]
+    by = [f"by {format_epsilon(epsilon)}" for epsilon in grid] + [f"up to {format_epsilon(grid[-1])}: it stays"]
     return state.found, [by[level] for level in state.fooled.tolist()]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from invrob.empirical.analysis import STATEMENTS, TABLE_THETAS, Claim, verdict_of
 from invrob.empirical.data import Dataset
 from invrob.empirical.experiments import Result, clean_accuracy
-from invrob.empirical.profiles import shown_epsilon, shown_epsilons
+from invrob.empirical.profiles import format_epsilon, table_epsilons
 from invrob.empirical.report.configuration import to_toml
 from invrob.empirical.report.examples import classes_of
 from invrob.empirical.report.gather import Run, Training, cell_name
@@ -85,8 +85,8 @@ def summary_table(trainings: Sequence[Training]) -> dict[str, Any]:
         thetas, epsilons = first.invariance.values.tolist(), first.robustness.values.tolist()
         for theta in [theta for theta in TABLE_THETAS if theta in thetas] or [thetas[-1]]:
             headings["invariance", theta] = f"inv {theta:g}°"
-        for epsilon in shown_epsilons(epsilons):
-            headings["robustness", epsilon] = f"rob {shown_epsilon(epsilon)}"
+        for epsilon in table_epsilons(epsilons):
+            headings["robustness", epsilon] = f"rob {format_epsilon(epsilon)}"
     columns = sorted(headings, key=lambda column: column[0])
     rows = [_row(training, result, columns) for training in trainings for result in training.seeds]
     return {"columns": [headings[column] for column in columns], "rows": rows}
@@ -139,7 +139,7 @@ def value_tables(charts: Sequence[dict[str, Any]], trainings: Sequence[Training]
         for line in chart["lines"]:
             grids.setdefault(tuple(line["x"]), []).append(line)
         for grid, lines in grids.items():
-            heads = [shown_epsilon(x) if chart["axis"] == "epsilon" else f"{x:g}" for x in grid]
+            heads = [format_epsilon(x) if chart["axis"] == "epsilon" else f"{x:g}" for x in grid]
             rows = [(trainings[line["training"]].name, _triples(line["rate"])) for line in lines]
             tables.append({"title": chart["title"], "label": chart["label"], "heads": heads, "rows": rows})
     return tables

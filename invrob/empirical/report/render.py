@@ -12,7 +12,7 @@ from plotly.offline import get_plotlyjs  # type: ignore[import-untyped]
 
 from invrob.empirical.analysis import by_training, grouped, place_of, plane
 from invrob.empirical.figures import network_figure, plane_figure
-from invrob.empirical.profiles import shown_epsilon
+from invrob.empirical.profiles import format_epsilon
 from invrob.empirical.report import charts, compare, page
 from invrob.empirical.report.examples import RunData, TrainingExamples
 from invrob.empirical.report.gather import Run, Training
@@ -70,7 +70,7 @@ def _environment() -> Environment:
         "percent": lambda share: f"{100 * share.estimate:.1f}",
         "interval": lambda share: f"{100 * share.low:.1f} to {100 * share.high:.1f}",
         "points": _points,
-        "epsilon": shown_epsilon,
+        "epsilon": format_epsilon,
         "g": lambda value: f"{value:g}",
     }
     return environment
