@@ -3,15 +3,14 @@
 from invrob.empirical.attacks import search
 from invrob.empirical.attacks.faults import TEXTS, Finding, findings
 from invrob.empirical.attacks.gradients import odds_loss
-from invrob.empirical.attacks.norms import NORMS, Norm, norm_named
+from invrob.empirical.attacks.norms import NORMS, Norm, norm_named, per_image
 from invrob.empirical.attacks.pgd import Attack, fgsm, pgd
-from invrob.empirical.attacks.sanity import TOLERATED, Sanity, judge
+from invrob.empirical.attacks.sanity import Sanity, judge
 from invrob.empirical.attacks.square import square
 
 __all__ = [
     "NORMS",
     "TEXTS",
-    "TOLERATED",
     "Attack",
     "Finding",
     "Norm",
@@ -21,6 +20,7 @@ __all__ = [
     "judge",
     "norm_named",
     "odds_loss",
+    "per_image",
     "pgd",
     "search",
     "square",

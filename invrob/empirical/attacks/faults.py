@@ -15,6 +15,7 @@ from torch.overrides import TorchFunctionMode
 from invrob.empirical.attacks.gradients import loss_and_gradient
 from invrob.empirical.inference import Model, all_logits, logits
 
+CONSTANT = "constant classifier"
 LOOKED_AT = 16  # images
 NUDGE = 1e-4  # in pixel units: far less than a level of 8 bits
 DRIFT = 1e-2  # of the spread of an image's logits: rounding is far below, noise far above
@@ -35,7 +36,7 @@ TEXTS = {
     "training=False",
     "normalised twice": "the first layer gets images that were normalised twice: normalise inside the model or before "
     "it, not both",
-    "constant classifier": "one and the same class for every image: rates of 100 % are worthless",
+    CONSTANT: "one and the same class for every image: rates of 100 % are worthless",
 }
 WORTHLESS = frozenset(  # with one of these the rates say nothing
     {
@@ -44,17 +45,23 @@ WORTHLESS = frozenset(  # with one of these the rates say nothing
         "random outputs",
         "dropout in train mode",
         "batch norm in train mode",
-        "constant classifier",
+        CONSTANT,
     }
 )
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A fault by its fixed name, a key of TEXTS, and what it means in words."""
+    """A fault of a model, by its fixed name and in words.
 
-    name: str
-    text: str
+    Example:
+        >>> finding = Finding("quantised input", TEXTS["quantised input"])
+        >>> finding.worthless
+        True
+    """
+
+    name: str  # a key of TEXTS
+    text: str  # what it means, and the way out
 
     @property
     def worthless(self) -> bool:
@@ -65,8 +72,10 @@ class Finding:
 def findings(model: Model, images: Tensor, constant: bool) -> tuple[Finding, ...]:
     """What is wrong with `model`, judged by its answers about the first 16 of `images` [N, C, H, W] in [0, 1].
 
-    constant: already known to give one class at every epsilon. Takes a gradient of each, and one more to see whether
-    there is any. Call it inside `evaluating(model)`."""
+    constant: already known to give the same class at every epsilon. Takes a gradient of each image, and another one to
+    see whether there is any. Call it inside `evaluating(model)`."""
+    if not len(images):
+        return ()
     x = images[:LOOKED_AT]
     with _Watch(x) as seen:
         outputs = all_logits(model, x)
@@ -74,7 +83,7 @@ def findings(model: Model, images: Tensor, constant: bool) -> tuple[Finding, ...
     spread = (outputs.amax(1) - outputs.amin(1)).double().mean().item()
     random = _far(outputs, again, spread)
     names = {
-        "constant classifier": constant,
+        CONSTANT: constant,
         "dropout in train mode": seen.dropout,
         "random outputs": random,
         "batch norm in train mode": seen.batch_norm or (not random and _batch_matters(model, x, outputs, spread)),
@@ -86,8 +95,8 @@ def findings(model: Model, images: Tensor, constant: bool) -> tuple[Finding, ...
     return tuple(Finding(name, text) for name, text in TEXTS.items() if names.get(name, False))
 
 
-def _far(one: Tensor, other: Tensor, spread: float) -> bool:
-    return bool((one - other).abs().amax() > DRIFT * spread)
+def _far(outputs: Tensor, others: Tensor, spread: float) -> bool:
+    return bool((outputs - others).abs().amax() > DRIFT * spread)
 
 
 def _batch_matters(model: Model, x: Tensor, outputs: Tensor, spread: float) -> bool:
@@ -167,8 +176,8 @@ class _Watch(TorchFunctionMode):
 def _twice(images: Tensor, first: Tensor) -> bool:
     """Whether `first`, what the first layer gets, is a x + b per channel with the a and b of two normalisations.
 
-    One, (x - m) / s, gives a standard deviation of about 1. Two give about 1 / s, with a = 1 / s^2, and a mean below 0.
-    Other scales, such as 255 x, do not."""
+    The first, (x - m) / s, gives a standard deviation of about 1; both give about 1 / s, with a = 1 / s^2, and a mean
+    below 0. Other scales, such as 255 x, do not."""
     seen, left = divmod(first.numel(), images[0].numel())
     if left or not 0 < seen <= len(images):
         return False

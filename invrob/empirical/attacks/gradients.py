@@ -1,6 +1,7 @@
 """Losses of an attack and their gradients for the images."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -20,16 +21,16 @@ def odds_loss(outputs: Tensor, labels: Tensor, targets: Tensor | None = None, sp
         apart = (outputs.amax(1) - outputs.amin(1)).detach()
         factor = (spread / apart.clamp(min=spread * 1e-30)).clamp(min=1)
         return odds_loss(outputs * factor[:, None], labels, targets) / factor
-    own = outputs.gather(1, labels[:, None])[:, 0]
+    of_label = outputs.gather(1, labels[:, None])[:, 0]
     others = outputs.scatter(1, labels[:, None], -torch.inf).logsumexp(1)
     if targets is not None:
         aimed = outputs.gather(1, targets.clamp(min=0)[:, None])[:, 0]
         others = torch.where(targets >= 0, aimed, others)
-    return others - own
+    return others - of_label
 
 
 def margins(outputs: Tensor, labels: Tensor) -> Tensor:
-    """The largest other logit minus the label's own, [N]: above 0 the label has lost."""
+    """The largest other logit minus that of the label, [N]: above 0 the label has lost."""
     others = outputs.scatter(1, labels[:, None], -torch.inf).amax(1)
     return others - outputs.gather(1, labels[:, None])[:, 0]
 
@@ -37,25 +38,24 @@ def margins(outputs: Tensor, labels: Tensor) -> Tensor:
 def loss_and_gradient(
     model: Model, x: Tensor, labels: Tensor, targets: Tensor | None, spread: float = 0.0
 ) -> tuple[Tensor, Tensor]:
-    """Logits [N, K] at `x` and the gradient [N, C, H, W] of the odds loss; zero where the model gives none or a NaN.
-
-    It takes as many images at once as fit into memory."""
-
-    def loss(outputs: Tensor, piece: slice) -> Tensor:
-        return odds_loss(outputs, labels[piece], None if targets is None else targets[piece], spread)
-
-    outputs, _, gradient = value_and_gradient(model, x, loss)
+    """Logits [N, K] at `x` and the gradient [N, C, H, W] of the odds loss; zero where the model gives none or a NaN."""
+    rows = (labels,) if targets is None else (labels, targets)
+    outputs, _, gradient = value_and_gradient(model, x, partial(odds_loss, spread=spread), *rows)
     return outputs, gradient
 
 
 def value_and_gradient(
-    model: Model, x: Tensor, loss: Callable[[Tensor, slice], Tensor]
+    model: Model, x: Tensor, loss: Callable[..., Tensor], *rows: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Logits [N, K] at `x`, the loss [N] and its gradient [N, C, H, W]; zero where the model gives none or a NaN.
 
-    loss: logits of a slice of the images, and that slice -> the loss of each."""
-    pieces = in_pieces(model, x, lambda piece: _value_and_gradient(model, x[piece], lambda z: loss(z, piece)))
-    outputs, values, gradients = zip(*pieces, strict=True)
+    loss: logits [n, K] of some of the images, and what `rows` ([N] each) holds for those -> [n]. As many images are
+    asked about at once as fit into memory."""
+
+    def ask(piece: slice) -> tuple[Tensor, Tensor, Tensor]:
+        return _value_and_gradient(model, x[piece], lambda outputs: loss(outputs, *(values[piece] for values in rows)))
+
+    outputs, values, gradients = zip(*in_pieces(model, x, ask), strict=True)
     return torch.cat(outputs), torch.cat(values), torch.cat(gradients)
 
 
@@ -64,10 +64,10 @@ def _value_and_gradient(model: Model, x: Tensor, loss: Callable[[Tensor], Tensor
         x = x.detach().requires_grad_()
         outputs = logits(model, x)
         values = loss(outputs)
-        found: Sequence[Tensor | None] = (None,)
+        slopes: Sequence[Tensor | None] = (None,)
         if values.requires_grad:  # unless the model ignores its input, or detaches it
-            found = torch.autograd.grad(values.sum(), x, allow_unused=True)
-    gradient = torch.zeros_like(x) if found[0] is None else found[0].nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
+            slopes = torch.autograd.grad(values.sum(), x, allow_unused=True)
+    gradient = torch.zeros_like(x) if slopes[0] is None else slopes[0].nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
     return outputs.detach(), values.detach(), gradient
 
 

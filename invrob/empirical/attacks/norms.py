@@ -1,7 +1,7 @@
 """The two norms of a perturbation: size, dual size, steepest ascent, and the projection onto ball and box.
 
-Everything works on a batch in which each image carries its own epsilon. Rounding never leaves the ball: each projection
-aims a few rounding errors inside it, so `|x' - x| <= epsilon` holds to the last bit."""
+Everything works on a batch, also an empty one, in which every image carries its own epsilon. Rounding never leaves the
+ball: each projection aims a few rounding errors inside it, so `|x' - x| <= epsilon` holds to the last bit."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,30 +13,31 @@ from torch import Tensor
 from invrob.errors import InputError, did_you_mean
 
 
-def _rows(values: Tensor) -> Tensor:
+def per_image(values: Tensor) -> Tensor:
+    """values [N] as [N, 1, 1, 1], which meets images [N, C, H, W] image by image."""
     return values[:, None, None, None]
 
 
 def _linf_project(images: Tensor, x: Tensor, epsilon: Tensor) -> Tensor:
-    reach = _rows((epsilon - torch.finfo(x.dtype).eps).clamp(min=0).to(x.dtype))
+    reach = per_image((epsilon - torch.finfo(x.dtype).eps).clamp(min=0).to(x.dtype))
     return x.clamp(images - reach, images + reach).clamp(0, 1)
 
 
 def _l2_project(images: Tensor, x: Tensor, epsilon: Tensor) -> Tensor:
-    """The nearest point of ball and box: clip(s (x - images)) into the box, s in [0, 1] found by bisection.
+    """The nearest point of ball and box: clip(s (x - images)) into the box, with s in [0, 1] from a bisection.
 
     Scaling first and clipping afterwards stays inside too, but sticks short of the ball wherever a pixel is clipped."""
     unit = torch.finfo(x.dtype).eps
-    reach = (epsilon - unit * (8 * epsilon + sqrt(images[0].numel()))).clamp(min=0).to(x.dtype)
-    perturbation = (x - images) * _rows(reach > 0)  # the squares of what is left at reach 0 may underflow
+    reach = (epsilon - unit * (8 * epsilon + sqrt(images.shape[1:].numel()))).clamp(min=0).to(x.dtype)
+    perturbation = (x - images) * per_image(reach > 0)  # the squares of what is left at reach 0 may underflow
     low, high = torch.zeros_like(reach), torch.ones_like(reach)
     if bool((_l2_size((images + perturbation).clamp(0, 1) - images) > reach).any()):
         for _ in range(26 if x.dtype == torch.float32 else 54):
             middle = (low + high) / 2
-            inside = _l2_size((images + _rows(middle) * perturbation).clamp(0, 1) - images) <= reach
+            inside = _l2_size((images + per_image(middle) * perturbation).clamp(0, 1) - images) <= reach
             low, high = torch.where(inside, middle, low), torch.where(inside, high, middle)
         whole = _l2_size((images + perturbation).clamp(0, 1) - images) <= reach
-        perturbation = _rows(torch.where(whole, torch.ones_like(low), low)) * perturbation
+        perturbation = per_image(torch.where(whole, torch.ones_like(low), low)) * perturbation
     return (images + perturbation).clamp(0, 1)
 
 
@@ -56,8 +57,8 @@ def _l2_size(perturbation: Tensor) -> Tensor:
 def _l2_ascent(gradient: Tensor) -> Tensor:
     """The gradient at length 1; by way of its largest entry, whose square may be out of the dtype's range."""
     tiny = torch.finfo(gradient.dtype).tiny
-    scaled = gradient / _rows(_linf_size(gradient).clamp(min=tiny))
-    return scaled / _rows(_l2_size(scaled).clamp(min=tiny))
+    scaled = gradient / per_image(_linf_size(gradient).clamp(min=tiny))
+    return scaled / per_image(_l2_size(scaled).clamp(min=tiny))
 
 
 def _linf_draw(images: Tensor, generator: torch.Generator) -> Tensor:
@@ -68,13 +69,22 @@ def _linf_draw(images: Tensor, generator: torch.Generator) -> Tensor:
 def _l2_draw(images: Tensor, generator: torch.Generator) -> Tensor:
     direction = torch.randn(images.shape, generator=generator, device=images.device, dtype=images.dtype)
     radius = torch.rand(len(images), generator=generator, device=images.device, dtype=images.dtype)
-    return _l2_ascent(direction) * _rows(radius ** (1 / images[0].numel()))
+    return _l2_ascent(direction) * per_image(radius ** (1 / images.shape[1:].numel()))
 
 
 @dataclass(frozen=True)
 class Norm:
-    """What an attack needs to know of a norm. Perturbations and gradients are [N, C, H, W], sizes and epsilons [N]."""
+    """What an attack needs to know of a norm of perturbations.
 
+    Perturbations and gradients are float [N, C, H, W]; sizes [N] are of their dtype, epsilons [N] are float64.
+
+    Example:
+        >>> import torch
+        >>> NORMS["l2"].size(torch.ones(1, 1, 2, 2))
+        tensor([2.])
+    """
+
+    name: str  # "linf" or "l2"
     size: Callable[[Tensor], Tensor]  # of a perturbation
     dual: Callable[[Tensor], Tensor]  # of a gradient: the first-order gain per unit of epsilon
     ascent: Callable[[Tensor], Tensor]  # the unit perturbation that gains most along a gradient
@@ -82,15 +92,36 @@ class Norm:
     draw: Callable[[Tensor, torch.Generator], Tensor]  # a uniform draw from the unit ball, shaped like the images
     largest: float  # epsilons above it are refused
 
+    def move(self, images: Tensor, x: Tensor, length: Tensor, direction: Tensor, epsilon: Tensor) -> Tensor:
+        """`x` moved by `length` [N] along unit directions, and projected into the balls of `epsilon` about `images`."""
+        return self.project(images, x + per_image(length.to(x.dtype)) * direction, epsilon)
+
 
 NORMS = {
-    "linf": Norm(_linf_size, _l1_size, torch.sign, _linf_project, _linf_draw, largest=1.0),
-    "l2": Norm(_l2_size, _l2_size, _l2_ascent, _l2_project, _l2_draw, largest=float("inf")),
+    norm.name: norm
+    for norm in (
+        Norm("linf", _linf_size, _l1_size, torch.sign, _linf_project, _linf_draw, largest=1.0),
+        Norm("l2", _l2_size, _l2_size, _l2_ascent, _l2_project, _l2_draw, largest=float("inf")),
+    )
 }
 
 
 def norm_named(name: str) -> Norm:
-    """The norm called "linf" or "l2". Raises InputError for anything else, such as 2 or float("inf")."""
+    """The norm of a name.
+
+    Args:
+        name: "linf" or "l2".
+
+    Returns:
+        The `Norm` of that name.
+
+    Raises:
+        InputError: for anything else, such as 2 or float("inf").
+
+    Example:
+        >>> norm_named("linf").largest
+        1.0
+    """
     if not (isinstance(name, str) and name in NORMS):
         raise InputError(f"norm {name!r} is unknown: choose one of {', '.join(NORMS)}{did_you_mean(str(name), NORMS)}")
     return NORMS[name]

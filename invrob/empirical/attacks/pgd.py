@@ -18,9 +18,9 @@ from invrob.errors import InputError
 
 @dataclass(frozen=True)
 class Attack:
-    """What an attack found, image by image."""
+    """What an attack came to, image by image."""
 
-    images: Tensor  # [N, C, H, W] inside the ball and [0, 1]; of all iterates the one nearest to fooling, or beyond
+    images: Tensor  # [N, C, H, W] inside the ball and [0, 1]; of all iterates the nearest to fooling, or beyond
     fooled: Tensor  # [N] bool: the prediction is not the label
     stuck: Tensor  # [N] bool: not fooled, but met an all-zero or NaN gradient; says little about the model
     evaluations: int  # gradient evaluations, summed over the images
@@ -38,57 +38,94 @@ def pgd(
     restarts: int = 1,
     seed: int = 0,
 ) -> Attack:
-    """Look in the ball of radius `epsilon` around each image, inside [0, 1], for one that is not classified as its
-    label.
+    """Look near each image for one that is not classified as its label, by steps along the gradient.
 
-    images: float32 or float64 [N, C, H, W] in [0, 1]. epsilon: >= 0 in pixel units (<= 1 for linf). labels: int [N], by
-    default the model's own predictions (then `fooled` is a change of prediction). steps: >= 1, each of `step_size`
-    (default 2.5 epsilon / steps, Madry's rule). restarts: >= 1 random starts; from the second on, each aims at the next
-    most likely class while there is one. The first ones stay the same when there are more. The model runs in eval mode
-    with frozen parameters and gets both back.
-    Raises InputError outside these ranges and for NaN logits."""
-    images = checked_images(images)
-    measure = norm_named(norm)
-    _check(epsilon, measure, steps, step_size, restarts)
+    The model runs in eval mode with frozen parameters and gets both back.
+
+    Args:
+        model: images [N, C, H, W] in [0, 1] -> logits [N, K >= 2].
+        images: float32 or float64 [N, C, H, W] in [0, 1], N >= 1.
+        epsilon: radius of the ball around each image, >= 0 in pixel units (<= 1 for "linf").
+        labels: int [N]; by default the model's own predictions (then `fooled` is a change of prediction).
+        norm: "linf" or "l2".
+        steps: gradient steps of a start, >= 1.
+        step_size: > 0 in pixel units, by default 2.5 epsilon / steps (Madry's rule).
+        restarts: random starts, >= 1. From the second on they aim at the next most likely class while there is one.
+            The first ones stay the same when there are more.
+        seed: of the random starts.
+
+    Returns:
+        An `Attack`.
+
+    Raises:
+        InputError: outside these ranges, and for a model that returns NaN.
+
+    Example:
+        >>> image = torch.tensor([0.4, 0.6]).reshape(1, 1, 1, 2)
+        >>> pgd(lambda x: x.flatten(1), image, 0.2).fooled
+        tensor([True])
+    """
+    images, ball = checked_images(images), norm_named(norm)
+    _check(epsilon, ball, steps, step_size, restarts)
     radius = torch.full((len(images),), float(epsilon), device=images.device, dtype=torch.float64)
-    stride = None if step_size is None else torch.full_like(radius, step_size)
+    stride = 2.5 * radius / steps if step_size is None else torch.full_like(radius, step_size)
     with evaluating(model):
         labels = checked_labels(labels, images, model)
         labels = predict(model, images) if labels is None else labels
-        found = [
+        attacks = [
             attack_batch(
                 model,
                 images[part],
                 labels[part],
                 radius[part],
-                measure,
+                ball,
                 steps=steps,
-                generator=torch.Generator(images.device).manual_seed(int(seed) + part.start),  # whatever came before it
-                step_size=None if stride is None else stride[part],
+                stride=stride[part],
                 restarts=restarts,
+                generator=torch.Generator(images.device).manual_seed(int(seed) + part.start),  # whatever came before it
             )
             for part in batches(len(images), images.device)
         ]
     return Attack(
-        torch.cat([a.images for a in found]),
-        torch.cat([a.fooled for a in found]),
-        torch.cat([a.stuck for a in found]),
-        sum(a.evaluations for a in found),
+        torch.cat([attack.images for attack in attacks]),
+        torch.cat([attack.fooled for attack in attacks]),
+        torch.cat([attack.stuck for attack in attacks]),
+        sum(attack.evaluations for attack in attacks),
     )
 
 
 def fgsm(model: Model, images: Tensor, epsilon: float, *, labels: Tensor | None = None, norm: str = "linf") -> Attack:
-    """One step of size `epsilon` from the image itself, kept in [0, 1]; arguments and errors as for `pgd`."""
-    images = checked_images(images)
-    measure = norm_named(norm)
-    _check(epsilon, measure, 1, None, 1)
+    """Take a single gradient step of size `epsilon` from each image itself, kept in [0, 1].
+
+    The model runs in eval mode with frozen parameters and gets both back.
+
+    Args:
+        model: images [N, C, H, W] in [0, 1] -> logits [N, K >= 2].
+        images: float32 or float64 [N, C, H, W] in [0, 1], N >= 1.
+        epsilon: >= 0 in pixel units (<= 1 for "linf").
+        labels: int [N]; by default the model's own predictions (then `fooled` is a change of prediction).
+        norm: "linf" or "l2".
+
+    Returns:
+        An `Attack`.
+
+    Raises:
+        InputError: outside these ranges, and for a model that returns NaN.
+
+    Example:
+        >>> image = torch.tensor([0.4, 0.6]).reshape(1, 1, 1, 2)
+        >>> fgsm(lambda x: x.flatten(1), image, 0.05).fooled
+        tensor([False])
+    """
+    images, ball = checked_images(images), norm_named(norm)
+    _check(epsilon, ball, 1, None, 1)
     radius = torch.full((len(images),), float(epsilon), device=images.device, dtype=torch.float64)
     with evaluating(model):
         labels = checked_labels(labels, images, model)
         labels = predict(model, images) if labels is None else labels
-        parts = list(batches(len(images), images.device))
+        parts = batches(len(images), images.device)
         gradient = torch.cat([loss_and_gradient(model, images[part], labels[part], None)[1] for part in parts])
-        x = measure.project(images, images + epsilon * measure.ascent(gradient), radius)
+        x = ball.move(images, images, radius, ball.ascent(gradient), radius)
         fooled = predict(model, x) != labels
     stuck = (gradient == 0).flatten(1).all(1) & ~fooled
     return Attack(x, fooled, stuck, len(images))
@@ -116,24 +153,25 @@ def attack_batch(
     norm: Norm,
     *,
     steps: int,
+    stride: Tensor,
+    restarts: int,
     generator: torch.Generator,
-    step_size: Tensor | None = None,
-    restarts: int = 1,
 ) -> Attack:
-    """`pgd` on one batch with an epsilon [N] per image (float64), unchecked; call it inside `evaluating(model)`.
+    """`pgd` on a batch of any size with an epsilon and a stride [N] per image (float64), unchecked; call it inside
+    `evaluating(model)`.
 
-    Only the survivors go on, and each keeps its best iterate over all restarts."""
+    Only the survivors go on, and every image keeps its best iterate over all restarts."""
+    fooled = torch.zeros_like(labels, dtype=torch.bool)
+    if not len(images):
+        return Attack(images, fooled, fooled, 0)
     outputs = all_logits(model, images)
-    best, score = images.clone(), margins(outputs, labels)
+    best, score, stuck, evaluations = images.clone(), margins(outputs, labels), fooled.clone(), 0
     fooled = outputs.argmax(1) != labels
-    stuck = torch.zeros_like(fooled)
-    stride = _rows((2.5 * epsilon / steps if step_size is None else step_size).to(images.dtype))
-    evaluations = 0
     for restart in range(restarts):
         noise = norm.draw(images, generator)  # for all, so that the draws do not depend on who survived
         alive = (~fooled & (epsilon > 0)).nonzero()[:, 0]
         targets = runner_up(outputs, labels, restart) if restart else torch.full_like(labels, -1)
-        x = norm.project(images, images + _rows(epsilon.to(images.dtype)) * noise, epsilon)[alive]
+        x = norm.move(images, images, epsilon, noise, epsilon)[alive]
         for step in range(steps + 1):
             if not len(alive):
                 break
@@ -148,10 +186,6 @@ def attack_batch(
             best[alive[better]], score[alive[better]] = x[better], margin[better]
             fooled[alive[won]] = True
             if step < steps:
-                x = norm.project(images[alive], x + stride[alive] * norm.ascent(gradient), epsilon[alive])
+                x = norm.move(images[alive], x, stride[alive], norm.ascent(gradient), epsilon[alive])
             alive, x = alive[~won], x[~won]
     return Attack(best, fooled, stuck & ~fooled, evaluations)
-
-
-def _rows(values: Tensor) -> Tensor:
-    return values[:, None, None, None]

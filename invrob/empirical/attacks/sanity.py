@@ -1,36 +1,41 @@
 """Can this robustness profile be believed? Probes of the attack on a few of the images, and the verdict.
 
 A gradient attack that fails says nothing when there was no gradient to follow (Carlini et al. 2019, arXiv 1902.06705).
-Each probe is an attack of another kind in the largest ball that withstood the search; none of them should find much.
+Each probe is an attack of another kind in the largest ball that withstood the search; none of them should gain much.
 Faults of the model itself are named by `faults`."""
 
-from dataclasses import dataclass
-from math import sqrt
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from invrob.empirical.attacks.apgd import apgd
-from invrob.empirical.attacks.faults import LOOKED_AT, Finding, findings
-from invrob.empirical.attacks.norms import Norm
+from invrob.empirical.attacks.faults import CONSTANT, LOOKED_AT, Finding, findings
 from invrob.empirical.attacks.pgd import pgd
 from invrob.empirical.attacks.search import Search
 from invrob.empirical.attacks.square import square
-from invrob.empirical.inference import Model, predict
+from invrob.empirical.inference import predict
 
 QUERIES = 100  # of the black-box attack, per probed image
-TOLERATED = {  # the largest share of images that says nothing yet
-    "zero_gradient": 0.05,
-    "more_steps": 0.10,
-    "black_box": 0.05,
-    "unfooled_at_largest": 0.05,
-    "changed_prediction": 0.02,
+TOLERATED = {  # the largest share of images that says nothing yet, and what it means beyond
+    "zero_gradient": (0.05, "the gradient was zero for {:.0%} of the images, so the attack could not move"),
+    "more_steps": (0.10, "Auto-PGD fooled {:.0%} more of the probed images: raise steps or restarts"),
+    "black_box": (0.05, "an attack without gradients fooled {:.0%} more of the probed images: the gradients mislead"),
+    "unfooled_at_largest": (0.05, "{:.0%} of the probed images were not fooled where every image is allowed"),
+    "changed_prediction": (0.02, "{:.0%} of the predictions changed when asked again: the model is random"),
 }
 
 
 @dataclass(frozen=True)
 class Sanity:
-    """What the probes found, as shares in [0, 1] of the images they looked at."""
+    """What the probes of an attack came to, as shares in [0, 1] of the images they looked at.
+
+    Example:
+        >>> import invrob
+        >>> profile = invrob.robustness_profile(lambda x: x.flatten(1), torch.eye(2).reshape(2, 1, 1, 2), [0, 0.6])
+        >>> profile.sanity.suspicious()
+        frozenset()
+    """
 
     probed: int  # images that the probes looked at
     zero_gradient: float  # of all images: withstood a level, and met an all-zero or NaN gradient on the way
@@ -41,7 +46,7 @@ class Sanity:
     black_box: float  # fooled by a black-box attack where the search was withstood
     unfooled_at_largest: float  # not fooled in the ball that holds every image
     changed_prediction: float  # predicted otherwise when asked a second time
-    constant: bool  # one and the same class for every image, at every epsilon
+    constant: bool  # the same class for every image, at every epsilon
     reasons: tuple[str, ...]  # why the rates cannot be believed, in words; empty when they can
     findings: tuple[Finding, ...] = ()  # faults of the model by name, also such as the attack sees through
 
@@ -50,110 +55,82 @@ class Sanity:
         """ "sound" or "masked"."""
         return "masked" if self.reasons else "sound"
 
-
-def judge(
-    search: Search,
-    model: Model,
-    norm: Norm,
-    norm_name: str,
-    who: Tensor,
-    other_classes: float,
-    steps: int,
-    generator: torch.Generator,
-) -> Sanity:
-    """Probe the images `who` (indices) of a finished search; what the probes find is recorded in it.
-
-    other_classes: what `aim_at_others` gained on them. Call it inside `evaluating(model)`."""
-    clean, own = search.images[who], search.labels[who]
-    changed = _share(predict(model, clean) != own)
-    ever = search.withstood[who] >= 0
-    withstood, radius = who[ever], search.epsilons[search.withstood[who[ever]]]
-    losses = ("ce", "dlr") if search.outputs.shape[1] >= 3 else ("ce",)
-    found = [
-        _auto_pgd(search, model, norm, withstood, radius, loss, 2 * steps // len(losses), generator) for loss in losses
-    ]
-    either = torch.stack(found).any(0)
-    black_box = _black_box(search, model, norm, withstood[~either], radius[~either], generator)
-    largest = 1.0 if norm_name == "linf" else sqrt(clean[0].numel())
-    attack = pgd(model, clean, largest, labels=own, norm=norm_name, steps=steps)
-    search.evaluations += attack.evaluations
-    unfooled = _share(~attack.fooled)
-    shares = {
-        "zero_gradient": _share(search.stuck & (search.withstood >= 0)),
-        "more_steps": int(either.sum()) / len(who),
-        "black_box": black_box / len(who),
-        "unfooled_at_largest": unfooled,
-        "changed_prediction": changed,
-    }
-    constant = unfooled == 1.0 and bool((search.labels == search.labels[0]).all())
-    faults = findings(model, clean, constant)
-    search.evaluations += min(len(clean), LOOKED_AT) + 1
-    return Sanity(
-        probed=len(who),
-        other_classes=other_classes,
-        apgd_ce=int(found[0].sum()) / len(who),
-        apgd_dlr=int(found[1].sum()) / len(who) if len(found) > 1 else None,
-        constant=constant,
-        reasons=(*_worthless(faults, int(own[0])), *_reasons(shares, len(who))),
-        findings=faults,
-        **shares,
-    )
+    def suspicious(self) -> frozenset[str]:
+        """Names of the fields that are beyond what is tolerated: each is a reason, and there are no others."""
+        by_chance = dict.fromkeys(("more_steps", "black_box"), 1 / max(self.probed, 1))  # any search misses an image
+        worthless = {
+            "constant": self.constant,
+            "findings": any(finding.worthless and finding.name != CONSTANT for finding in self.findings),
+        }
+        shares = {
+            name: getattr(self, name) > max(limit, by_chance.get(name, 0.0)) for name, (limit, _) in TOLERATED.items()
+        }
+        return frozenset(name for name, beyond in (worthless | shares).items() if beyond)
 
 
-def _auto_pgd(
-    search: Search,
-    model: Model,
-    norm: Norm,
-    who: Tensor,
-    radius: Tensor,
-    loss: str,
-    steps: int,
-    generator: torch.Generator,
-) -> Tensor:
-    """Which of the images `who` fall to Auto-PGD in the balls of `radius`, bool [len(who)]; they are recorded."""
+def judge(search: Search, who: Tensor, other_classes: float, steps: int, generator: torch.Generator) -> Sanity:
+    """Probe the images `who` (indices) of a finished search; what the probes fool is recorded in it.
+
+    other_classes: what `aim_at_others` gained on them, as a share. Call it inside `evaluating(model)`."""
     if not len(who):
-        return torch.zeros_like(who, dtype=torch.bool)
-    attack = apgd(
-        model, search.images[who], search.labels[who], radius, norm, loss=loss, steps=steps, generator=generator
+        return Sanity(0, 0.0, 0.0, 0.0, None, 0.0, 0.0, 0.0, 0.0, constant=False, reasons=())
+    model, clean, labels = search.model, search.images[who], search.labels[who]
+    changed = _share(predict(model, clean) != labels)
+    withstood = who[search.withstood[who] >= 0]
+    radius = search.radius(withstood)
+    losses = ("ce", "dlr") if search.outputs.shape[1] >= 3 else ("ce",)
+    fooled = {loss: _auto_pgd(search, withstood, radius, loss, 2 * steps // len(losses), generator) for loss in losses}
+    either = torch.stack([*fooled.values()]).any(0)
+    black_box = _black_box(search, withstood[~either], radius[~either], generator)
+    largest = search.norm.size(torch.ones_like(clean[:1], dtype=torch.float64)).item()
+    attack = pgd(model, clean, largest, labels=labels, norm=search.norm.name, steps=steps)
+    search.evaluations += attack.evaluations + min(len(clean), LOOKED_AT) + 1  # the last two are those of `findings`
+    unfooled = _share(~attack.fooled)
+    constant = unfooled == 1.0 and bool((search.labels == search.labels[0]).all())
+    sanity = Sanity(
+        probed=len(who),
+        zero_gradient=_share(search.stuck & (search.withstood >= 0)),
+        more_steps=int(either.sum()) / len(who),
+        apgd_ce=int(fooled["ce"].sum()) / len(who),
+        apgd_dlr=int(fooled["dlr"].sum()) / len(who) if "dlr" in fooled else None,
+        other_classes=other_classes,
+        black_box=black_box / len(who),
+        unfooled_at_largest=unfooled,
+        changed_prediction=changed,
+        constant=constant,
+        reasons=(),
+        findings=findings(model, clean, constant),
     )
+    return with_reasons(sanity, int(labels[0]))
+
+
+def with_reasons(sanity: Sanity, label: int) -> Sanity:
+    """`sanity` with a reason for whatever is suspicious about it; label: the class that a constant classifier gives."""
+    suspicious = sanity.suspicious()
+    faults = [f"{f.name}: {f.text}" for f in sanity.findings if f.worthless and f.name != CONSTANT]
+    if "constant" in suspicious:
+        constant = f"class {label} for every image at every epsilon: rates of 100 % of a {CONSTANT} are worthless"
+        faults.append(constant)
+    shares = (text.format(getattr(sanity, name)) for name, (_, text) in TOLERATED.items() if name in suspicious)
+    return replace(sanity, reasons=(*faults, *shares))
+
+
+def _auto_pgd(search: Search, who: Tensor, radius: Tensor, loss: str, steps: int, generator: torch.Generator) -> Tensor:
+    """Which of the images `who` fall to Auto-PGD in the balls of `radius`, bool [len(who)]; they are recorded."""
+    images, labels = search.images[who], search.labels[who]
+    attack = apgd(search.model, images, labels, radius, search.norm, loss=loss, steps=steps, generator=generator)
     search.evaluations += attack.evaluations
-    search.record(who[attack.fooled], attack.images[attack.fooled], norm)
+    search.record(who[attack.fooled], attack.images[attack.fooled])
     return attack.fooled
 
 
-def _black_box(
-    search: Search, model: Model, norm: Norm, who: Tensor, radius: Tensor, generator: torch.Generator
-) -> int:
+def _black_box(search: Search, who: Tensor, radius: Tensor, generator: torch.Generator) -> int:
     """How many of the images `who` fall to random search in the balls of `radius`; they are recorded."""
-    if not len(who):
-        return 0
     images, labels = search.images[who], search.labels[who]
-    x, hit = square(model, images, labels, radius, norm, queries=QUERIES, generator=generator)
-    search.record(who[hit], x[hit], norm)
-    return int(hit.sum())
-
-
-def _worthless(faults: tuple[Finding, ...], label: int) -> tuple[str, ...]:
-    constant = f"class {label} for every image at every epsilon: rates of 100 % of a constant classifier are worthless"
-    return tuple(constant if f.name == "constant classifier" else f"{f.name}: {f.text}" for f in faults if f.worthless)
+    x, fools = square(search.model, images, labels, radius, search.norm, queries=QUERIES, generator=generator)
+    search.record(who[fools], x[fools])
+    return int(fools.sum())
 
 
 def _share(which: Tensor) -> float:
     return which.double().mean().item()
-
-
-def _reasons(shares: dict[str, float], probed: int) -> tuple[str, ...]:
-    by_chance = dict.fromkeys(("more_steps", "black_box"), 1 / probed)  # any search misses a single image
-    return tuple(
-        _reason(name, share) for name, share in shares.items() if share > max(TOLERATED[name], by_chance.get(name, 0.0))
-    )
-
-
-def _reason(name: str, share: float) -> str:
-    return {
-        "zero_gradient": f"the gradient was zero for {share:.0%} of the images, so the attack could not move",
-        "more_steps": f"Auto-PGD fooled {share:.0%} more of the probed images: raise steps or restarts",
-        "black_box": f"an attack without gradients fooled {share:.0%} more of the probed images: the gradients mislead",
-        "unfooled_at_largest": f"{share:.0%} of the probed images were not fooled where every image is allowed",
-        "changed_prediction": f"{share:.0%} of the predictions changed when asked again: the model is random",
-    }[name]

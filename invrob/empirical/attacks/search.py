@@ -1,12 +1,23 @@
 """The smallest epsilon of a grid at which each image is fooled, by one search per image instead of a sweep.
 
-Every image carries its own level (an index into the grid) in the batch. The first level comes from the first-order
-distance to the decision boundary (loss over the dual norm of its gradient). While no level is known to fool the image,
-an attack that makes no headway moves up early. Once one is known, the attack goes on at the next lower level from what
-was found, projected into the smaller ball. The nearer that level, the more of the attack so far counts for it as well:
-so a finer grid costs little more. The search ends when a level withstood a full attack and the next one fell. An attack
-is given up half-way where its own course, extrapolated, ends outside the ball. A perturbation is admissible at every
-larger epsilon, so one number per image holds the whole robustness curve."""
+A perturbation is admissible at every larger epsilon, so one number per image holds the whole robustness curve. In the
+batch every image carries its own level, an index into the grid: the attack on it goes on in the ball of that epsilon.
+After each gradient an image is in one of these states, which say where its attack goes on:
+
+| state      | what is true of the image                            | level   | steps count from | next iterate    |
+|------------|------------------------------------------------------|---------|------------------|-----------------|
+| begins     | no attack on it has begun                            | guessed | 0                | a gradient step |
+| fools      | its iterate changes the prediction                   | lower   | its credit       | a gradient step |
+| rises      | no level is known to fool it, nor do PATIENCE steps  | higher  | 0                | a gradient step |
+| restarts   | its attack is over in vain, and restarts are left    | same    | 0                | a random start  |
+| withstands | its attack is over in vain, and no restart is left   | higher  | 0                | a gradient step |
+| goes on    | none of these                                        | same    | the last step    | a gradient step |
+
+An attack is over after all its steps, or half-way where its course, extrapolated, ends outside the ball. A new level is
+guessed from the first-order distance to the decision boundary (loss over the dual norm of its gradient), between the
+largest level that withstood and the smallest that was fooled; an image with none between them is closed. The nearer a
+lower level is to the iterate that led there, the more of the steps so far are credited to its attack: so a finer grid
+costs little more."""
 
 from dataclasses import dataclass
 
@@ -15,7 +26,7 @@ from torch import Tensor
 
 from invrob.empirical.attacks.gradients import loss_and_gradient, margins, runner_up
 from invrob.empirical.attacks.norms import Norm
-from invrob.empirical.inference import Model, batches, predict
+from invrob.empirical.inference import Model, all_logits, batches, predict
 
 PATIENCE = 2  # steps at a level before moving up, while no level is known to fool the image
 LAST_STEP = 0.02  # of epsilon; the first step is a whole epsilon, and a cosine leads from one to the other
@@ -30,11 +41,13 @@ HOPELESS = 1.1  # of the radius: a course that ends farther away is given up
 class Search:
     """What is known of each image, [N] each unless said; L is the number of levels."""
 
+    model: Model
+    norm: Norm
     images: Tensor  # [N, C, H, W], the clean ones
     outputs: Tensor  # [N, K] the logits of those
     labels: Tensor  # int64, f(x)
     epsilons: Tensor  # [L] float64, positive and increasing
-    found: Tensor  # [N, C, H, W]: the perturbed image at the smallest fooled level; the clean one before
+    perturbed: Tensor  # [N, C, H, W]: the perturbed image at the smallest fooled level; the clean one before
     fooled: Tensor  # int64: the smallest level known to fool the image; L while none is
     withstood: Tensor  # int64: the largest level that withstood a full attack; -1 before
     stuck: Tensor  # bool: met a zero or NaN gradient while not fooled
@@ -45,29 +58,42 @@ class Search:
         """Which images still have a level between the one that withstood and the one that fell."""
         return self.fooled - self.withstood > 1
 
-    def record(self, who: Tensor, x: Tensor, norm: Norm) -> Tensor:
+    def next_batch(self) -> Tensor:
+        """Indices of the first open images, as many as are asked about at once; none where the search has ended."""
+        indices = self.open.nonzero()[:, 0]
+        return indices[next(batches(len(indices), indices.device), slice(0))]
+
+    def radius(self, who: Tensor) -> Tensor:
+        """The largest epsilon that each of the images `who` (indices) withstood, float64."""
+        return self.epsilons[self.withstood[who]]
+
+    def record(self, who: Tensor, x: Tensor) -> Tensor:
         """Images `who` (indices) are fooled by `x`: keep it where its size lies at a smaller level than what was known.
 
         Returns bool [len(who)]: where it was kept. What withstood an attack at that level withstood too weak a one."""
-        level = torch.searchsorted(self.epsilons, norm.size(x - self.images[who]).double())
+        level = torch.searchsorted(self.epsilons, self.norm.size(x - self.images[who]).double())
         better = level < self.fooled[who]
         kept = who[better]
         self.fooled[kept] = level[better]
-        self.found[kept] = x[better]
+        self.perturbed[kept] = x[better]
         self.withstood[kept] = torch.where(self.withstood[kept] < level[better], self.withstood[kept], -1)
         return better
 
 
-def begin(images: Tensor, outputs: Tensor, epsilons: Tensor) -> Search:
-    """A search about which nothing is known but the logits `outputs` [N, K] of the clean images; epsilons positive,
-    increasing, float64 on the device of `images`."""
+def begin(model: Model, images: Tensor, epsilons: Tensor, norm: Norm) -> Search:
+    """A search that has only asked about the clean images; call it inside `evaluating(model)`.
+
+    images: [N, C, H, W] in [0, 1]. epsilons: positive, increasing, float64 on the device of `images`."""
+    outputs = all_logits(model, images)
     labels = outputs.argmax(1)
     return Search(
+        model,
+        norm,
         images,
         outputs,
         labels,
         epsilons,
-        found=images.clone(),
+        perturbed=images.clone(),
         fooled=torch.full_like(labels, len(epsilons)),
         withstood=torch.full_like(labels, -1),
         stuck=torch.zeros_like(labels, dtype=torch.bool),
@@ -78,148 +104,157 @@ def begin(images: Tensor, outputs: Tensor, epsilons: Tensor) -> Search:
 class _Course:
     """The attack under way on each image, [N] each unless said."""
 
-    x: Tensor  # [N, C, H, W]
+    x: Tensor  # [N, C, H, W], the next iterate
     level: Tensor  # int64; -1 where none has begun
-    step: Tensor  # int64: of the attack at this level; counts from what the attacks before are worth
+    step: Tensor  # int64: of the attack at this level, the credit included
     restart: Tensor  # int64
     target: Tensor  # int64, -1 for the nearest class
     nearest: Tensor  # float64: the smallest first-order distance to the boundary so far, from the clean image
     quarter: Tensor  # float64: that after a quarter of the steps
 
 
-def run(
-    search: Search, model: Model, norm: Norm, *, steps: int, restarts: int, generator: torch.Generator, batch: int
-) -> None:
-    """Bring the search to its end for every open image, at most `batch` at a time; the next one takes a free place.
+@dataclass(frozen=True)
+class _States:
+    """Which images are in which state of the module's table, bool [n] each."""
+
+    begins: Tensor
+    fools: Tensor
+    rises: Tensor
+    restarts: Tensor
+    withstands: Tensor
+
+    @property
+    def moves(self) -> Tensor:
+        """Which attacks go on at another level."""
+        return self.begins | self.fools | self.rises | self.withstands
+
+
+def run(search: Search, *, steps: int, restarts: int, generator: torch.Generator) -> None:
+    """Bring the search to its end for every open image, a batch at a time; the next image takes a free place.
 
     A full attack is `steps` gradient steps, and `restarts - 1` more of them from random starts, each aimed at the next
     most likely class. Call it inside `evaluating(model)`."""
-    none = torch.full_like(search.labels, -1)
+    norm, none = search.norm, torch.full_like(search.labels, -1)
     far = torch.full_like(none, torch.inf, dtype=torch.float64)
     course = _Course(
-        search.found.clone(), none, none.clone(), none.clone(), none.clone(), nearest=far, quarter=far.clone()
+        search.perturbed.clone(), none, none.clone(), none.clone(), none.clone(), nearest=far, quarter=far.clone()
     )
-    while len(who := search.open.nonzero()[:batch, 0]):
-        at = course.x[who]
-        outputs, gradient = loss_and_gradient(model, at, search.labels[who], course.target[who], SPREAD)
+    while len(who := search.next_batch()):
+        x, clean, labels = course.x[who], search.images[who], search.labels[who]
+        outputs, gradient = loss_and_gradient(search.model, x, labels, course.target[who], SPREAD)
         search.evaluations += len(who)
-        hit = outputs.argmax(1) != search.labels[who]
-        search.stuck[who] |= ~hit & (gradient == 0).flatten(1).all(1)
-        search.record(who[hit], at[hit], norm)
+        fools = outputs.argmax(1) != labels
+        search.stuck[who] |= ~fools & (gradient == 0).flatten(1).all(1)
+        search.record(who[fools], x[fools])
 
         slope = norm.dual(gradient).double().clamp(min=torch.finfo(torch.float64).tiny)
-        size = norm.size(at - search.images[who]).double()
-        needed = (size - margins(outputs, search.labels[who]).double() / slope).nan_to_num(nan=0.0)
-        again = _decide(search, course, who, hit, size, needed, steps, restarts)
+        size = norm.size(x - clean).double()
+        boundary = (size - margins(outputs, labels).double() / slope).nan_to_num(nan=0.0)
+        states = _states(search, course, who, fools, boundary, steps, restarts)
+        _go_on(search, course, who, states, size, boundary, steps)
 
         radius, step = search.epsilons[course.level[who]], course.step[who]
         stride = radius * ((1 + (torch.pi * (step - 1) / steps).cos()) / 2 + LAST_STEP)
-        moved = at + stride.to(at.dtype)[:, None, None, None] * norm.ascent(gradient)
-        course.x[who] = norm.project(search.images[who], moved, radius)
-        if again.any():
-            restarting = who[again]
-            clean = search.images[restarting]
-            noise = norm.draw(clean, generator) * radius[again].to(clean.dtype)[:, None, None, None]
-            course.x[restarting] = norm.project(clean, clean + noise, radius[again])
+        course.x[who] = norm.move(clean, x, stride, norm.ascent(gradient), radius)
+        if (again := states.restarts).any():
+            clean, radius = clean[again], radius[again]
+            course.x[who[again]] = norm.move(clean, clean, radius, norm.draw(clean, generator), radius)
 
 
-def _decide(
-    search: Search,
-    course: _Course,
-    who: Tensor,
-    hit: Tensor,
-    size: Tensor,
-    needed: Tensor,
-    steps: int,
-    restarts: int,
-) -> Tensor:
-    """Where the attacks on the images `who` go on: the same level, another one, or again from a random start.
+def _states(
+    search: Search, course: _Course, who: Tensor, fools: Tensor, boundary: Tensor, steps: int, restarts: int
+) -> _States:
+    """The states of the images `who` (indices), of which `fools` changed the prediction.
 
-    hit, size: whether their iterates fool the model, and how large they are. needed: the first-order distance from the
-    clean image to the boundary, as seen from there. Returns bool [len(who)], who restarts at random."""
-    top = len(search.epsilons) - 1
-    level, step = course.level[who], course.step[who]
-    begun, unknown = level >= 0, search.fooled[who] > top
-    nearest = torch.minimum(course.nearest[who], needed)
-    quarter = torch.where(step == steps // 4, nearest, course.quarter[who])
-    beyond = nearest * (nearest / quarter) > HOPELESS * search.epsilons[level.clamp(min=0)]
-    hopeless = (step == steps // 2) & beyond & (~unknown | (level == top))
-    over = ~hit & begun & (hopeless | (step >= steps))
-    again = over & (course.restart[who] + 1 < restarts)
-    search.withstood[who[over & ~again]] = torch.maximum(search.withstood, course.level)[who[over & ~again]]
-    hasty = ~hit & begun & ~over & (step >= PATIENCE) & unknown & (level < top)
-
-    # The first-order distance to the boundary says which level to try; what is known bounds it on both sides.
-    guess = torch.searchsorted(search.epsilons, needed)
-    floor = torch.where(hasty, level, search.withstood[who]) + 1
-    aimed = torch.minimum(torch.maximum(guess, floor), search.fooled[who] - 1).clamp(min=0)
-    anew = ~begun | hit | hasty | (over & ~again)
-    course.level[who] = torch.where(anew, aimed, level)
-
-    due = steps * (AGAIN * (size / search.epsilons[course.level[who]] - 1)).clamp(min=LEAST, max=1)
-    worth = torch.where(hit & begun, torch.minimum(step, (steps - due).long()), 0)
-    course.step[who] = torch.where(anew, worth, torch.where(again, 0, step)) + 1
-    course.nearest[who] = torch.where(anew | again, torch.inf, nearest)
-    course.quarter[who] = torch.where(anew | again, torch.inf, quarter)
-    course.restart[who] = torch.where(anew, 0, course.restart[who] + again.long())
-    course.target[who] = torch.where(anew, -1, course.target[who])
-    if again.any():
-        course.target[who[again]] = _next_targets(search, who[again], course.restart[who[again]])
-    return again
+    boundary: the first-order distance from the clean image to the decision boundary, as seen from the iterate."""
+    level, step, top = course.level[who], course.step[who], len(search.epsilons) - 1
+    nearest = course.nearest[who] = torch.minimum(course.nearest[who], boundary)
+    quarter = course.quarter[who] = torch.where(step == steps // 4, nearest, course.quarter[who])
+    begins, never_fooled = level < 0, search.fooled[who] > top
+    ends_outside = nearest * (nearest / quarter) > HOPELESS * search.epsilons[level.clamp(min=0)]
+    hopeless = (step == steps // 2) & ends_outside & (~never_fooled | (level == top))
+    in_vain = ~begins & ~fools
+    over = in_vain & (hopeless | (step >= steps))
+    restart_left = course.restart[who] + 1 < restarts
+    return _States(
+        begins=begins,
+        fools=~begins & fools,
+        rises=in_vain & ~over & (step >= PATIENCE) & never_fooled & (level < top),
+        restarts=over & restart_left,
+        withstands=over & ~restart_left,
+    )
 
 
-def _next_targets(search: Search, who: Tensor, rank: Tensor) -> Tensor:
-    outputs, own = search.outputs[who], search.labels[who]
-    by_rank = torch.stack([runner_up(outputs, own, int(r)) for r in range(1, int(rank.max()) + 1)])
-    return by_rank.gather(0, rank[None] - 1)[0]
+def _go_on(
+    search: Search, course: _Course, who: Tensor, states: _States, size: Tensor, boundary: Tensor, steps: int
+) -> None:
+    """Level, step and target with which the attacks on the images `who` (indices) go on; size: of their iterates."""
+    level, step, moves, beaten = course.level[who], course.step[who], states.moves, who[states.withstands]
+    search.withstood[beaten] = torch.maximum(search.withstood[beaten], course.level[beaten])
+    lowest = torch.where(states.rises, level, search.withstood[who]) + 1
+    guess = torch.maximum(torch.searchsorted(search.epsilons, boundary), lowest)
+    guess = torch.minimum(guess, search.fooled[who] - 1).clamp(min=0)
+    course.level[who] = level = torch.where(moves, guess, level)
+
+    due = steps * (AGAIN * (size / search.epsilons[level] - 1)).clamp(min=LEAST, max=1)
+    credit = torch.where(states.fools, torch.minimum(step, (steps - due).long()), 0)
+    course.step[who] = torch.where(moves, credit, torch.where(states.restarts, 0, step)) + 1
+    course.restart[who] = torch.where(moves, 0, course.restart[who] + states.restarts.long())
+    course.target[who[moves]] = -1
+    fresh, again = who[moves | states.restarts], who[states.restarts]
+    course.nearest[fresh] = course.quarter[fresh] = torch.inf
+    for rank in torch.unique(course.restart[again]):
+        at_rank = again[course.restart[again] == rank]
+        course.target[at_rank] = runner_up(search.outputs[at_rank], search.labels[at_rank], int(rank))
 
 
 @torch.no_grad()
-def aim_at_others(search: Search, model: Model, norm: Norm, who: Tensor) -> Tensor:
+def aim_at_others(search: Search, who: Tensor) -> Tensor:
     """One steepest step towards each of the (at most 9) most likely other classes, in the largest ball that withstood.
 
     The search follows the nearest class; a farther one with a steeper slope can be closer. For a linear model in the
-    L-inf norm this is the exact worst case. Returns the indices of the images it fooled; they are open again."""
+    L-inf norm this is the exact worst case. Returns those of the images `who` (indices) that it fooled; they are open
+    again."""
     who = who[search.withstood[who] >= 0]
-    clean, own, radius = search.images[who], search.labels[who], search.epsilons[search.withstood[who]]
     if not len(who):
         return who
-    outputs = search.outputs[who]
-    gained = torch.zeros(len(who), dtype=torch.bool, device=who.device)
-    for rank in range(1, min(outputs.shape[1] - 1, RANKS) + 1):
-        _, gradient = loss_and_gradient(model, clean, own, runner_up(outputs, own, rank))
+    clean, labels, radius, outputs = search.images[who], search.labels[who], search.radius(who), search.outputs[who]
+    gained = torch.zeros_like(who, dtype=torch.bool)
+    for rank in _ranks(search):
+        _, gradient = loss_and_gradient(search.model, clean, labels, runner_up(outputs, labels, rank))
         search.evaluations += len(who)
-        reach = radius.to(clean.dtype)[:, None, None, None]
-        x = norm.project(clean, clean + reach * norm.ascent(gradient), radius)
-        hit = predict(model, x) != own
-        gained[hit] |= search.record(who[hit], x[hit], norm)
+        x = search.norm.move(clean, clean, radius, search.norm.ascent(gradient), radius)
+        fools = predict(search.model, x) != labels
+        gained[fools] |= search.record(who[fools], x[fools])
     return who[gained]
 
 
 @torch.no_grad()
-def promising(search: Search, model: Model, norm: Norm) -> Tensor:
+def promising(search: Search) -> Tensor:
     """Indices of the images that `aim_at_others` would fool if the images of one label had the same gradients.
 
     The first image of each label lends them, which costs at most 9 gradient evaluations per label. Where the model is
-    linear no image that could be fooled is left out; elsewhere this finds some of them."""
+    linear no image that could be fooled is left out; elsewhere this is some of them."""
     chosen = [search.labels[:0]]
-    for label in torch.unique(search.labels[search.withstood >= 0]):
+    for label in torch.unique(search.labels[search.withstood >= 0])[:, None]:
         group = ((search.labels == label) & (search.withstood >= 0)).nonzero()[:, 0]
-        lender, own, outputs = search.images[group[:1]], label[None], search.outputs[group[:1]]
-        for rank in range(1, min(outputs.shape[1] - 1, RANKS) + 1):
-            target = runner_up(outputs, own, rank)
-            _, gradient = loss_and_gradient(model, lender, own, target)
+        for rank in _ranks(search):
+            target = runner_up(search.outputs[group[:1]], label, rank)
+            _, gradient = loss_and_gradient(search.model, search.images[group[:1]], label, target)
             search.evaluations += 1
             parts = (group[part] for part in batches(len(group), group.device))
-            chosen.extend(_foreseen(search, norm, part, target, gradient) for part in parts)
-    found: Tensor = torch.unique(torch.cat(chosen))
-    return found
+            chosen.extend(_foreseen(search, part, target, gradient) for part in parts)
+    indices: Tensor = torch.unique(torch.cat(chosen))
+    return indices
 
 
-def _foreseen(search: Search, norm: Norm, who: Tensor, target: Tensor, gradient: Tensor) -> Tensor:
+def _ranks(search: Search) -> range:
+    return range(1, min(search.outputs.shape[1] - 1, RANKS) + 1)
+
+
+def _foreseen(search: Search, who: Tensor, target: Tensor, gradient: Tensor) -> Tensor:
     """Those of `who` that a step along `gradient` [1, C, H, W] takes to class `target` [1], to first order."""
-    clean, radius = search.images[who], search.epsilons[search.withstood[who]]
-    x = norm.project(clean, clean + radius.to(clean.dtype)[:, None, None, None] * norm.ascent(gradient), radius)
-    outputs = search.outputs[who]
+    clean, outputs, radius = search.images[who], search.outputs[who], search.radius(who)
+    x = search.norm.move(clean, clean, radius, search.norm.ascent(gradient), radius)
     behind = outputs.gather(1, search.labels[who, None])[:, 0] - outputs[:, target[0]]
     return who[((x - clean) * gradient).flatten(1).sum(1) > behind]

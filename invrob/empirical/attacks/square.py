@@ -22,19 +22,42 @@ def square(
     queries: int,
     generator: torch.Generator,
 ) -> tuple[Tensor, Tensor]:
-    """Look in the balls of `radius` [N] around `images` [N, C, H, W] in [0, 1] for what is not classified as `labels`
-    [N].
+    """Look near each image for one that is not classified as its label, by random search that sees logits alone.
 
-    queries: model evaluations per image, >= 1. Returns the best images [N, C, H, W], inside the balls and [0, 1], and
-    bool [N] which of them fool the model. Call it inside `evaluating(model)`."""
+    Call it inside `evaluating(model)`; nothing is checked.
+
+    Args:
+        model: images [N, C, H, W] in [0, 1] -> logits [N, K].
+        images: float [N, C, H, W] in [0, 1], N >= 0.
+        labels: int64 [N], which the search leads away from.
+        radius: float64 [N], of the ball around each image, in pixel units.
+        norm: of the balls.
+        queries: model evaluations per image, >= 1; one more checks the result.
+        generator: of the windows; on the device of `images`.
+
+    Returns:
+        The best images [N, C, H, W], inside the balls and [0, 1], and bool [N]: which of them fool the model.
+
+    Raises:
+        InputError: for a model that returns NaN.
+
+    Example:
+        >>> from invrob.empirical.attacks import norm_named
+        >>> image, generator = torch.tensor([0.4, 0.6]).reshape(1, 1, 1, 2), torch.Generator().manual_seed(0)
+        >>> label, radius = torch.tensor([1]), torch.tensor([0.2], dtype=torch.float64)
+        >>> square(lambda x: x.flatten(1), image, label, radius, norm_named("linf"), queries=9, generator=generator)[1]
+        tensor([True])
+    """
     n, channels, height, width = images.shape
+    if not n:
+        return images, torch.zeros_like(labels, dtype=torch.bool)
+    row, column = torch.arange(height, device=images.device), torch.arange(width, device=images.device)
 
     def random(*shape: int) -> Tensor:
         return torch.rand(shape, generator=generator, device=images.device)
 
-    def pushed(x: Tensor, pattern: Tensor) -> Tensor:
-        reach = 2 * radius.to(images.dtype)[:, None, None, None]  # from one edge of the ball to the other
-        return norm.project(images, x + reach * norm.ascent(pattern.to(images.dtype)), radius)
+    def pushed(x: Tensor, pattern: Tensor) -> Tensor:  # from one edge of the ball to the other
+        return norm.move(images, x, 2 * radius, norm.ascent(pattern.to(images.dtype)), radius)
 
     best = pushed(images, (random(n, channels, 1, width) < 0.5).expand_as(images) * 2.0 - 1)  # vertical stripes
     score = margins(all_logits(model, best), labels)
@@ -42,7 +65,6 @@ def square(
         share = 0.8 * (1 - query / queries) ** 2  # of the image's area; shrinks as in the paper
         side = max(1, min(height, width, round((share * height * width) ** 0.5)))
         top, left = (random(n) * (height - side + 1)).long(), (random(n) * (width - side + 1)).long()
-        row, column = torch.arange(height, device=images.device), torch.arange(width, device=images.device)
         rows = (row >= top[:, None]) & (row < top[:, None] + side)
         columns = (column >= left[:, None]) & (column < left[:, None] + side)
         sign = (random(n, channels, 1, 1) < 0.5) * 2.0 - 1

@@ -5,8 +5,7 @@ prediction on the clean image, so a constant classifier has 100 %: the accuracy 
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
+from typing import Any, Literal, overload
 
 import numpy as np
 import torch
@@ -15,12 +14,11 @@ from torch import Tensor
 from invrob.checks import check_settings, checked_grid
 from invrob.empirical.attacks import Sanity, judge, norm_named
 from invrob.empirical.attacks import search as searching
-from invrob.empirical.inference import Model, all_logits, batches, checked_images, checked_labels, evaluating
-from invrob.empirical.profiles.invariance import (
-    InvarianceProfile as InvarianceProfile,  # its home before it had its own
-)
-from invrob.empirical.profiles.invariance import invariance_profile as invariance_profile
-from invrob.empirical.profiles.rates import Numbers, RatesOverEpsilon, binomial_bounds, rates_per_image
+from invrob.empirical.inference import Model, batches, checked_images, checked_labels, evaluating
+from invrob.empirical.profiles.black_box import BlackBoxProfile, search_by_queries
+from invrob.empirical.profiles.rates import Numbers, RatesOverEpsilon, rates_under_attack
+from invrob.empirical.profiles.settings import PGD, Attack, Square, Weak, attack_of
+from invrob.empirical.profiles.weak import WeakProfile, attack_weakly
 
 WORTH_IT = 0.1  # of the probed images: where a step towards other classes fools more, every image is attacked so
 
@@ -42,7 +40,50 @@ class RobustnessProfile(RatesOverEpsilon):
         return self.sanity.verdict
 
     def to_dict(self) -> dict[str, Any]:
+        """As of every result, and the verdict."""
         return {**super().to_dict(), "verdict": self.verdict}
+
+
+@overload
+def robustness_profile(
+    model: Model,
+    images: Tensor,
+    epsilons: Iterable[float],
+    labels: Tensor | None = None,
+    *,
+    norm: str = "linf",
+    attack: PGD | Literal["pgd"] = "pgd",
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> RobustnessProfile: ...
+
+
+@overload
+def robustness_profile(
+    model: Model,
+    images: Tensor,
+    epsilons: Iterable[float],
+    labels: Tensor | None = None,
+    *,
+    norm: str = "linf",
+    attack: Square,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> BlackBoxProfile: ...
+
+
+@overload
+def robustness_profile(
+    model: Model,
+    images: Tensor,
+    epsilons: Iterable[float],
+    labels: Tensor | None = None,
+    *,
+    norm: str = "linf",
+    attack: Attack,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> RobustnessProfile | BlackBoxProfile | WeakProfile: ...
 
 
 def robustness_profile(
@@ -50,83 +91,142 @@ def robustness_profile(
     images: Tensor,
     epsilons: Iterable[float],
     labels: Tensor | None = None,
-    norm: str = "linf",
-    steps: int = 20,
-    restarts: int = 1,
-    seed: int = 0,
     *,
-    probes: int = 32,
+    norm: str = "linf",
+    attack: Attack = "pgd",
+    seed: int = 0,
     confidence: float = 0.95,
-) -> RobustnessProfile:
-    """The share of predictions that survive an attack of size epsilon, for all epsilons at about the price of one.
+) -> RobustnessProfile | BlackBoxProfile | WeakProfile:
+    """How often the prediction of a model survives an attack, for all sizes epsilon at about the price of one.
 
-    model: images [N, C, H, W] in [0, 1] -> logits [N, K >= 2]; an nn.Module runs in eval mode with frozen parameters
-    and gets both back. images: float32 or float64 [N, C, H, W] in [0, 1]. epsilons: increasing, >= 0, in pixel units
-    (<= 1 for "linf"). labels: int [N], the true classes, for the accuracy under attack; the attack itself changes
-    predictions. norm: "linf" or "l2". steps, restarts: of a full attack. probes: how many images the checks of the
-    attack look at.
+    A search finds for each image the smallest epsilon of the grid that fools it, and probes judge whether the search
+    can be believed (see docs/profiles.md). The rates never rise with epsilon.
 
-    The rates never rise with epsilon: one level per image holds them all. Intervals are Clopper-Pearson over the
-    images. Raises InputError for anything outside these ranges, and for a model that returns NaN."""
+    Args:
+        model: any callable, images [N, C, H, W] in [0, 1] -> logits [N, K >= 2]. An nn.Module runs in eval mode with
+            frozen parameters, and gets both back.
+        images: float32 or float64 [N >= 1, C, H, W] in [0, 1].
+        epsilons: increasing sizes of the perturbation, >= 0, in pixel units; at most 1 in "linf".
+        labels: int [N], the true classes, for the accuracy under attack. The attack itself changes predictions.
+        norm: "linf" or "l2", of the perturbation.
+        attack: `PGD(steps, restarts)`, by gradients. `Square(queries)` for a model without gradients. `Weak(name)` for
+            an attack that flatters, in "linf" alone. Or the name "pgd", "square" or "weak" for its defaults.
+        seed: of random starts and of the choice of the probed images, in [0, 2^63).
+        confidence: level of the intervals, in (0, 1). They are Clopper-Pearson's, over the images.
+
+    Returns:
+        A `RobustnessProfile`, a `BlackBoxProfile` for `Square`, a `WeakProfile` for `Weak`: rates [T] in [0, 1], with
+        intervals, the accuracy, a row for each class, and the verdict on the attack. A rate is an upper bound, as good
+        as the attack; for a linear model that of PGD in "linf" is exact.
+
+    Raises:
+        InputError: outside these ranges, and for a model that returns NaN.
+
+    Example:
+        >>> import torch, invrob
+        >>> images = torch.tensor([[0.2, 0.8], [0.45, 0.55]]).reshape(2, 1, 1, 2)  # the margins are 0.6 and 0.1
+        >>> profile = invrob.robustness_profile(lambda x: x.flatten(1), images, epsilons=[0, 0.1, 0.4])
+        >>> profile.rate.tolist(), profile.levels.tolist(), profile.verdict
+        ([1.0, 0.5, 0.0], [2, 1], 'sound')
+        >>> invrob.robustness_profile(lambda x: x.flatten(1), images, [0, 0.4], attack=invrob.Square(50)).verdict
+        'black-box'
+    """
     images = checked_images(images)
-    grid = checked_grid("epsilons", epsilons, norm_named(norm).largest, "pixels are in [0, 1], so write 8 / 255, not 8")
-    check_settings(confidence=confidence, seed=seed, steps=steps, restarts=restarts, probes=probes)
-    positive = torch.tensor(grid[grid > 0], dtype=torch.float64, device=images.device)
+    chosen, measure = attack_of(attack), norm_named(norm)
+    grid = checked_grid("epsilons", epsilons, measure.largest, "pixels are in [0, 1], so write 8 / 255, not 8")
+    check_settings(confidence=confidence, seed=seed)
     generator = torch.Generator(images.device).manual_seed(int(seed))
     with evaluating(model):
         labels = checked_labels(labels, images, model)
-        search = searching.begin(images, all_logits(model, images), positive)
-        sanity = _searched(search, model, norm, steps, restarts, probes, generator)
+        if isinstance(chosen, Weak):
+            predictions, kept = attack_weakly(model, images, grid, chosen, measure, generator)
+            rates = rates_under_attack(kept, predictions, labels, grid, confidence, seed)
+            return WeakProfile(**rates, attack=chosen.name)
+        positive = torch.tensor(grid[grid > 0], dtype=torch.float64, device=images.device)
+        search = searching.begin(model, images, positive, measure)
+        if isinstance(chosen, Square):
+            caution = search_by_queries(search, chosen.queries, generator)
+        else:
+            sanity = _search_and_probe(search, chosen, generator)
     levels = search.fooled.cpu().numpy() + (len(grid) - len(positive))  # epsilon 0 is the identity: it fools nobody
     kept = levels[:, None] > np.arange(len(grid))
-    predictions, truth = search.labels.cpu().numpy(), None if labels is None else labels.cpu().numpy()
-    correct = None if truth is None else kept & (predictions == truth)[:, None]
-    bounds = partial(binomial_bounds, confidence=confidence)
+    rates = rates_under_attack(kept, search.labels, labels, grid, confidence, seed)
+    per_image = search.evaluations / len(images)
+    if isinstance(chosen, Square):
+        return BlackBoxProfile(
+            **rates, queries=chosen.queries, queries_per_image=per_image, levels=levels, norm=norm, sanity=caution
+        )
     return RobustnessProfile(
-        **rates_per_image(kept, correct, predictions, truth, grid == 0, bounds, confidence=confidence, seed=seed),
-        epsilons=grid,
-        gradient_evaluations=search.evaluations / len(images),
+        **rates,
+        gradient_evaluations=per_image,
         levels=levels,
         norm=norm,
-        steps=steps,
-        restarts=restarts,
+        steps=chosen.steps,
+        restarts=chosen.restarts,
         sanity=sanity,
     )
 
 
-def _searched(
-    search: searching.Search,
+def black_box_profile(
     model: Model,
-    name: str,
-    steps: int,
-    restarts: int,
-    probes: int,
-    generator: torch.Generator,
-) -> Sanity:
-    """Search every image, probe some; what works on those is then done to all, so that the probes mend what they
-    find."""
-    norm, device, n = norm_named(name), search.images.device, len(search.images)
-    batch = next(batches(n, device)).stop
+    images: Tensor,
+    epsilons: Iterable[float],
+    labels: Tensor | None = None,
+    *,
+    norm: str = "linf",
+    attack: Square = Square(),
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> BlackBoxProfile:
+    """How often the prediction of a model survives a search by queries, for a model that gives no gradients.
+
+    It is `robustness_profile` with `attack=Square()`, under a name of its own.
+
+    Args:
+        model, images, epsilons, labels, norm, seed, confidence: as for `robustness_profile`.
+        attack: `Square(queries)`.
+
+    Returns:
+        A `BlackBoxProfile`: upper bounds that are looser than those of gradients, and looser still in "l2".
+
+    Raises:
+        InputError: as `robustness_profile`.
+
+    Example:
+        >>> import torch, invrob
+        >>> image = torch.tensor([0.2, 0.8]).reshape(1, 1, 1, 2)
+        >>> invrob.black_box_profile(lambda x: x.flatten(1), image, [0, 0.1, 0.9], attack=invrob.Square(50)).rate
+        array([1., 1., 0.])
+    """
+    return robustness_profile(
+        model, images, epsilons, labels, norm=norm, attack=attack, seed=seed, confidence=confidence
+    )
+
+
+def _search_and_probe(search: searching.Search, attack: PGD, generator: torch.Generator) -> Sanity:
+    """Search every image and probe some. What works on those is then done to all: the probes mend what they find."""
+    device, n = search.images.device, len(search.images)
 
     def run() -> None:
-        searching.run(search, model, norm, steps=steps, restarts=restarts, generator=generator, batch=batch)
+        searching.run(search, steps=attack.steps, restarts=attack.restarts, generator=generator)
 
     def aim(who: Tensor) -> int:
         """Aim at the other classes until that fools nobody any more; how many images it ever fooled."""
         ever = torch.zeros(n, dtype=torch.bool, device=device)
-        for part in torch.split(who, batch):
-            while len(part := searching.aim_at_others(search, model, norm, part)):
+        for batch in batches(len(who), device):
+            part = who[batch]
+            while len(part := searching.aim_at_others(search, part)):
                 ever[part] = True
                 run()
         return int(ever.sum())
 
     run()
-    aim(searching.promising(search, model, norm))
+    aim(searching.promising(search))
     shuffler = torch.Generator("cpu").manual_seed(generator.initial_seed())  # the same images on every device
-    chosen = torch.randperm(n, generator=shuffler, device="cpu")[:probes].to(device)
-    gained = aim(chosen)
-    if gained > WORTH_IT * len(chosen):  # a level of a fine grid here and there is not worth nine gradients per image
-        aim(torch.ones(n, device=device).index_fill(0, chosen, 0).nonzero()[:, 0])
-    sanity = judge(search, model, norm, name, chosen, gained / len(chosen), steps, generator)
+    probed = torch.randperm(n, generator=shuffler, device="cpu")[: attack.probes].to(device)
+    gained = aim(probed)
+    if gained > WORTH_IT * len(probed):  # a level of a fine grid here and there is not worth nine gradients per image
+        aim(torch.ones(n, device=device).index_fill(0, probed, 0).nonzero()[:, 0])
+    sanity = judge(search, probed, gained / len(probed), attack.steps, generator)
     run()  # what the probes fooled may fall at a smaller level, too
     return sanity

@@ -130,11 +130,10 @@ def _rotated(model: nn.Module, images: Tensor, before: Tensor, widest: float) ->
 def _attacked(model: nn.Module, images: Tensor, how: Profiling) -> tuple[Tensor, list[str]]:
     """Each image attacked at the smallest epsilon of the grid that fools the model, and what was done to it."""
     grid = [epsilon for epsilon in how.epsilons if epsilon > 0] or [0.1]
-    state = search.begin(images, all_logits(model, images), torch.tensor(grid, dtype=torch.float64))
-    settings = {"steps": how.steps, "restarts": how.restarts, "batch": len(images)}
-    search.run(state, model, norm_named("linf"), **settings, generator=torch.Generator().manual_seed(0))
+    state = search.begin(model, images, torch.tensor(grid, dtype=torch.float64), norm_named("linf"))
+    search.run(state, steps=how.steps, restarts=how.restarts, generator=torch.Generator().manual_seed(0))
     by = [f"by {format_epsilon(epsilon)}" for epsilon in grid] + [f"up to {format_epsilon(grid[-1])}: it stays"]
-    return state.found, [by[level] for level in state.fooled.tolist()]
+    return state.perturbed, [by[level] for level in state.fooled.tolist()]
 
 
 def _pictures(
