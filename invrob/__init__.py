@@ -8,39 +8,44 @@ from typing import TYPE_CHECKING, Any
 from invrob.versions import __version__
 
 if TYPE_CHECKING:
-    from invrob.empirical.loading.spec import Loaded, load_model
-    from invrob.empirical.profiles.black_box import BlackBoxProfile, black_box_profile
-    from invrob.empirical.profiles.invariance import InvarianceProfile, invariance_profile
-    from invrob.empirical.profiles.robustness import RobustnessProfile, robustness_profile
-    from invrob.empirical.profiles.tradeoff import Card, tradeoff
-    from invrob.empirical.profiles.worst_case import WorstCaseProfile, worst_case_profile
+    from invrob.empirical.loading import Loaded, Preprocessing, load_model
+    from invrob.empirical.profiles import (
+        PGD,
+        BlackBoxProfile,
+        Card,
+        Grid,
+        InvarianceProfile,
+        RobustnessProfile,
+        Rotation,
+        Square,
+        Weak,
+        WeakProfile,
+        WorstCaseProfile,
+        WorstOf,
+        black_box_profile,
+        invariance_profile,
+        robustness_profile,
+        tradeoff,
+        worst_case_profile,
+    )
     from invrob.errors import InputError
 
-
-_HOMES = {
-    "BlackBoxProfile": "invrob.empirical.profiles.black_box",
-    "Card": "invrob.empirical.profiles.tradeoff",
-    "InputError": "invrob.errors",
-    "InvarianceProfile": "invrob.empirical.profiles.invariance",
-    "Loaded": "invrob.empirical.loading.spec",
-    "RobustnessProfile": "invrob.empirical.profiles.robustness",
-    "WorstCaseProfile": "invrob.empirical.profiles.worst_case",
-    "black_box_profile": "invrob.empirical.profiles.black_box",
-    "invariance_profile": "invrob.empirical.profiles.invariance",
-    "load_model": "invrob.empirical.loading.spec",
-    "robustness_profile": "invrob.empirical.profiles.robustness",
-    "tradeoff": "invrob.empirical.profiles.tradeoff",
-    "worst_case_profile": "invrob.empirical.profiles.worst_case",
-}
-
 __all__ = [
+    "PGD",
     "BlackBoxProfile",
     "Card",
+    "Grid",
     "InputError",
     "InvarianceProfile",
     "Loaded",
+    "Preprocessing",
     "RobustnessProfile",
+    "Rotation",
+    "Square",
+    "Weak",
+    "WeakProfile",
     "WorstCaseProfile",
+    "WorstOf",
     "__version__",
     "black_box_profile",
     "invariance_profile",
@@ -50,11 +55,19 @@ __all__ = [
     "worst_case_profile",
 ]
 
+_PUBLIC = [name for name in __all__ if not name.startswith("_")]
+_ELSEWHERE = {
+    "InputError": "invrob.errors",
+    "Loaded": "invrob.empirical.loading",
+    "Preprocessing": "invrob.empirical.loading",
+    "load_model": "invrob.empirical.loading",
+}
+
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'invrob' has no attribute {name!r}; it has {', '.join(_HOMES)}")
-    return getattr(import_module(_HOMES[name]), name)
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'invrob' has no attribute {name!r}; it has {', '.join(_PUBLIC)}")
+    return getattr(import_module(_ELSEWHERE.get(name, "invrob.empirical.profiles")), name)
 
 
 def __dir__() -> list[str]:

@@ -16,7 +16,7 @@ import torch
 from invrob.empirical import data
 from invrob.empirical.analysis import check_claims, over_seeds
 from invrob.empirical.experiments import Result, Store, model_of, profiled, rate_at, read_run
-from invrob.empirical.profiles import WEAK, format_epsilon, robustness_profile, weak_profile
+from invrob.empirical.profiles import WEAK, Weak, format_epsilon, robustness_profile
 from invrob.intervals import Estimate
 
 OUT = Path(__file__).resolve().parents[1] / "docs" / "reproduction"
@@ -131,7 +131,7 @@ def explanation_table(
             name = f"strong, epsilon in normalised units (x {unit:g})"
             rows.append([label, name, scaled.verdict, *_rates(scaled)])
         for name, attack in WEAK.items():
-            rows.append([label, f"`{name}`: {attack.text}", "weak", *_rates(weak_profile(model, x, epsilons, y, name))])
+            rows.append([label, f"`{name}`: {attack.text}", "weak", *_rates(robustness_profile(model, x, epsilons, y, attack=Weak(name)))])
     return table(["network", "attack", "verdict", *(f"at {format_epsilon(e)}" for e in epsilons)], rows)
 
 

@@ -1,6 +1,6 @@
 """Does the judge work? Faults planted on purpose must be caught by name, and honest models must pass.
 
-Each planted fault goes into the same small network, trained here; a weak evaluation, `weak_profile`, stands beside the
+Each planted fault goes into the same small network, trained here; a weak evaluation stands beside the
 profile to show what the fault would have been worth. Honest models are that network unharmed, and linear ones, whose
 worst case has a closed form: towards class j every pixel goes by epsilon along sign(w_j - w_own), and stops at the
 box."""
@@ -19,7 +19,7 @@ from invrob.empirical import data
 from invrob.empirical.attacks import TEXTS
 from invrob.empirical.inference import Model
 from invrob.empirical.models import Normalize
-from invrob.empirical.profiles import RobustnessProfile, robustness_profile, weak_profile
+from invrob.empirical.profiles import RobustnessProfile, Weak, robustness_profile
 from invrob.empirical.training import Recipe, train
 
 EPSILONS = (0.0, 0.05, 0.1, 0.2, 0.3)
@@ -80,7 +80,7 @@ def _measure(
 ) -> tuple[RobustnessProfile, float]:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # for the dropout of a model that draws it
-        weak = weak_profile(model, images, epsilons[SHOWN : SHOWN + 1], attack=WEAK_ATTACK, seed=seed)
+        weak = robustness_profile(model, images, epsilons[SHOWN : SHOWN + 1], attack=Weak(WEAK_ATTACK), seed=seed)
         return robustness_profile(model, images, epsilons, seed=seed), float(weak.rate[0])
 
 

@@ -77,8 +77,8 @@ def network_figure(group: Sequence[Result]) -> Figure:
         robustness.append(Curve(over_epsilon, *averaged([r.robustness for r in seeds]), masked))
         invariance.append(Curve(over_theta, *averaged([r.invariance for r in seeds]), False))
     panels = [
-        panel("Robustness: 1 - fooling rate", vars(group[0].robustness), robustness),
-        panel("Rate of invariance", vars(group[0].invariance), invariance),
+        panel("Robustness: 1 - fooling rate", group[0].robustness, robustness),
+        panel("Rate of invariance", group[0].invariance, invariance),
     ]
     return figure_of(f"{_title(group)}, bands of 95 %", panels, _legend(group) + "  (accuracy)")
 
@@ -94,7 +94,7 @@ def beside_figure(group: Sequence[Result]) -> Figure:
             over_epsilon, over_theta = _labels(recipe, group)
             label = over_theta if measurement.axis == "theta" else over_epsilon
             curve = Curve(label, *averaged(profiles), masked)
-            panels.setdefault(name, panel(measurement.title, vars(profiles[0]), [])).curves.append(curve)
+            panels.setdefault(name, panel(measurement.title, profiles[0], [])).curves.append(curve)
     title = f"{_title(group)}, bands of 95 %, beside the profiles"
     return figure_of(title, list(panels.values()), _legend(group))
 

@@ -1,12 +1,12 @@
 """The public measurements of a model, and the results that they return. plots.py draws them, and is not loaded here."""
 
-from invrob.empirical.profiles.black_box import BlackBoxProfile, black_box_profile
+from invrob.empirical.profiles.black_box import BlackBoxProfile
 from invrob.empirical.profiles.grids import L2_EPSILONS, format_epsilon, read_epsilon, table_epsilons, usual_epsilons
 from invrob.empirical.profiles.invariance import InvarianceProfile, invariance_profile, worst_case_profile
 from invrob.empirical.profiles.measurement import Counted, Measurement, Work
 from invrob.empirical.profiles.quarter_turns import QuarterTurns, quarter_turn_consistency
 from invrob.empirical.profiles.rates import ClassRates, Rates
-from invrob.empirical.profiles.robustness import RobustnessProfile, robustness_profile
+from invrob.empirical.profiles.robustness import RobustnessProfile, black_box_profile, robustness_profile
 from invrob.empirical.profiles.settings import (
     PGD,
     Change,
@@ -19,7 +19,7 @@ from invrob.empirical.profiles.settings import (
     change_of,
 )
 from invrob.empirical.profiles.tradeoff import Card, tradeoff
-from invrob.empirical.profiles.weak import WEAK, WeakProfile, weak_profile
+from invrob.empirical.profiles.weak import WEAK, WeakProfile
 from invrob.empirical.profiles.worst_case import WorstCaseProfile, most_evaluations
 
 __all__ = [
@@ -56,6 +56,5 @@ __all__ = [
     "table_epsilons",
     "tradeoff",
     "usual_epsilons",
-    "weak_profile",
     "worst_case_profile",
 ]

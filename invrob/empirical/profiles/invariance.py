@@ -1,33 +1,41 @@
-"""The rate of invariance over theta, for any model: how often its prediction stays when the image is changed.
+"""The rate of invariance over theta, on average over random changes of the images or in the worst case of several.
 
-Definition: Kamath, Deshpande and Subrahmanyam 2020, sections 1.1 and 2, for rotations; transformations.py has the
-others. The prediction is compared with the model's own prediction on the clean image, so a constant classifier has
-100 %: the accuracy stands beside each rate."""
+Definition: Kamath, Deshpande and Subrahmanyam 2020, sections 1.1 and 2. The prediction on the changed image is compared
+with the model's own prediction on the clean one."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, get_args
+from typing import Literal, overload
 
 import numpy as np
 from torch import Tensor
 
 from invrob.checks import Array, check_settings
 from invrob.empirical.inference import Model, checked_images, checked_labels, evaluating, predict
-from invrob.empirical.profiles import sampling as bands
+from invrob.empirical.profiles import sampling
 from invrob.empirical.profiles.rates import RatesOverTheta, binomial_bounds, rates_per_image
-from invrob.empirical.transforms import Interpolation, Transformation, in_disc, on_canvas, transformation_named
-from invrob.errors import InputError, did_you_mean
+from invrob.empirical.profiles.settings import (
+    Against,
+    Change,
+    Grid,
+    Over,
+    Rotation,
+    WorstOf,
+    adversary_of,
+    change_of,
+)
+from invrob.empirical.profiles.worst_case import WorstCaseProfile, in_the_worst_case
+from invrob.empirical.transforms import Interpolation, in_disc, on_canvas
+from invrob.errors import InputError
 from invrob.intervals import bootstrap_bounds
-
-Border = Literal["zero", "canvas", "disc"]
-Path = Literal["there", "there-and-back"]
 
 
 @dataclass(frozen=True, eq=False)
 class InvarianceProfile(RatesOverTheta):
-    """The rate of invariance: the share of predictions that stay under a change drawn at random, such as a rotation by
-    an angle uniform in [-theta, theta]."""
+    """The rate of invariance: the share of predictions that stay under a change drawn at random.
+
+    Rotations are drawn by an angle uniform in [-theta, theta]."""
 
     evaluations: float  # model evaluations per image
     border: str
@@ -35,122 +43,204 @@ class InvarianceProfile(RatesOverTheta):
     transformation: str
 
 
+@overload
 def invariance_profile(
     model: Model,
     images: Tensor,
     thetas: Iterable[float],
     labels: Tensor | None = None,
-    seed: int = 0,
     *,
-    transformation: str = "rotation",
-    step: float | None = None,
+    over: Over = "rotation",
+    against: Literal["average"] = "average",
     interpolation: Interpolation = "bilinear",
-    fill: float = 0.0,
-    border: Border = "zero",
-    path: Path = "there",
+    seed: int = 0,
     confidence: float = 0.95,
-) -> InvarianceProfile:
-    """The share of predictions that stay under a random change, averaged over the box of parameters of each theta: for
-    rotations over angles uniform in [-theta, theta].
+) -> InvarianceProfile: ...
 
-    model, images, labels: as for `robustness_profile`. transformation: of `transformations.TRANSFORMATIONS`. thetas:
-    its values, increasing: degrees in [0, 180] for "rotation" and "rotation+translation" (theta / 10 pixels), in
-    [0, 80] for "shear"; pixels for "translation"; the largest factor, from 1 to 100, for "scaling"; 0 and 1 for
-    "horizontal-flip" and "vertical-flip". Each image gets one change in each of some bands of them, so that one sweep
-    serves all thetas. step: the widest band, in degrees (rotations only); each theta then ends a band, and the finer,
-    the smaller is the error. None: as few bands as need be, 6 for rotations by 15, 30, ..., 180. A band then ends at up
-    to twice the volume of the box that it begins at. Where it spans several thetas, an equal share of the images for
-    each unit of volume, chosen at random, draws between two of them, at least 32, and the rate at a theta inside the
-    band rests on those within.
 
-    There is no bias, but that a class without a draw in an interval borrows the rate of all images there.
-    `per_image` has the rate as its mean, and the spread that its error comes from; in shared bands single values may
-    leave [0, 1]. Intervals are a bootstrap over the images; with step = None they are normal ones, or those of
-    Clopper-Pearson where these are wider, close to 0 and 1, and for flips.
+@overload
+def invariance_profile(
+    model: Model,
+    images: Tensor,
+    thetas: Iterable[float],
+    labels: Tensor | None = None,
+    *,
+    over: Over = "rotation",
+    against: WorstOf | Grid,
+    interpolation: Interpolation = "bilinear",
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> WorstCaseProfile: ...
 
-    interpolation, fill: of `affine.affine`.
 
-    What is compared: the prediction on the changed image with that on the reference, which is also what
-    `clean_accuracy` is of. border: "zero": x changed on its own canvas, where corners leave and fill comes in, with x.
-    Rotations alone have two more. "canvas": the same, for x set small on a larger canvas of `fill`, both scaled to the
-    size of x, so that nothing leaves in any turn (square images only). "disc": x turned, with x, both with `fill`
-    outside the inscribed disc, so that no corner tells the angle. path: "there": turned by the angle. "there-and-back"
-    (rotations only): turned by the angle and then by minus the angle, so that what changes, changes by interpolation
-    and border alone.
+@overload
+def invariance_profile(
+    model: Model,
+    images: Tensor,
+    thetas: Iterable[float],
+    labels: Tensor | None = None,
+    *,
+    over: Over = "rotation",
+    against: Against,
+    interpolation: Interpolation = "bilinear",
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> InvarianceProfile | WorstCaseProfile: ...
 
-    Raises InputError for anything outside these ranges, and for a model that returns NaN."""
+
+def invariance_profile(
+    model: Model,
+    images: Tensor,
+    thetas: Iterable[float],
+    labels: Tensor | None = None,
+    *,
+    over: Over = "rotation",
+    against: Against = "average",
+    interpolation: Interpolation = "bilinear",
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> InvarianceProfile | WorstCaseProfile:
+    """How often the prediction of a model stays when the image is changed, for each theta that says how far.
+
+    One sweep serves all thetas: each image gets one change in each of a few bands of the parameters, and a rate is the
+    mean over the bands inside its box, without bias (see docs/how-to/transformations.md).
+
+    Args:
+        model: any callable, images [N, C, H, W] in [0, 1] -> logits [N, K >= 2]. An nn.Module runs in eval mode with
+            frozen parameters, and gets both back.
+        images: float32 or float64 [N >= 1, C, H, W] in [0, 1].
+        thetas: increasing values of the change: degrees in [0, 180] for rotations, pixels for translations, and so on,
+            as `transforms.TRANSFORMATIONS` has them.
+        labels: int [N], the true classes, for the accuracy under the same changes.
+        over: what changes the images: `Rotation(...)`, `Change("translation")`, or the name alone for its defaults.
+        against: "average" for changes drawn at random. `WorstOf(10)` or `Grid()`, or their names "worst-of-10" and
+            "grid", for an adversary that tries several changes of each image and keeps the worst.
+        interpolation: "bilinear" or "nearest", between pixels.
+        seed: of the draws, in [0, 2^63).
+        confidence: level of the intervals, in (0, 1). They are over the images: normal, or exact binomial near 0 and 1;
+            a bootstrap with `Rotation(step=...)`; exact binomial in the worst case.
+
+    Returns:
+        An `InvarianceProfile`, or a `WorstCaseProfile` for an adversary: rates [T] in [0, 1], with intervals, the
+        accuracy, and a row for each class. A worst-case rate is an upper bound, as good as its adversary; that of a
+        grid never rises with theta.
+
+    Raises:
+        InputError: outside these ranges, for a grid of more than a million points, and for a model that returns NaN.
+
+    Example:
+        >>> import torch, invrob
+        >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 3))
+        >>> images = torch.rand(20, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+        >>> profile = invrob.invariance_profile(model, images, thetas=[0, 90, 180])
+        >>> profile.rate.shape, float(profile.rate[0])
+        ((3,), 1.0)
+        >>> invrob.invariance_profile(model, images, [0, 90, 180], against=invrob.WorstOf(3)).adversary
+        'worst-of-3'
+    """
     images = checked_images(images)
-    change = transformation_named(transformation)
-    grid = change.checked(thetas)
+    change, adversary = change_of(over), adversary_of(against)
+    grid = change.family.checked(thetas)
     check_settings(confidence=confidence, seed=seed)
-    _check_options(transformation, step, border, path)
-    rng = np.random.default_rng(seed)
-    volumes = change.volumes(grid)
-    intervals, places, where = _drawn(change, volumes, step, len(images), rng)
-    parameters = change.parameters(places, rng)
-    shown = partial(_shown, change=change, interpolation=interpolation, fill=fill, border=border, path=path)
-    images = on_canvas(images, fill) if border == "canvas" else images
+    if adversary is not None and change.step is not None:
+        raise InputError(f"step = {change.step} is made for against = 'average': leave it out for {adversary.name}")
+    show = partial(_changed, change=change, interpolation=interpolation)
+    images = on_canvas(images, change.fill) if change.border == "canvas" else images
     with evaluating(model):
         labels = checked_labels(labels, images, model)
-        clean = predict(model, shown(images, np.zeros((1, parameters.shape[-1])))).cpu().numpy()
-        changed = [predict(model, shown(images, each)).cpu().numpy() for each in parameters]
-    truth = None if labels is None else labels.cpu().numpy()
-    asked = np.stack([clean, *changed], 1)  # [N, 1 + M]
-    average = partial(
-        bands.averaged, where=where, classes=clean if truth is None else truth, intervals=intervals, volumes=volumes
-    )
-    kept = average(asked == clean[:, None])
-    correct = None if truth is None else average(asked == truth[:, None])
-    bounds = partial(bands.normal_bounds if change.dimensions else binomial_bounds, confidence=confidence)
-    if step is not None:
+        if adversary is not None:
+            return in_the_worst_case(
+                lambda rows, parameters: predict(model, show(images[rows], parameters)),
+                images.device,
+                len(images),
+                labels,
+                change.family,
+                grid,
+                adversary,
+                seed,
+                confidence,
+            )
+        rng = np.random.default_rng(seed)
+        volumes = change.family.volumes(grid)
+        draws = _draws(change, volumes, len(images), rng)
+        parameters = change.family.parameters(draws.radii, rng)
+        unchanged = np.zeros((1, parameters.shape[-1]))
+        answers = [predict(model, show(images, values)).cpu().numpy() for values in (unchanged, *parameters)]
+    predictions = np.stack(answers, 1)  # [N, 1 + M]
+    clean, truth = predictions[:, 0], None if labels is None else labels.cpu().numpy()
+    classes = clean if truth is None else truth
+    kept = sampling.rates_in_boxes(predictions == clean[:, None], draws, classes, volumes)
+    correct = None if truth is None else sampling.rates_in_boxes(predictions == truth[:, None], draws, classes, volumes)
+    bounds = partial(sampling.normal_bounds if change.family.dimensions else binomial_bounds, confidence=confidence)
+    if change.step is not None:
         bounds = partial(bootstrap_bounds, rng=rng, confidence=confidence)
     return InvarianceProfile(
         **rates_per_image(kept, correct, clean, truth, volumes == 0, bounds, confidence=confidence, seed=seed),
         thetas=grid,
-        evaluations=1.0 + len(places),
-        border=border,
-        path=path,
-        transformation=transformation,
+        evaluations=1.0 + len(draws.radii),
+        border=change.border,
+        path=change.path,
+        transformation=change.name,
     )
 
 
-def _check_options(transformation: str, step: float | None, border: str, path: str) -> None:
-    if not (step is None or 0 < step <= 180):
-        raise InputError(f"step = {step} is outside (0, 180] degrees: smaller is finer, and None asks the model least")
-    _check_name("border", border, get_args(Border))
-    _check_name("path", path, get_args(Path))
-    for argument, value, usual in (("step", step, None), ("border", border, "zero"), ("path", path, "there")):
-        if transformation != "rotation" and value != usual:
-            raise InputError(f"{argument} = {value!r} is made for rotations: leave it out for {transformation}")
-
-
-def _check_name(argument: str, name: str, known: tuple[str, ...]) -> None:
-    if name not in known:
-        raise InputError(f"{argument} = {name!r} is unknown{did_you_mean(str(name), known)}: use {', '.join(known)}")
-
-
-def _drawn(
-    change: Transformation, volumes: Array, step: float | None, n: int, rng: np.random.Generator
-) -> tuple[Array, Array, Array]:
-    """As `bands.sweep`; a change without a box has one place other than the identity, and every image is shown it."""
-    if change.dimensions:
-        return bands.sweep(volumes, step, n, rng)
-    count = int(volumes.any())
-    return np.tile([0.0, 1.0], (count, 1)), np.ones((count, n)), np.zeros((count, n), dtype=int)
-
-
-def _shown(
+def worst_case_profile(
+    model: Model,
     images: Tensor,
-    parameters: Array,
+    thetas: Iterable[float],
+    labels: Tensor | None = None,
     *,
-    change: Transformation,
-    interpolation: Interpolation,
-    fill: float,
-    border: Border,
-    path: Path,
-) -> Tensor:
-    """What the model is shown at these parameters; where they are 0, the reference."""
-    shown = change.apply(images, parameters, interpolation, fill)
-    if path == "there-and-back":
-        shown = change.apply(shown, -parameters, interpolation, fill)
-    return in_disc(shown, fill) if border == "disc" else shown
+    over: Over = "rotation",
+    against: WorstOf | Grid = WorstOf(10),
+    interpolation: Interpolation = "bilinear",
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> WorstCaseProfile:
+    """How often the prediction of a model stays under all changes that an adversary tries.
+
+    It is `invariance_profile` with `against=WorstOf(10)`, under a name of its own.
+
+    Args:
+        model, images, thetas, labels, over, interpolation, seed, confidence: as for `invariance_profile`.
+        against: `WorstOf(k)` or `Grid(finer)`.
+
+    Returns:
+        A `WorstCaseProfile`.
+
+    Raises:
+        InputError: as `invariance_profile`.
+
+    Example:
+        >>> import torch, invrob
+        >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 3))
+        >>> invrob.worst_case_profile(model, torch.rand(4, 1, 8, 8), [0, 30], against=invrob.Grid()).adversary
+        'grid'
+    """
+    return invariance_profile(
+        model,
+        images,
+        thetas,
+        labels,
+        over=over,
+        against=against,
+        interpolation=interpolation,
+        seed=seed,
+        confidence=confidence,
+    )
+
+
+def _draws(change: Rotation | Change, volumes: Array, n: int, rng: np.random.Generator) -> sampling.Draws:
+    """The draws of all images; a change without a box is either made or not, and every image is asked about it."""
+    if change.family.dimensions:
+        return sampling.draw(volumes, change.step, n, rng)
+    count = int(volumes.any())
+    return sampling.Draws(np.tile([0.0, 1.0], (count, 1)), np.ones((count, n)), np.zeros((count, n), dtype=int))
+
+
+def _changed(images: Tensor, parameters: Array, change: Rotation | Change, interpolation: Interpolation) -> Tensor:
+    """What the model is shown at these parameters; where they are 0, what its answer is compared with."""
+    apply = partial(change.family.apply, interpolation=interpolation, fill=change.fill)
+    changed = apply(images, parameters)
+    if change.path == "there-and-back":
+        changed = apply(changed, -parameters)
+    return in_disc(changed, change.fill) if change.border == "disc" else changed

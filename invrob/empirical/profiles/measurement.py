@@ -120,7 +120,7 @@ class Measurement:
                 return Work(attack=WEAK_STEPS * len(self.values))
         assert self.over is not None
         if self.against is not None:
-            return Work(forward=most_evaluations(self.over.name, self.values, self.against.name))
+            return Work(forward=most_evaluations(self.over.family, self.values, self.against))
         if isinstance(self.over, Rotation) and self.over.step is not None:
             return Work(forward=1 + ceil(self.values[-1] / self.over.step))
         return Work(forward=2 + len(self.values) / 2)

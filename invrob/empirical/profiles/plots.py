@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 import matplotlib
 import numpy as np
@@ -10,16 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from invrob.checks import Array
-from invrob.empirical.transforms import TRANSFORMATIONS
-
-if TYPE_CHECKING:
-    from invrob.empirical.profiles.black_box import BlackBoxProfile
-    from invrob.empirical.profiles.invariance import InvarianceProfile
-    from invrob.empirical.profiles.robustness import RobustnessProfile
-    from invrob.empirical.profiles.worst_case import WorstCaseProfile
-
-    Profile = InvarianceProfile | WorstCaseProfile | RobustnessProfile | BlackBoxProfile
-
+from invrob.empirical.profiles.black_box import BlackBoxProfile
+from invrob.empirical.profiles.rates import Rates
+from invrob.empirical.profiles.worst_case import WorstCaseProfile
+from invrob.empirical.transforms import transformation_named
 
 MARKERS = "osD^vPX*<>"
 
@@ -33,10 +26,10 @@ class Curve:
     """One line with its band; all arrays [T]."""
 
     label: str
-    x: np.ndarray
-    rate: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
+    x: Array
+    rate: Array
+    low: Array
+    high: Array
     masked: bool
 
 
@@ -51,14 +44,14 @@ class Panel:
     curves: list[Curve]
 
 
-def panel(title: str, profile: Mapping[str, Any], curves: list[Curve]) -> Panel:
-    """The axes that suit the fields of a profile, with these curves."""
-    if "epsilons" in profile:
-        name = NORM_NAMES[profile.get("norm", "linf")]
+def panel(title: str, profile: Rates, curves: list[Curve]) -> Panel:
+    """The axes that suit a profile, with these curves."""
+    if profile.axis == "epsilon":
+        name = NORM_NAMES[getattr(profile, "norm", "linf")]  # weak attacks are in L-inf alone
         label = rf"$\epsilon$, {name} norm of the perturbation (pixels in [0, 1])"
         return Panel(title, "epsilon", label, False, curves)
-    change = TRANSFORMATIONS[profile.get("transformation", "rotation")]
-    return Panel(title, "theta", change.axis, change.unit == "degrees", curves)
+    family = transformation_named(getattr(profile, "transformation"))  # noqa: B009  # all over theta have one
+    return Panel(title, "theta", family.axis, family.unit == "degrees", curves)
 
 
 def figure_of(title: str, panels: Sequence[Panel], legend: str) -> Figure:
@@ -100,13 +93,13 @@ def _draw(axes: Axes, curves: Sequence[Curve], legend: str) -> None:
     axes.legend(title=legend or None, fontsize="small", title_fontsize="small")
 
 
-def card_figure(robustness: "RobustnessProfile | BlackBoxProfile", invariance: "InvarianceProfile") -> Figure:
+def card_figure(robustness: Rates, invariance: Rates) -> Figure:
     """The two profiles of a single model, and its accuracy under the same changes of the images."""
-    panels = [panel_of(robustness), panel_of(invariance)]
-    return figure_of(f"Robustness and invariance: {robustness.images} images, bands of 95 %", panels, legend="")
+    title = f"Robustness and invariance: {robustness.images} images, bands of {robustness.confidence:.0%}"
+    return figure_of(title.replace("%", " %"), [panel_of(robustness), panel_of(invariance)], legend="")
 
 
-def profile_figures(profiles: "Mapping[str, Profile]", title: str) -> dict[str, Figure]:
+def profile_figures(profiles: Mapping[str, Rates], title: str) -> dict[str, Figure]:
     """ "card", of the profiles called robustness and invariance, and a figure for each of the others by its name.
 
     title: what was measured on what."""
@@ -119,18 +112,15 @@ def profile_figures(profiles: "Mapping[str, Profile]", title: str) -> dict[str, 
     return figures
 
 
-def panel_of(profile: "Profile") -> Panel:
+def panel_of(profile: Rates) -> Panel:
     """One profile: how often the prediction stays, and with labels how often it is right."""
-    about = vars(profile)
-    x: Array = about["epsilons" if "epsilons" in about else "thetas"]
-    masked = about.get("sanity") is not None and getattr(profile, "verdict", "") == "masked"
-    curves = [Curve("prediction stays", x, profile.rate, profile.low, profile.high, masked)]
+    masked = profile.verdict == "masked"
+    curves = [Curve("prediction stays", profile.values, profile.rate, profile.low, profile.high, masked)]
     if profile.accuracy is not None and profile.accuracy_low is not None and profile.accuracy_high is not None:
-        curves.append(
-            Curve("prediction is right", x, profile.accuracy, profile.accuracy_low, profile.accuracy_high, masked)
-        )
-    if "epsilons" in about:
-        title = "Robustness: 1 - fooling rate" + (", an upper bound" if "queries" in about else "")
+        accuracy = (profile.accuracy, profile.accuracy_low, profile.accuracy_high)
+        curves.append(Curve("prediction is right", profile.values, *accuracy, masked))
+    if profile.axis == "epsilon":
+        title = "Robustness: 1 - fooling rate" + (", an upper bound" if isinstance(profile, BlackBoxProfile) else "")
     else:
-        title = "Rate of invariance" + (f", {about['adversary']}" if "adversary" in about else "")
-    return panel(title, about, curves)
+        title = "Rate of invariance" + (f", {profile.adversary}" if isinstance(profile, WorstCaseProfile) else "")
+    return panel(title, profile, curves)

@@ -1,12 +1,13 @@
-"""What all profiles have in common: rates with intervals, the accuracy beside them, a row per class; to JSON and back."""
+"""What all profiles have in common: rates with intervals, the accuracy, a row per class; to JSON and back."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, is_dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from pydantic import ConfigDict, PlainValidator, TypeAdapter, ValidationError
+from torch import Tensor
 
 from invrob.checks import Array
 from invrob.errors import InputError
@@ -27,7 +28,7 @@ Numbers = Annotated[Array, PlainValidator(_read_numbers)]  # a field of a result
 
 
 class Result:
-    """A frozen dataclass of numbers that goes to JSON and comes back equal: `T.from_dict(result.to_dict()) == result`."""
+    """A frozen dataclass that goes to JSON and comes back equal: `T.from_dict(result.to_dict()) == result`."""
 
     __pydantic_config__ = ConfigDict(allow_inf_nan=False)
 
@@ -42,7 +43,8 @@ class Result:
 
         Raises InputError where a field is missing or is not what it should be, a NaN or an infinity included."""
         try:
-            return _reader(cls)(plain)
+            result: Self = _reader(cls)(plain)  # type: ignore[arg-type]  # classes are hashable
+            return result
         except ValidationError as error:
             fault = error.errors()[0]
             where = ".".join(map(str, fault["loc"])) or "it"
@@ -191,6 +193,21 @@ def rates_per_image(
         "classes": tuple(rows),
         **settings,
     }
+
+
+def rates_under_attack(
+    kept: Array, predictions: Tensor, labels: Tensor | None, epsilons: Array, confidence: float, seed: int
+) -> dict[str, Any]:
+    """The fields of `RatesOverEpsilon`, from bool [N, T]: whether each image keeps its prediction at each epsilon.
+
+    predictions, labels: int64 [N], of the clean images. Intervals are Clopper-Pearson over the images."""
+    clean, truth = predictions.cpu().numpy(), None if labels is None else labels.cpu().numpy()
+    correct = None if truth is None else kept & (clean == truth)[:, None]
+    bounds = partial(binomial_bounds, confidence=confidence)
+    fields_of_rates = rates_per_image(
+        kept, correct, clean, truth, epsilons == 0, bounds, confidence=confidence, seed=seed
+    )
+    return {**fields_of_rates, "epsilons": epsilons}
 
 
 def binomial_bounds(values: Array, confidence: float) -> tuple[Array, Array]:

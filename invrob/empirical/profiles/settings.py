@@ -33,6 +33,8 @@ class Change:
     name: str
     fill: float = 0.0
 
+    border, path, step = "zero", "there", None  # settings of rotations alone
+
     def __post_init__(self) -> None:
         transformation_named(self.name)
 

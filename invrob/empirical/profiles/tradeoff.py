@@ -1,33 +1,28 @@
 """Both profiles of one model on one card."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
 from invrob.empirical.inference import Model
-from invrob.empirical.profiles.black_box import BlackBoxProfile, black_box_profile
+from invrob.empirical.profiles.black_box import BlackBoxProfile
 from invrob.empirical.profiles.grids import EPSILONS, L2_EPSILONS
 from invrob.empirical.profiles.invariance import InvarianceProfile, invariance_profile
+from invrob.empirical.profiles.rates import Result
 from invrob.empirical.profiles.robustness import RobustnessProfile, robustness_profile
-from invrob.empirical.transforms import transformation_named
-from invrob.errors import InputError, did_you_mean
+from invrob.empirical.profiles.settings import PGD, Over, Square, attack_of, change_of
+from invrob.errors import InputError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-ATTACKS: dict[str, Callable[..., RobustnessProfile | BlackBoxProfile]] = {
-    "gradient": robustness_profile,
-    "black-box": black_box_profile,
-}
-
-
 @dataclass(frozen=True, eq=False)
-class Card:
-    """What invariance and adversarial robustness this model has, on the same images."""
+class Card(Result):
+    """What rate of invariance and what adversarial robustness a model has, on the same images."""
 
     invariance: InvarianceProfile
     robustness: RobustnessProfile | BlackBoxProfile
@@ -38,13 +33,16 @@ class Card:
         'black-box' where it is but an upper bound."""
         return self.robustness.verdict
 
+    def to_dict(self) -> dict[str, Any]:
+        """The two profiles, `verdict` included, ready for `json.dumps(..., allow_nan=False)`."""
+        return {"invariance": self.invariance.to_dict(), "robustness": self.robustness.to_dict()}
+
     def to_json(self) -> str:
-        """One JSON object with the two profiles, `verdict` included; no NaN or infinity in it."""
-        both: dict[str, Any] = {"invariance": self.invariance.to_dict(), "robustness": self.robustness.to_dict()}
-        return json.dumps(both, allow_nan=False)
+        """`to_dict` as one JSON object; there is no NaN or infinity in it."""
+        return json.dumps(self.to_dict(), allow_nan=False)
 
     def plot(self) -> "Figure":
-        """The card in the paper's layout: robustness on the left, rate of invariance on the right, bands of 95 %."""
+        """The card in the paper's layout: robustness on the left, rate of invariance on the right, with their bands."""
         from invrob.empirical.profiles.plots import card_figure
 
         return card_figure(self.robustness, self.invariance)
@@ -58,23 +56,40 @@ def tradeoff(
     epsilons: Iterable[float] | None = None,
     thetas: Iterable[float] | None = None,
     norm: str = "linf",
-    attack: Literal["gradient", "black-box"] = "gradient",
-    transformation: str = "rotation",
+    attack: str | PGD | Square = "pgd",
+    over: Over = "rotation",
     seed: int = 0,
 ) -> Card:
-    """Both profiles of `model` on the same images; arguments and errors as for the two profile functions.
+    """What invariance and what robustness a model has, measured on the same images and put on one card.
 
-    attack: "black-box" for a model without gradients; its robustness is an upper bound, see `black_box_profile`.
-    epsilons, thetas: EPSILONS or L2_EPSILONS, by the norm, and the usual values of the transformation where left out.
+    Args:
+        model, images, labels, norm, seed: as for `robustness_profile`.
+        epsilons: of the robustness; the usual ones of the norm where left out.
+        thetas: of the invariance; the usual ones of the change where left out.
+        attack: "pgd" or `PGD(steps, restarts)`. "square" or `Square(queries)` for a model without gradients, whose
+            robustness is an upper bound.
+        over: what changes the images, as for `invariance_profile`.
 
-    `card = invrob.tradeoff(model, images, labels); card.plot().savefig("card.png"); print(card.to_json())`"""
-    thetas = transformation_named(transformation).values if thetas is None else thetas
+    Returns:
+        A `Card` with `invariance`, `robustness` and `verdict`; `plot()` draws it and `to_json()` writes it.
+
+    Raises:
+        InputError: as the two profile functions.
+
+    Example:
+        >>> import torch, invrob
+        >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 3))
+        >>> card = invrob.tradeoff(model, torch.rand(20, 1, 8, 8))
+        >>> card.invariance.axis, card.robustness.axis
+        ('theta', 'epsilon')
+    """
+    chosen, change = attack_of(attack), change_of(over)
+    thetas = change.family.values if thetas is None else thetas
     if epsilons is None:
         epsilons = L2_EPSILONS if norm == "l2" else EPSILONS
-    if attack not in ATTACKS:
-        near = did_you_mean(str(attack), ATTACKS)
-        raise InputError(f"attack = {attack!r} is unknown{near}: use {' or '.join(ATTACKS)}")
+    if not isinstance(chosen, (PGD, Square)):
+        raise InputError(f"attack = {attack!r} flatters the model, and has no place on a card: use 'pgd' or 'square'")
     return Card(
-        invariance_profile(model, images, thetas, labels, seed=seed, transformation=transformation),
-        ATTACKS[attack](model, images, epsilons, labels, norm, seed=seed),
+        invariance_profile(model, images, thetas, labels, over=change, seed=seed),
+        robustness_profile(model, images, epsilons, labels, norm=norm, attack=chosen, seed=seed),
     )

@@ -5,22 +5,20 @@ epsilon; Carlini et al. 2019 (arXiv 1902.06705), softmax outputs fed to a cross-
 the paper, which says "PGD attack" and none of loss, step size, steps or restarts, and shows networks that end in a
 softmax."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from invrob.checks import check_settings, checked_grid
-from invrob.empirical.attacks import NORMS
-from invrob.empirical.inference import Model, batches, checked_images, checked_labels, evaluating, logits, predict
-from invrob.empirical.profiles.rates import RatesOverEpsilon, binomial_bounds, rates_per_image
+from invrob.checks import Array
+from invrob.empirical.attacks import Norm
+from invrob.empirical.inference import Model, batches, logits, predict
+from invrob.empirical.profiles.rates import RatesOverEpsilon
+from invrob.empirical.profiles.settings import Weak
 from invrob.errors import InputError, did_you_mean
-
-LINF = NORMS["linf"]
 
 
 @dataclass(frozen=True)
@@ -60,55 +58,44 @@ class WeakProfile(RatesOverEpsilon):
         return "weak"
 
 
-def weak_profile(
+def attack_weakly(
+    model: Model, images: Tensor, epsilons: Array, attack: Weak, norm: Norm, generator: torch.Generator
+) -> tuple[Tensor, Array]:
+    """The predictions int64 [N], and whether each stays under a weak attack run anew at each epsilon: bool [N, T].
+
+    Call it inside `evaluating(model)`. Raises InputError for an attack that is none of WEAK, and for another norm than
+    L-inf."""
+    if attack.name not in WEAK:
+        near = did_you_mean(str(attack.name), WEAK)
+        raise InputError(f"attack = {attack} is unknown{near}: use Weak(name) with one of {', '.join(WEAK)}")
+    if norm.name != "linf":
+        raise InputError(f"norm = {norm.name!r} is not what weak attacks are made for: use 'linf'")
+    predictions = predict(model, images)
+    kept = torch.ones((len(images), len(epsilons)), dtype=torch.bool, device=images.device)
+    for column in np.flatnonzero(epsilons > 0):
+        for part in batches(len(images), images.device):
+            arguments = (images[part], predictions[part], float(epsilons[column]), WEAK[attack.name])
+            x = last_iterate(model, *arguments, norm, generator)
+            kept[part, column] = predict(model, x) == predictions[part]
+    return predictions, kept.cpu().numpy()
+
+
+def last_iterate(
     model: Model,
     images: Tensor,
-    epsilons: Iterable[float],
-    labels: Tensor | None = None,
-    attack: str = "paper",
-    seed: int = 0,
-    *,
-    confidence: float = 0.95,
-) -> WeakProfile:
-    """What a weak evaluation says of `model`: not to be believed, but to be set beside `robustness_profile`.
-
-    attack: a name of WEAK. The other arguments, and the errors, are those of `robustness_profile`; the norm is L-inf.
-    Intervals are Clopper-Pearson over the images."""
-    images = checked_images(images)
-    grid = checked_grid("epsilons", epsilons, LINF.largest, "pixels are in [0, 1], so write 8 / 255, not 8")
-    check_settings(confidence=confidence, seed=seed)
-    if attack not in WEAK:
-        raise InputError(f"attack {attack!r} is unknown{did_you_mean(attack, WEAK)}; choose one of {', '.join(WEAK)}")
-    generator = torch.Generator(images.device).manual_seed(int(seed))
-    with evaluating(model):
-        labels = checked_labels(labels, images, model)
-        own = predict(model, images)
-        kept = torch.ones((len(images), len(grid)), dtype=torch.bool, device=images.device)
-        for column in np.flatnonzero(grid > 0):
-            for part in batches(len(images), images.device):
-                x = _attacked(model, images[part], own[part], float(grid[column]), WEAK[attack], generator)
-                kept[part, column] = predict(model, x) == own[part]
-    stayed, predictions = kept.cpu().numpy(), own.cpu().numpy()
-    truth = None if labels is None else labels.cpu().numpy()
-    correct = None if truth is None else stayed & (predictions == truth)[:, None]
-    bounds = partial(binomial_bounds, confidence=confidence)
-    return WeakProfile(
-        **rates_per_image(stayed, correct, predictions, truth, grid == 0, bounds, confidence=confidence, seed=seed),
-        epsilons=grid,
-        attack=attack,
-    )
-
-
-def _attacked(
-    model: Model, images: Tensor, labels: Tensor, epsilon: float, attack: WeakAttack, generator: torch.Generator
+    labels: Tensor,
+    epsilon: float,
+    attack: WeakAttack,
+    norm: Norm,
+    generator: torch.Generator,
 ) -> Tensor:
-    """The last iterate, inside the ball and [0, 1]."""
+    """The perturbed images that a weak attack ends with, inside the ball and [0, 1]."""
     steps, step_size = attack.steps, attack.step_size
     if step_size is not None and images.shape[1] == 3:
         steps, step_size = COLOUR
     stride = 2.5 * epsilon / max(steps, 1) if step_size is None else step_size
     radius = torch.full((len(images),), epsilon, device=images.device, dtype=torch.float64)
-    x = LINF.project(images, images + epsilon * LINF.draw(images, generator), radius)
+    x = norm.project(images, images + epsilon * norm.draw(images, generator), radius)
     for _ in range(steps):
         with torch.enable_grad():
             x = x.detach().requires_grad_()
@@ -117,9 +104,9 @@ def _attacked(
                 break
             scores = outputs.softmax(1) if attack.softmax else outputs
             loss = F.cross_entropy(scores.half() if attack.half else scores, labels, reduction="sum")
-            found: Sequence[Tensor | None] = torch.autograd.grad(loss, x, allow_unused=True)
-        gradient = found[0]
+            gradients: Sequence[Tensor | None] = torch.autograd.grad(loss, x, allow_unused=True)
+        gradient = gradients[0]
         if gradient is None:
             break
-        x = LINF.project(images, x.detach() + stride * gradient.nan_to_num().sign(), radius)
+        x = norm.project(images, x.detach() + stride * gradient.nan_to_num().sign(), radius)
     return x.detach()

@@ -48,16 +48,17 @@ class Transformation:
         """Of the boxes of `values` [T], in units of 2^d; 0 where nothing changes."""
         return np.asarray(self.reach(values), dtype=float) ** max(self.dimensions, 1)
 
-    def parameters(self, places: Array, rng: np.random.Generator) -> Array:
-        """The parameters [..., max(d, 1)] at `places` [...]: on the surface of the box that has the volume |place|,
-        on a face to the side of the sign. Uniform in a box for places uniform between plus and minus its volume."""
+    def parameters(self, radii: Array, rng: np.random.Generator) -> Array:
+        """The parameters [..., max(d, 1)] of draws with these signed radii [...]: on the surface of the box that has
+        the volume |radius|, on a face to the side of its sign. Radii uniform between plus and minus the volume of a box
+        give parameters uniform in it."""
         d = self.dimensions
         if d <= 1:
-            return places[..., None]
-        inside = rng.uniform(-1, 1, (*places.shape, d))
-        face = rng.integers(d, size=(*places.shape, 1))
-        np.put_along_axis(inside, face, np.copysign(1, places)[..., None], axis=-1)
-        surface: Array = np.abs(places)[..., None] ** (1 / d) * inside
+            return radii[..., None]
+        inside = rng.uniform(-1, 1, (*radii.shape, d))
+        face = rng.integers(d, size=(*radii.shape, 1))
+        np.put_along_axis(inside, face, np.copysign(1, radii)[..., None], axis=-1)
+        surface: Array = np.abs(radii)[..., None] ** (1 / d) * inside
         return surface
 
     def apply(
