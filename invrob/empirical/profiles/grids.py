@@ -1,25 +1,14 @@
 """The usual grids of epsilon, and how an epsilon is read and printed."""
 
 from collections.abc import Sequence
+from math import isfinite
 
 from invrob.errors import InputError
 
-EPSILONS = (
-    0.0,
-    0.02,
-    0.05,
-    0.1,
-    0.15,
-    0.2,
-    0.25,
-    0.3,
-    0.4,
-    0.5,
-)  # the paper's range for MNIST, as far as it can matter
-
+EPSILONS = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5)  # the paper's range for MNIST, as far as it matters
 L2_EPSILONS = (0.0, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0)  # half a pixel of CIFAR-10 to what an MNIST digit can bear
-
 COLOUR_EPSILONS = tuple(k / 255 for k in (0, 0.5, 1, 2, 4, 8, 12, 16))  # around the 8/255 that is usual for CIFAR-10
+TABLE_EPSILONS = (0.1, 0.3, 2 / 255, 8 / 255)  # what tables and planes have of a grid, where it has them
 
 
 def usual_epsilons(norm: str, channels: int) -> tuple[float, ...]:
@@ -29,24 +18,24 @@ def usual_epsilons(norm: str, channels: int) -> tuple[float, ...]:
     return EPSILONS if channels == 1 else COLOUR_EPSILONS
 
 
-TABLE_EPSILONS = (0.1, 0.3, 2 / 255, 8 / 255)  # what tables and planes show of a grid, where it has them
-
-
 def table_epsilons(grid: Sequence[float]) -> list[float]:
-    """Which two epsilons of a grid stand in tables; planes show the first."""
+    """Which two epsilons of a grid stand in tables; planes have the first."""
     return [epsilon for epsilon in TABLE_EPSILONS if epsilon in grid][:2] or [grid[len(grid) // 2], grid[-1]]
 
 
 def read_epsilon(text: str) -> float:
     """An epsilon as people write it: 0.1 or 8/255. Raises InputError."""
-    above, _, below = text.partition("/")
+    above, slash, below = text.partition("/")
     try:
-        return float(above) / float(below or 1)
+        epsilon = float(above) / float(below if slash else 1)
     except (ValueError, ZeroDivisionError):
-        raise InputError(f"epsilon = {text!r} is no number: write 0.1, or 8/255") from None
+        epsilon = float("nan")
+    if not isfinite(epsilon):
+        raise InputError(f"epsilon = {text!r} is no number: write 0.1, or 8/255")
+    return epsilon
 
 
 def format_epsilon(epsilon: float) -> str:
-    """An epsilon as people read it: 0.3 as it is, 8/255 as such."""
-    steps = round(epsilon * 255, 6)
-    return f"{steps:g}/255" if 0 < epsilon < 0.1 and (2 * steps).is_integer() else f"{epsilon:g}"
+    """An epsilon as people read it: 8/255 for a multiple of half a level of 8 bits, else a short number as it is."""
+    short, levels = f"{epsilon:g}", round(epsilon * 255, 6)
+    return f"{levels:g}/255" if 0 < epsilon < 1 and (2 * levels).is_integer() and len(short) > 5 else short
