@@ -3,19 +3,20 @@
 import json
 import sys
 import time
-import traceback as tracebacks
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from traceback import print_exception
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-import invrob
 from invrob.commands import profile_options as option
 from invrob.commands.grids import by_name, numbers
+from invrob.commands.profile_errors import ModelError, described, is_of_the_model
+from invrob.commands.progress import progress_bar
 from invrob.errors import InputError
 from invrob.versions import versions
 
@@ -24,23 +25,21 @@ if TYPE_CHECKING:
 
     from invrob.empirical.data import Dataset
     from invrob.empirical.loading import Loaded
-    from invrob.empirical.profiles import Profile, Settings
+    from invrob.empirical.profiles import Grid, Measurement, Rates, WorstOf
 
 EPILOG = option.EPILOG
 
+Grids = dict[str, tuple[float, ...]]  # epsilons by norm, or thetas by transformation; the first one is on the card
+
 
 @dataclass(frozen=True, eq=False)
-class Shown:
+class Sample:
     """The images that a model is asked about."""
 
     dataset: "Dataset"
     split: str
     images: "Tensor"  # [N, C, H, W] in [0, 1]
     labels: "Tensor"  # [N]
-
-
-class ModelError(RuntimeError):
-    """The model raised for images that are as its profile needs them."""
 
 
 def profile(
@@ -75,35 +74,72 @@ def profile(
 
     The model takes images in [0, 1] and returns logits. Exit code 1 where it raises, 2 for bad usage."""
     with _failing_in_one_line(spec, traceback), redirect_stdout(sys.stderr):  # what the model prints is no answer
-        from invrob.empirical.profiles import Settings
-
-        shown = _shown(data, split, images)
+        sample = _sample(data, split, images)
+        grids = _grids(norm, epsilons, transformation, thetas, sample.images.shape[1])
+        adversaries = _adversaries(adversary)
         options = {"weights": weights, "pretrained": pretrained, "offline": offline, "size": size, "seed": seed}
-        loaded = _loaded(spec, shown, device, mean, std, options)
-        grids = _grids(norm, epsilons, transformation, thetas, shown.images.shape[1])
-        chosen = _chosen(attack, loaded)
-        settings = Settings(*grids, tuple(adversary), chosen, steps, restarts, queries, seed)
-        profiles, seconds = _measured(loaded, shown, settings, quiet or as_json)
-        document = _document(loaded, shown, settings, profiles)
-        paths = _write(out or Path("runs") / f"profile-{loaded.name}", document, profiles)
+        loaded = _loaded(spec, sample, device, mean, std, options)
+        method = _attack(attack, loaded)
+        measurements = _measurements(*grids, adversaries, method, steps, restarts, queries, seed)
+        rates, seconds = _measured(loaded, sample, measurements, quiet or as_json)
+    settings = {"epsilons": grids[0], "thetas": grids[1], "adversaries": list(adversaries), "attack": method}
+    counts = {"steps": steps, "restarts": restarts, "queries": queries, "seed": seed}
+    document = _document(loaded, sample, {**settings, **counts}, rates)
+    paths = _write(out or Path("runs") / f"profile-{loaded.name}", document, rates)
     if as_json:
         typer.echo(json.dumps({**document, "written": [str(path) for path in paths]}, allow_nan=False))
     elif not quiet:
         from invrob.commands.profile_summary import print_profile
 
-        print_profile(loaded, document, profiles, per_class, seconds, paths)
+        print_profile(loaded, document, rates, per_class, seconds, paths)
 
 
-def _shown(data: str, split: str, count: int) -> Shown:
+def _sample(data: str, split: str, count: int) -> Sample:
     from invrob.empirical.data import load
     from invrob.empirical.experiments import profiled
 
     dataset = load(data)
-    return Shown(dataset, split, *profiled(getattr(dataset, split), count))
+    return Sample(dataset, split, *profiled(getattr(dataset, split), count))
+
+
+def _grids(
+    norms: list[str], epsilons: list[str] | None, transformations: list[str], thetas: list[str] | None, channels: int
+) -> tuple[Grids, Grids]:
+    """Epsilons by norm and thetas by transformation: those asked for, else the usual ones. Raises InputError."""
+    from invrob.checks import checked_grid
+    from invrob.empirical.attacks import norm_named
+    from invrob.empirical.profiles import usual_epsilons
+    from invrob.empirical.transforms import transformation_named
+
+    norms, transformations = list(dict.fromkeys(norms)), list(dict.fromkeys(transformations))
+    asked_epsilons = by_name("--epsilons", epsilons or [], norms)
+    asked_thetas = by_name("--thetas", thetas or [], transformations)
+    by_norm = {name: asked_epsilons.get(name) or usual_epsilons(name, channels) for name in norms}
+    by_transformation = {name: asked_thetas.get(name) or transformation_named(name).values for name in transformations}
+    for name, values in by_norm.items():  # now, and not after minutes of work
+        checked_grid(f"epsilons of {name}", values, norm_named(name).largest, "write 8/255, not 8")
+    for name, values in by_transformation.items():
+        transformation_named(name).checked(values)
+    return by_norm, by_transformation
+
+
+def _adversaries(texts: list[str]) -> "dict[str, WorstOf | Grid | None]":
+    """The adversaries by name, each of them once. Raises InputError."""
+    from invrob.empirical.profiles import adversary_of
+
+    adversaries = {}
+    for text in texts:
+        try:
+            adversary = adversary_of(text)
+        except InputError:
+            known = "average, grid, or worst-of-10 for ten random changes"
+            raise InputError(f"--adversary {text!r} is unknown: use {known}") from None
+        adversaries["average" if adversary is None else adversary.name] = adversary
+    return adversaries
 
 
 def _loaded(
-    spec: str, shown: Shown, device: str, mean: str | None, std: str | None, options: dict[str, Any]
+    spec: str, sample: Sample, device: str, mean: str | None, std: str | None, options: dict[str, Any]
 ) -> "Loaded":
     """The model, which has answered for two images. options: of `load_model`."""
     from invrob.empirical.inference import chosen_device
@@ -114,60 +150,41 @@ def _loaded(
         device=chosen_device(device),
         mean=None if mean is None else numbers("--mean", mean),
         std=None if std is None else numbers("--std", std),
-        classes=len(shown.dataset.classes),
+        classes=len(sample.dataset.classes),
         **options,
     )
-    _check_answers(loaded, shown)
+    _check_answers(loaded, sample)
     return loaded
 
 
-def _grids(
-    norms: list[str], epsilons: list[str] | None, transformations: list[str], thetas: list[str] | None, channels: int
-) -> tuple[dict[str, tuple[float, ...]], dict[str, tuple[float, ...]]]:
-    """Epsilons by norm and thetas by transformation: those asked for, else the usual ones. Raises InputError."""
-    from invrob.checks import checked_grid
-    from invrob.empirical.attacks import norm_named
-    from invrob.empirical.profiles import usual_epsilons
-    from invrob.empirical.transforms import transformation_named
-
-    own_epsilons = by_name("--epsilons", epsilons or [], norms)
-    own_thetas = by_name("--thetas", thetas or [], transformations)
-    by_norm = {name: own_epsilons.get(name) or usual_epsilons(name, channels) for name in norms}
-    by_transformation = {name: own_thetas.get(name) or transformation_named(name).values for name in transformations}
-    for name, values in by_norm.items():  # now, and not after minutes of work
-        checked_grid(f"epsilons of {name}", values, norm_named(name).largest, "write 8/255, not 8")
-    for name, values in by_transformation.items():
-        transformation_named(name).checked(values)
-    return by_norm, by_transformation
-
-
-def _chosen(attack: str, loaded: "Loaded") -> str:
+def _attack(name: str, loaded: "Loaded") -> str:
     """The attack that is asked for, or the strongest that the model allows. Raises InputError where it allows none."""
-    if attack == "gradient" and not loaded.differentiable:
+    if name == "gradient" and not loaded.differentiable:
         raise InputError(f"--attack gradient needs gradients, and {loaded.kind} gives none: use auto or black-box")
-    return attack if attack != "auto" else "gradient" if loaded.differentiable else "black-box"
+    return name if name != "auto" else "gradient" if loaded.differentiable else "black-box"
 
 
-def _check_answers(loaded: "Loaded", shown: Shown) -> None:
+def _check_answers(loaded: "Loaded", sample: Sample) -> None:
     """Ask the model about two images. Raises ModelError where it raises, and InputError where its classes are not those
     of the data."""
     import torch
 
     from invrob.empirical.inference import evaluating, logits
 
-    images = shown.images[:2].to(loaded.device)
+    images = sample.images[:2].to(loaded.device)
     try:
         with evaluating(loaded.model), torch.no_grad():
             classes = logits(loaded.model, images).shape[1]
-    except InputError:
-        raise
     except Exception as error:
-        raise ModelError(f"{_described(error)} ({_about_images(loaded, [*images.shape])})") from error
-    known = len(shown.dataset.classes)
+        if not is_of_the_model(error, loaded.spec):
+            raise
+        hint = _about_images(loaded, [*images.shape])
+        raise ModelError(f"{described(error, loaded.spec)} ({hint})") from error
+    known = len(sample.dataset.classes)
     if classes != known:
         raise InputError(
-            f"the model has {classes} classes, but {shown.dataset.name} has {known}: give weights of a model for these "
-            f"classes, or data with label_names for all {classes}"
+            f"the model has {classes} classes, but {sample.dataset.name} has {known}: give weights of a model for "
+            f"these classes, or data with label_names for all {classes}"
         )
 
 
@@ -182,48 +199,79 @@ def _about_images(loaded: "Loaded", shape: list[int]) -> str:
     return f"images are {shape}; --size resizes them inside the model"
 
 
-def _measured(loaded: "Loaded", shown: Shown, settings: "Settings", hidden: bool) -> "tuple[dict[str, Profile], float]":
-    """The profiles by name, with progress on stderr unless hidden, and the seconds that they took."""
-    from invrob.commands.profile_progress import Progressing
-    from invrob.empirical.profiles import Counted, stages
+def _measurements(
+    epsilons: Grids,
+    thetas: Grids,
+    adversaries: "Mapping[str, WorstOf | Grid | None]",
+    attack: str,
+    steps: int,
+    restarts: int,
+    queries: int,
+    seed: int,
+) -> "list[Measurement]":
+    """What is to be measured, in this order: the card, then the other norms, transformations and adversaries."""
+    from invrob.empirical.profiles import PGD, Measurement, Square, change_of
 
-    began, profiles = time.monotonic(), {}
-    images, labels = shown.images.to(loaded.device), shown.labels.to(loaded.device)
-    todo = list(stages(settings))
-    with Progressing({stage.name: stage.work * len(images) for stage in todo}, hidden) as progress:
+    attacker = Square(queries) if attack == "black-box" else PGD(steps, restarts)
+    turned, attacked = next(iter(thetas)), next(iter(epsilons))
+    listed = [Measurement("invariance", thetas[turned], over=change_of(turned), seed=seed)]
+    for norm, values in epsilons.items():
+        name = "robustness" if norm == attacked else f"robustness {norm}"
+        listed.append(Measurement(name, values, norm=norm, attack=attacker, seed=seed))
+    for transformation, values in thetas.items():
+        worst = [adversary for adversary in adversaries.values() if adversary is not None]
+        for adversary in (None, *worst):
+            name = transformation if adversary is None else f"{adversary.name} {transformation}"
+            if name != turned:  # which is on the card
+                listed.append(Measurement(name, values, change_of(transformation), adversary, seed=seed))
+    return listed
+
+
+def _measured(
+    loaded: "Loaded", sample: Sample, measurements: "list[Measurement]", hidden: bool
+) -> "tuple[dict[str, Rates], float]":
+    """The rates by name of the measurement, with progress on stderr unless hidden, and the seconds that they took."""
+    from invrob.commands.profile_progress import ProfileProgress
+    from invrob.empirical.profiles import Counted
+
+    began, rates = time.monotonic(), {}
+    images, labels = sample.images.to(loaded.device), sample.labels.to(loaded.device)
+    works = {measurement.name: measurement.work.passes * len(images) for measurement in measurements}
+    with progress_bar(hidden) as show:
+        progress = ProfileProgress(show, works)
         model = Counted(loaded.model, progress.advanced)
-        for stage in todo:
-            progress.begins(stage.name)
-            profiles[stage.name] = stage.measure(model, images, labels)
-    return profiles, time.monotonic() - began
+        for measurement in measurements:
+            progress.begins(measurement.name)
+            rates[measurement.name] = measurement.measure(model, images, labels)
+    return rates, time.monotonic() - began
 
 
 def _document(
-    loaded: "Loaded", shown: Shown, settings: "Settings", profiles: "Mapping[str, Profile]"
+    loaded: "Loaded", sample: Sample, settings: Mapping[str, Any], rates: "Mapping[str, Rates]"
 ) -> dict[str, Any]:
     """The content of profile.json: the same for the same model, data, settings and machine, whatever the clock says."""
     about = ("name", "spec", "kind", "differentiable", "channels", "size", "mean", "std", "files", "notes")
-    card = ("invariance", "robustness")
-    plain = {name: each.to_dict() for name, each in profiles.items()}
+    plain = {name: profile.to_dict() for name, profile in rates.items()}
+    card = {name: plain.pop(name) for name in ("invariance", "robustness")}
     return {
         "model": {name: getattr(loaded, name) for name in about},
         "data": {
-            "name": shown.dataset.name,
-            "split": shown.split,
-            "images": len(shown.images),
-            "shape": [*shown.images.shape[1:]],
-            "classes": list(shown.dataset.classes),
-            "fingerprint": shown.dataset.fingerprint,
+            "name": sample.dataset.name,
+            "split": sample.split,
+            "images": len(sample.images),
+            "shape": [*sample.images.shape[1:]],
+            "classes": list(sample.dataset.classes),
+            "fingerprint": sample.dataset.fingerprint,
         },
-        "settings": {**vars(settings), "device": str(loaded.device)},
+        "settings": {**settings, "device": str(loaded.device)},
         "versions": versions(),
-        "verdict": profiles["robustness"].to_dict()["verdict"],
-        **{name: plain[name] for name in card},
-        "beside": {name: body for name, body in plain.items() if name not in card},
+        "verdict": rates["robustness"].verdict,
+        **card,
+        "beside": plain,
     }
 
 
-def _write(folder: Path, document: dict[str, Any], profiles: "Mapping[str, Profile]") -> list[Path]:
+def _write(folder: Path, document: dict[str, Any], rates: "Mapping[str, Rates]") -> list[Path]:
     """profile.json, card.png, and a picture for each profile beside the card."""
     from invrob.empirical.profiles.plots import profile_figures
     from invrob.files import write_atomically
@@ -232,19 +280,16 @@ def _write(folder: Path, document: dict[str, Any], profiles: "Mapping[str, Profi
     text = json.dumps(document, allow_nan=False, indent=1)
     paths = [write_atomically(folder / "profile.json", partial(Path.write_text, data=text, encoding="utf-8"))]
     title = f"{document['model']['name']} on {document['data']['name']}, {document['data']['split']}"
-    for name, figure in profile_figures(profiles, title).items():
+    for name, figure in profile_figures(rates, title).items():
         paths.append(write_figure(folder / f"{name}.png", figure))
     return paths
 
 
 @contextmanager
 def _failing_in_one_line(spec: str, traceback: bool) -> Iterator[None]:
-    """An exception that is not this package's own becomes one line on stderr and exit code 1, unless its traceback is
-    asked for."""
+    """Whatever the model's own code raises becomes one line on stderr, or its traceback, and exit code 1."""
     try:
         yield
-    except (InputError, OSError, typer.Exit):
-        raise
     except KeyboardInterrupt:
         typer.echo("stopped: nothing is written", err=True)
         raise
@@ -255,17 +300,11 @@ def _failing_in_one_line(spec: str, traceback: bool) -> Iterator[None]:
         typer.echo(f"error: {spec} ended the program with exit code {end.code}: {why}", err=True)
         raise typer.Exit(1) from None
     except Exception as error:
-        if traceback:
+        if not isinstance(error, ModelError) and not is_of_the_model(error, spec):
             raise
-        said = str(error) if isinstance(error, ModelError) else _described(error)
-        typer.echo(f"error: {spec} {said}; --traceback shows where", err=True)
+        if traceback:
+            print_exception(error)
+        else:
+            text = str(error) if isinstance(error, ModelError) else described(error, spec)
+            typer.echo(f"error: {spec} {text}; --traceback shows where", err=True)
         raise typer.Exit(1) from None
-
-
-def _described(error: Exception) -> str:
-    """What was raised, in one line, and the last line of the user's own code on the way."""
-    text = " ".join(str(error).split())[:300] or "no message"
-    packages = ("site-packages", "dist-packages", str(Path(invrob.__file__).parent), "<")
-    own = [f for f in tracebacks.extract_tb(error.__traceback__) if not any(p in f.filename for p in packages)]
-    where = f" in {Path(own[-1].filename).name}, line {own[-1].lineno}" if own else ""
-    return f"raised {type(error).__name__}{where}: {text}"

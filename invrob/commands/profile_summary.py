@@ -9,16 +9,16 @@ from invrob.errors import printable
 
 if TYPE_CHECKING:
     from invrob.empirical.loading import Loaded
-    from invrob.empirical.profiles import Profile
+    from invrob.empirical.profiles import Rates
 
-SHOWN = 6  # values of an axis in a table
+ROWS = 6  # of a table, at most
 NORMS = {"linf": "L-inf", "l2": "L2"}
 
 
 def print_profile(
     loaded: "Loaded",
     document: Mapping[str, Any],
-    profiles: "Mapping[str, Profile]",
+    profiles: "Mapping[str, Rates]",
     per_class: bool,
     seconds: float,
     paths: Sequence[Path],
@@ -47,97 +47,89 @@ def print_profile(
 def _fitting(loaded: "Loaded", shape: Sequence[int]) -> list[str]:
     """What is done to the images inside the model."""
     channels, *size = shape
-    said = []
+    notes = []
     if loaded.channels is not None and channels == 1 < loaded.channels:
-        said.append(f"grey images are repeated to {loaded.channels} channels inside the model")
+        notes.append(f"grey images are repeated to {loaded.channels} channels inside the model")
     if loaded.size is not None and tuple(size) != tuple(loaded.size):
-        said.append(f"images of {size[0]} x {size[1]} are resized to {loaded.size[0]} x {loaded.size[1]} inside it")
+        notes.append(f"images of {size[0]} x {size[1]} are resized to {loaded.size[0]} x {loaded.size[1]} inside it")
     if loaded.mean is not None and loaded.std is not None:
         mean, std = (" ".join(f"{value:.4g}" for value in values) for values in (loaded.mean, loaded.std))
-        said.append(f"normalised inside it: mean {mean}, std {std}; --mean 0 --std 1 for none")
-    return said
+        notes.append(f"normalised inside it: mean {mean}, std {std}; --mean 0 --std 1 for none")
+    return notes
 
 
-def _accuracy(profile: "Profile") -> str:
-    from invrob.intervals import clopper_pearson
+def _accuracy(rates: "Rates") -> str:
+    from invrob.empirical.experiments import clean_accuracy
 
-    share = profile.clean_accuracy or 0.0
-    interval = clopper_pearson(round(share * profile.images), profile.images, profile.confidence)
-    return f"{share:.1%} [{100 * interval.low:.1f}, {100 * interval.high:.1f}]; all intervals are of 95 %"
-
-
-def _heading(name: str, profile: "Profile") -> str:
-    about = vars(profile)
-    if "epsilons" in about:
-        kind = "black box, an upper bound" if "queries" in about else f"attack: {about['sanity'].verdict}"
-        return f"Robustness, {NORMS[about['norm']]} ({kind}): 1 - fooling rate"
-    return f"Rate of invariance, {about['transformation'] if name == 'invariance' else name}"
+    share = clean_accuracy(rates)
+    assert share is not None
+    return f"{share.estimate:.1%} [{100 * share.low:.1f}, {100 * share.high:.1f}]; all intervals are of 95 %"
 
 
-def _axis(profile: "Profile") -> tuple[str, Any]:
-    about = vars(profile)
-    return ("epsilon", about["epsilons"]) if "epsilons" in about else ("theta", about["thetas"])
+def _heading(name: str, rates: "Rates") -> str:
+    from invrob.empirical.profiles import BlackBoxProfile, InvarianceProfile, RobustnessProfile
+
+    if isinstance(rates, (RobustnessProfile, BlackBoxProfile)):
+        black_box = isinstance(rates, BlackBoxProfile)
+        kind = "black box, an upper bound" if black_box else f"attack: {rates.verdict}"
+        return f"Robustness, {NORMS[rates.norm]} ({kind}): 1 - fooling rate"
+    if isinstance(rates, InvarianceProfile):
+        return f"Rate of invariance, {rates.transformation}"
+    return f"Rate of invariance, {name}"
 
 
-def _shown(values: Sequence[float]) -> list[int]:
-    """Indices of up to `SHOWN` values, evenly spread; the last one is among them, and a first one of 0 is not."""
-    some = [i for i, value in enumerate(values) if value > 0] or [0]
-    step = max(1, -(-len(some) // SHOWN))
-    return some[::-1][::step][::-1]
+def _rows(rates: "Rates") -> dict[int, str]:
+    """Up to `ROWS` indices of its values, evenly spread, and each value as people read it.
+
+    The last value is among them, and a first one of 0 is not."""
+    from invrob.empirical.profiles import format_epsilon
+
+    indices = [i for i, value in enumerate(rates.values) if value > 0] or [0]
+    step = max(1, -(-len(indices) // ROWS))
+    written = format_epsilon if rates.axis == "epsilon" else "{:g}".format
+    return {i: written(float(rates.values[i])) for i in indices[::-1][::step][::-1]}
 
 
-def _value(value: float) -> str:
-    """8/255 for 0.0313725...; a short number as it is."""
-    short, levels = f"{value:.6g}", f"{255 * value:.6g}"
-    return f"{levels}/255" if len(levels) <= 3 and len(short) > 5 else short
-
-
-def _table(profile: "Profile") -> Any:
+def _table(rates: "Rates") -> Any:
     from rich.table import Table
 
-    axis, values = _axis(profile)
-    table = Table(axis, "stays", "interval", box=None, pad_edge=False, padding=(0, 3, 0, 0))
-    if profile.accuracy is not None:
+    table = Table(rates.axis, "stays", "interval", box=None, pad_edge=False, padding=(0, 3, 0, 0))
+    if rates.accuracy is not None:
         table.add_column("is right")
     for column in table.columns:
         column.justify = "right"
-    for i in _shown(values):
-        interval = f"[{100 * profile.low[i]:.1f}, {100 * profile.high[i]:.1f}]"
-        right = [] if profile.accuracy is None else [f"{profile.accuracy[i]:.1%}"]
-        table.add_row(_value(values[i]), f"{profile.rate[i]:.1%}", interval, *right)
+    for i, value in _rows(rates).items():
+        interval = f"[{100 * rates.low[i]:.1f}, {100 * rates.high[i]:.1f}]"
+        right = [] if rates.accuracy is None else [f"{rates.accuracy[i]:.1%}"]
+        table.add_row(value, f"{rates.rate[i]:.1%}", interval, *right)
     return table
 
 
-def _classes(profile: "Profile", names: Sequence[str]) -> Any:
+def _classes(rates: "Rates", names: Sequence[str]) -> Any:
     from rich.table import Table
 
-    _, values = _axis(profile)
-    chosen = _shown(values)[-3:]
+    chosen = dict(list(_rows(rates).items())[-3:])
     table = Table("class", "images", box=None, pad_edge=False, padding=(0, 3, 0, 0))
-    for i in chosen:
-        table.add_column(_value(values[i]), justify="right")
-    for row in profile.classes:
+    for value in chosen.values():
+        table.add_column(value, justify="right")
+    for row in rates.classes:
         name = names[row.label] if row.label < len(names) else str(row.label)
         table.add_row(printable(name), str(row.images), *(f"{row.rate[i]:.1%}" for i in chosen))
     return table
 
 
-def _verdict(profile: "Profile") -> list[str]:
-    sanity = vars(profile).get("sanity")
-    if sanity is None:
+def _verdict(rates: "Rates") -> list[str]:
+    from invrob.empirical.profiles import BlackBoxProfile, RobustnessProfile
+
+    if not isinstance(rates, (RobustnessProfile, BlackBoxProfile)):
         return []
-    reasons = [f"{sanity.verdict}: {reason}" for reason in sanity.reasons]
-    warnings = (finding for finding in sanity.findings if not finding.worthless)  # the others are among the reasons
+    reasons = [f"{rates.verdict}: {reason}" for reason in rates.sanity.reasons]
+    warnings = (finding for finding in rates.sanity.findings if not finding.worthless)  # the others are among reasons
     return reasons + [f"finding: {finding.name}: {finding.text}" for finding in warnings]
 
 
-def _costs(profiles: "Mapping[str, Profile]") -> list[str]:
+def _costs(profiles: "Mapping[str, Rates]") -> list[str]:
     """What the model was asked per image."""
-    said = []
-    for name, profile in profiles.items():
-        about = vars(profile)
-        if "gradient_evaluations" in about:
-            said.append(f"{name}: {about['gradient_evaluations']:.0f} gradients per image")
-        else:
-            said.append(f"{name}: {about.get('queries_per_image', about.get('evaluations', 0)):.0f} queries per image")
-    return said
+    costs = {"gradient_evaluations": "gradients", "queries_per_image": "queries", "evaluations": "queries"}
+    asked = ((name, field, getattr(r, field, None)) for name, r in profiles.items() for field in costs)
+    return [f"{name}: {count:.0f} {costs[field]} per image" for name, field, count in asked if count is not None]

@@ -94,7 +94,8 @@ def frontier(
     from invrob.theory.frontier import frontier_point, frontier_point_at, frontier_points
 
     save = _figure_saver(plot)
-    chosen = [frontier_point(p, one, c) for one in weight or ()] + [frontier_point_at(p, one, c) for one in tau or ()]
+    weighted = [frontier_point(p, value, c) for value in dict.fromkeys(weight or ())]
+    chosen = weighted + [frontier_point_at(p, value, c) for value in dict.fromkeys(tau or ())]
     points = chosen or frontier_points(p, c)
     figure = save(lambda plots: plots.frontier_figure(p, c))
     if as_json:

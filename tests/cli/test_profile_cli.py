@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 import invrob
 from invrob.cli import main
 from invrob.commands.grids import by_name, numbers
-from invrob.commands.profile_progress import Progressing
+from invrob.commands.profile_progress import ProfileProgress
 
 SOURCE = """
 import torch
@@ -42,6 +42,35 @@ def interrupts(images):
 
 def breaks():
     return nothing
+
+def lost():
+    return open("no/such/weights")
+
+def misused():
+    from invrob.empirical.models import build
+    return build("stdcn")
+
+def unreadable(images):
+    return open("no/such/table")
+
+def keyless(images):
+    return {}["logits"]
+
+class Backwards(torch.autograd.Function):
+    @staticmethod
+    def forward(context, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(context, gradient):
+        raise OSError("no gradient on this disk")
+
+def backwards():
+    return nn.Sequential(nn.Flatten(), nn.Linear(784, 10), Activation())
+
+class Activation(nn.Module):
+    def forward(self, x):
+        return Backwards.apply(x)
 """
 FEW = ("--data", "mnist-mini", "--images", 30, "--thetas", "0,90,180", "--epsilons", "0,2/255,0.1,0.2")
 
@@ -186,14 +215,19 @@ WRONG = {
         (*FEW, "--thetas", "0,x"),
         "--thetas '0,x' is no list of numbers: write 0,2/255,8/255 or 0:180:15",
     ),
+    "two lists": (OURS, (*FEW, "--thetas", "0,9"), "--thetas gives two lists for rotation: leave one out"),
     "epsilons in 0..255": (
         OURS,
-        (*FEW, "--epsilons", "0,8"),
+        ("--data", "mnist-mini", "--epsilons", "0,8"),
         "epsilons of linf holds 8.0, outside [0, 1]: write",
     ),
     "an unknown norm": (OURS, (*FEW, "--norm", "l3"), "norm 'l3' is unknown: choose one of linf, l2"),
     "an unknown transformation": (OURS, ("--data", "mnist-mini", "--transformation", "rotate"), "rotation"),
-    "an unknown adversary": (OURS, (*FEW, "--adversary", "worst"), "adversary = 'worst' is unknown"),
+    "an unknown adversary": (
+        OURS,
+        (*FEW, "--adversary", "worst"),
+        "--adversary 'worst' is unknown: use average,",
+    ),
     "an unknown device": (OURS, (*FEW, "--device", "gpu"), "device 'gpu' is unknown: use auto, cpu, cuda or cuda:1"),
     "mean without std": (OURS, (*FEW, "--mean", "0.1"), "belong together: give both, or neither"),
     "no weights": (("my_nets:build", "--weights", "no.pt"), FEW, "no.pt cannot be read (No such file or directory)"),
@@ -224,9 +258,52 @@ def test_a_model_that_raises_is_one_line_with_its_place_and_exit_code_1(run):
     )
 
 
-def test_a_traceback_is_there_for_those_who_ask(run, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["invrob", "profile", "my_nets:breaks", *map(str, FEW), "--traceback"])
-    with pytest.raises(NameError):
+def line_of(text):
+    return next(i for i, line in enumerate(SOURCE.splitlines(), start=1) if text in line)
+
+
+OF_THE_MODEL = {
+    "lost": ("FileNotFoundError", line_of('open("no/such/weights")')),
+    "misused": ("InputError", line_of('build("stdcn")')),
+    "unreadable": ("FileNotFoundError", line_of('open("no/such/table")')),
+    "keyless": ("KeyError", line_of('{}["logits"]')),
+    "backwards": ("OSError", line_of("no gradient on this disk")),
+    "breaks": ("NameError", line_of("return nothing")),
+}
+
+
+@pytest.mark.parametrize(("name", "kind", "line"), [(name, *place) for name, place in OF_THE_MODEL.items()])
+def test_whatever_the_code_of_the_model_raises_is_exit_code_1_with_its_line_and_a_traceback_for_those_who_ask(
+    run, tmp_path, name, kind, line
+):
+    code, out, err = run(f"my_nets:{name}", *FEW)
+    assert (code, out) == (1, "")
+    assert f"error: my_nets:{name} raised {kind} in my_nets.py, line {line}: " in err
+    code, out, err = run(f"my_nets:{name}", *FEW, "--traceback")
+    assert (code, out) == (1, "")
+    assert "Traceback (most recent call last)" in err
+    assert f'my_nets.py", line {line}' in err
+    assert kind in err
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(("source", "kind"), [("open('no/such/file')", "FileNotFoundError"), ("{}[1]", "KeyError")])
+def test_what_the_import_of_a_model_raises_is_its_failure(run, tmp_path, source, kind):
+    (tmp_path / "half.py").write_text(f"import torch\n{source}\n")
+    code, out, err = run("half:build", *FEW)
+    assert (code, out) == (1, "")
+    assert f"error: half:build raised {kind} in half.py, line 2: " in err
+
+
+def test_what_is_not_the_fault_of_the_model_is_not_put_down_to_it(run, tmp_path, monkeypatch):
+    (tmp_path / "taken").touch()
+    code, out, err = run(*OURS, *FEW, "--images", 2, "--out", "taken")
+    assert (code, out) == (2, "")
+    assert "my_nets:build" not in err
+
+    monkeypatch.setattr("invrob.empirical.profiles.measurement.SEARCH", None)  # so that this package fails
+    monkeypatch.setattr(sys, "argv", ["invrob", "profile", *map(str, (*OURS, *FEW))])
+    with pytest.raises(TypeError, match="NoneType"):
         main()
 
 
@@ -260,28 +337,15 @@ def test_numbers_are_read_as_people_write_them():
             by_name("--epsilons", texts, names)
 
 
-def test_progress_is_silent_for_two_seconds_and_then_knows_the_end(capsys, monkeypatch):
-    now = [0.0]
-    monkeypatch.setattr("time.monotonic", lambda: now[0])
-    with Progressing({"invariance": 10.0, "robustness": 30.0}, hidden=False) as progress:
-        progress.begins("invariance")
-        progress.advanced(8)
-        assert progress.shown is None
-        now[0] = 3.0
-        progress.begins("robustness")
-        progress.advanced(6)
-        (task,) = progress.shown.tasks
-        assert (task.completed, task.total, task.description) == (14, 38, "robustness")
-        progress.advanced(40)
-        assert (task.completed, task.total) == (54, 54)
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert "robustness" in err
-    with Progressing({"invariance": 1.0}, hidden=True) as progress:
-        progress.begins("invariance")
-        now[0] = 9.0
-        progress.advanced(1)
-        assert progress.shown is None
+def test_progress_moves_the_end_where_more_is_done_than_was_foreseen():
+    told = []
+    progress = ProfileProgress(lambda *event: told.append(event), {"invariance": 10.0, "robustness": 30.0})
+    progress.begins("invariance")
+    progress.advanced(8)
+    progress.begins("robustness")
+    progress.advanced(6)
+    progress.advanced(40)
+    assert told == [("invariance", 8, 40), ("robustness", 14, 38), ("robustness", 54, 54)]
 
 
 def test_onnx_is_measured_by_queries_and_the_output_says_so(run, linear_onnx):

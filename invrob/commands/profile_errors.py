@@ -1,0 +1,49 @@
+"""Whose fault an exception of `invrob profile` is: that of the model's own code, or another one."""
+
+import sys
+import sysconfig
+from pathlib import Path
+from traceback import FrameSummary, extract_tb
+
+import invrob
+from invrob.errors import InputError
+
+PACKAGE = str(Path(invrob.__file__).parent)
+ASKS_THE_MODEL = (str(Path(PACKAGE, "empirical", "loading", "adapters.py")), "forward")  # file and function
+LIBRARIES = ("site-packages", "dist-packages", sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), "<")
+
+
+class ModelError(RuntimeError):
+    """The model raised for images that are as its profile needs them."""
+
+
+def is_of_the_model(error: Exception, spec: str) -> bool:
+    """Whether the code of the model that `spec` names raised it, directly or by what it called.
+
+    What PyTorch raises for the model counts as well; other errors of input, of files and of this package do not."""
+    frames = extract_tb(error.__traceback__)
+    if _frames_of(error, spec) or any((frame.filename, frame.name) == ASKS_THE_MODEL for frame in frames):
+        return True
+    return not isinstance(error, (InputError, OSError)) and not frames[-1].filename.startswith(PACKAGE)
+
+
+def described(error: Exception, spec: str) -> str:
+    """What was raised, in one line, and the last line of the user's own code on the way."""
+    text = " ".join(str(error).split())[:300] or "no message"
+    frames = _frames_of(error, spec)
+    where = f" in {Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else ""
+    return f"raised {type(error).__name__}{where}: {text}"
+
+
+def _frames_of(error: Exception, spec: str) -> list[FrameSummary]:
+    """The frames of the user's own code, the last one called at the end; an installed package may be the user's."""
+    module = sys.modules.get(spec.partition(":")[0].partition(".")[0])
+    file = getattr(module, "__file__", None)
+    package = str(Path(file).parent) if file and Path(file).name == "__init__.py" else file
+
+    def is_own(name: str) -> bool:
+        if name.startswith(PACKAGE):
+            return False
+        return bool(package and name.startswith(package)) or not any(part in name for part in LIBRARIES)
+
+    return [frame for frame in extract_tb(error.__traceback__) if is_own(frame.filename)]
