@@ -2,17 +2,26 @@
 
 from collections import Counter
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
+import planted
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from invrob import tradeoff
-from invrob.empirical.analysis.plane import Point, front_line, pareto_front, place_of, plane, shared_grids
-from invrob.empirical.figures.plane import plane_figure
-from invrob.empirical.profiles.grids import read_epsilon
+from invrob.empirical.analysis import (
+    Point,
+    by_training,
+    front_line,
+    pareto_front,
+    place_of,
+    plane,
+    shared_grids,
+    verdict_of,
+)
+from invrob.empirical.figures import plane_figure
+from invrob.empirical.profiles import Card, read_epsilon
 from invrob.errors import InputError
 from invrob.intervals import Estimate
 
@@ -57,9 +66,9 @@ def at(invariance, robustness, width=0.0, verdict="sound"):
     )
 
 
-def dominates(one, other):
+def dominates(point, other):
     """By estimates, as the textbooks have it."""
-    pairs = [(getattr(one, k).estimate, getattr(other, k).estimate) for k in ("invariance", "robustness")]
+    pairs = [(getattr(point, k).estimate, getattr(other, k).estimate) for k in ("invariance", "robustness")]
     return all(a >= b for a, b in pairs) and any(a > b for a, b in pairs)
 
 
@@ -83,7 +92,7 @@ def test_without_uncertainty_the_front_is_the_textbooks(listed):
 
 
 @given(points(verdicts=("sound",)))
-def test_the_one_best_in_a_rate_is_never_dominated_and_someone_is_left(listed):
+def test_the_best_in_a_rate_is_never_dominated_and_a_point_is_left(listed):
     statuses = pareto_front(listed)
     assert not listed or set(statuses) != {"dominated"}
     for rate in ("invariance", "robustness"):
@@ -133,7 +142,7 @@ def test_intervals_decide_what_estimates_only_suggest():
 def cards(digits, _trained):
     images, labels = digits.test.images[:40], digits.test.labels[:40]
     return {
-        name: tradeoff(_trained, images, labels, epsilons=epsilons, thetas=[0, 90, 180])
+        name: [tradeoff(_trained, images, labels, epsilons=epsilons, thetas=[0, 90, 180])]
         for name, epsilons in (("mine", [0, 0.1, 0.3]), ("yours", [0.1, 0.2, 0.3]))
     }
 
@@ -143,7 +152,7 @@ def test_cards_are_points_at_the_values_that_all_were_measured_at(cards):
     assert place_of(cards, None, None) == (180, 0.1)
     mine, yours = plane(cards, 90, 0.3)
     assert (mine.name, yours.name, mine.verdict) == ("mine", "yours", "sound")
-    card = cards["mine"]
+    (card,) = cards["mine"]
     assert mine.invariance == Estimate(*(getattr(card.invariance, k)[1] for k in ("rate", "low", "high")))
     assert mine.robustness == Estimate(*(getattr(card.robustness, k)[2] for k in ("rate", "low", "high")))
     assert mine.accuracy.estimate == card.robustness.clean_accuracy
@@ -164,22 +173,37 @@ def test_a_place_off_the_grid_is_refused_by_naming_the_grid(cards, theta, epsilo
 
 
 def test_models_that_share_nothing_are_refused(cards):
-    other = replace(cards["mine"], robustness=replace(cards["mine"].robustness, norm="l2"))
-    with pytest.raises(InputError, match="models were measured with norm = l2 and linf: plot one at a time"):
-        plane({**cards, "third": other})
-    far = replace(cards["mine"], invariance=replace(cards["mine"].invariance, thetas=np.array([1.0, 2.0, 3.0])))
-    with pytest.raises(InputError, match="models share none of their thetas: measure them on the same ones"):
-        plane({**cards, "third": far})
+    (card,) = cards["mine"]
+    for change, message in (
+        ({"robustness": replace(card.robustness, norm="l2")}, "norm = l2 and linf: plot one at a time"),
+        ({"robustness": replace(card.robustness, confidence=0.9)}, "confidence = 0.9 and 0.95: plot one at a time"),
+        ({"invariance": replace(card.invariance, transformation="shear")}, "transformation = rotation and shear"),
+        (
+            {"invariance": replace(card.invariance, thetas=np.array([1.0, 2.0, 3.0]))},
+            "models share none of their thetas",
+        ),
+    ):
+        with pytest.raises(InputError, match=message):
+            plane({**cards, "third": [replace(card, **change)]})
     with pytest.raises(InputError, match="a plane takes at least one model"):
-        plane([])
+        plane({})
 
 
-def test_a_card_its_plain_profiles_and_results_with_them_are_the_same_point(cards):
-    card = cards["mine"]
-    pair = (card.invariance.to_dict(), card.robustness.to_dict())
-    result = SimpleNamespace(network="mine", invariance=pair[0], robustness=pair[1])
-    points = {plane({"mine": form})[0] for form in (card, pair, [result], (result,))}
-    assert len(points) == 1
+def test_a_card_and_a_result_with_its_profiles_are_the_same_point():
+    result = planted.result()
+    (name,) = trainings = by_training([result])
+    (of_run,) = plane(trainings)
+    (of_card,) = plane({name: [Card(result.invariance, result.robustness)]})
+    assert of_card == replace(of_run, network=name)
+    assert of_run.network == "stdcnn"
+
+
+def test_the_verdict_on_several_seeds_is_the_worst():
+    sound, masked = planted.result(), planted.result(robustness=planted.robustness(judged=planted.sanity("why")))
+    constant = planted.result(robustness=planted.robustness(judged=planted.sanity("why", constant=True)))
+    assert verdict_of([sound, sound]) == "sound"
+    assert verdict_of([sound, masked]) == "masked"
+    assert verdict_of([constant, masked]) == "constant"
 
 
 def test_a_rate_of_another_transformation_says_so():
@@ -196,8 +220,8 @@ def test_an_epsilon_is_read_as_people_write_it():
 
 
 def test_the_figure_names_every_point_its_status_and_where_the_plane_is_cut():
-    shown = [at(0.2, 0.9, 0.01), at(0.9, 0.2, 0.01), at(0.1, 0.1, 0.01), at(0.99, 0.99, 0.01, "masked")]
-    figure = plane_figure(shown, 90, 8 / 255, "Title", "l2")
+    listed = [at(0.2, 0.9, 0.01), at(0.9, 0.2, 0.01), at(0.1, 0.1, 0.01), at(0.99, 0.99, 0.01, "masked")]
+    figure = plane_figure(listed, 90, 8 / 255, "Title", "l2")
     (axes,) = figure.axes
     assert "[-90, 90] degrees" in axes.get_xlabel()
     assert axes.get_ylabel() == r"robustness at $\epsilon$ = 8/255 (L2)"

@@ -10,9 +10,9 @@ import pytest
 import torch
 from threadpoolctl import threadpool_limits
 
-from invrob.empirical.analysis.plane import plane
-from invrob.empirical.experiments.results import class_names, read_run
-from invrob.empirical.figures import run as figures
+from invrob.empirical.analysis import by_training, plane
+from invrob.empirical.experiments import class_names, read_run
+from invrob.empirical.figures import network_figure, write_figures
 from invrob.empirical.figures.classes import class_figure
 from invrob.errors import InputError
 from invrob.intervals import bootstrap_bounds
@@ -74,12 +74,12 @@ def test_weights_and_profiles_are_those_that_were_measured(results, whole):
     body = json.loads(next(whole[0].glob("cells/*/cell.json")).read_text())["body"]
     assert len(body["epochs"]) == 2
     assert set(body["cell"]) >= {"model", "recipe", "seed", "options"}
-    assert all(len(result.robustness["levels"]) == 40 for result in results)
-    assert all(len(result.invariance["per_image"]) == 40 for result in results)
+    assert all(len(result.robustness.levels) == 40 for result in results)
+    assert all(len(result.invariance.per_image) == 40 for result in results)
 
 
 def test_figures_are_png_and_svg_and_the_same_bytes_for_the_same_results(whole, results, tmp_path):
-    for path in figures.write_figures(tmp_path, results, classes=class_names(whole[0])):
+    for path in write_figures(tmp_path, results, classes=class_names(whole[0])):
         assert path.read_bytes() == (whole[0] / path.name).read_bytes()
         if path.suffix == ".png":
             image = torch.tensor(matplotlib.image.imread(path))
@@ -91,14 +91,14 @@ def test_figures_are_png_and_svg_and_the_same_bytes_for_the_same_results(whole, 
 
 def test_the_plane_takes_the_seeds_of_a_training_together(results):
     seeds = [replace(result, cell=result.cell.model_copy(update={"seed": 1})) for result in results]
-    both = plane([*results, *seeds])
-    assert [point.name for point in both] == [point.name for point in plane(results)]
-    for one, two in zip(plane(results), both, strict=True):  # the same rates twice: nothing between the seeds
-        assert two.robustness.estimate == one.robustness.estimate
-        assert two.accuracy.low < two.accuracy.estimate < two.accuracy.high
+    single, both = plane(by_training(results)), plane(by_training([*results, *seeds]))
+    assert [point.name for point in both] == [point.name for point in single]
+    for alone, twice in zip(single, both, strict=True):  # the same rates twice: nothing between the seeds
+        assert twice.robustness.estimate == alone.robustness.estimate
+        assert twice.accuracy.low < twice.accuracy.estimate < twice.accuracy.high
 
 
-def test_figures_cut_the_plane_where_they_are_told(invrob, finished):
+def test_figures_cut_the_plane_where_the_options_say(invrob, finished):
     process = invrob("empirical", "figures", finished, "--theta", "90", "--epsilon", "0.3", "--json")
     plane = json.loads(process.stdout)["plane"]
     assert (plane["theta"], plane["epsilon"]) == (90, 0.3)
@@ -112,11 +112,12 @@ def test_the_classes_have_a_csv_of_their_own_whose_rows_are_the_parts_of_the_oth
         list(csv.DictReader((whole[0] / name).read_text().splitlines())) for name in ("profiles.csv", "classes.csv")
     )
     assert {(row["class"], row["name"]) for row in rows} == {("0", "level"), ("1", "upright"), ("2", "slanted")}
-    for one in whole_rows:
+    for whole_row in whole_rows:
         same = ("cell", "axis", "value", "variant")
-        parts = [row for row in rows if all(row[key] == one[key] for key in same)]
+        parts = [row for row in rows if all(row[key] == whole_row[key] for key in same)]
         assert sum(int(row["images"]) for row in parts) == 40
-        assert sum(int(row["images"]) * float(row["rate"]) for row in parts) / 40 == pytest.approx(float(one["rate"]))
+        mean = sum(int(row["images"]) * float(row["rate"]) for row in parts) / 40
+        assert mean == pytest.approx(float(whole_row["rate"]))
         assert all(float(row["low"]) <= float(row["rate"]) <= float(row["high"]) for row in parts)
 
 
@@ -130,14 +131,14 @@ def test_the_figure_of_the_classes_has_their_names_and_the_mean_of_their_seeds(r
         r"Robustness at $\epsilon$ = 0.1, by class",
         "Rate of invariance at 180 degrees, by class",
     )
-    first = [next(row for row in r.invariance["classes"] if row["label"] == 2)["rate"][2] for r in results[:2]]
-    assert right.images[0].get_array()[0, 2] == pytest.approx(np.mean(first))
-    few = replace(results[0], invariance={**results[0].invariance, "classes": results[0].invariance["classes"][:1]})
-    assert class_figure("", {"0/B": [few]}, names, 180, 0.1) is None
+    slanted = [next(row for row in r.invariance.classes if row.label == 2).rate[2] for r in results[:2]]
+    assert right.images[0].get_array()[0, 2] == pytest.approx(np.mean(slanted))
+    single = replace(results[0], invariance=replace(results[0].invariance, classes=results[0].invariance.classes[:1]))
+    assert class_figure("", {"0/B": [single]}, names, 180, 0.1) is None
 
 
 def test_a_figure_says_its_units_its_trainings_and_its_doubts(results):
-    figure = figures.network_figure(results)
+    figure = network_figure(results)
     left, right = figure.axes
     assert "pixels in [0, 1]" in left.get_xlabel()
     assert "degrees" in right.get_xlabel()
@@ -146,18 +147,18 @@ def test_a_figure_says_its_units_its_trainings_and_its_doubts(results):
     assert [t.get_text().split()[0] for t in right.get_legend().get_texts()] == ["0/B", "90/B", "180/B"]
     assert len({line.get_marker() for line in left.lines}) == 3
     assert len({str(line.get_linestyle()) for line in left.lines}) > 1 or len(left.lines) < 2
-    masked = list(results)
-    masked[0] = type(masked[0])(masked[0].cell, masked[0].invariance, {**masked[0].robustness, "verdict": "masked"})
-    text = figures.network_figure(masked).axes[0].get_legend().get_texts()[0].get_text()
+    sanity = replace(results[0].robustness.sanity, reasons=("planted",))
+    masked = replace(results[0], robustness=replace(results[0].robustness, sanity=sanity))
+    text = network_figure([masked, *results[1:]]).axes[0].get_legend().get_texts()[0].get_text()
     assert "MASKED" in text
 
 
 def test_several_seeds_are_drawn_as_their_mean_with_a_band(results):
-    again = [type(r)(r.cell.model_copy(update={"seed": 1}), r.invariance, r.robustness) for r in results]
-    figure = figures.network_figure([*results, *again])
+    again = [replace(result, cell=result.cell.model_copy(update={"seed": 1})) for result in results]
+    figure = network_figure([*results, *again])
     assert len(figure.axes[0].lines) == 3
     assert "2 seeds" in figure.get_suptitle()
-    assert figure.axes[0].lines[0].get_ydata().tolist() == pytest.approx(results[0].robustness["rate"])
+    assert figure.axes[0].lines[0].get_ydata().tolist() == pytest.approx(results[0].robustness.rate)
 
 
 def test_a_folder_without_a_run_is_an_error(tmp_path):

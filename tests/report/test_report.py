@@ -5,11 +5,12 @@ import hashlib
 import io
 import json
 import re
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
+import planted
 import pytest
 import torch
 from hypothesis import given
@@ -17,19 +18,26 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy import stats
 
-from invrob.empirical.analysis.claims import STATEMENTS, Claim
-from invrob.empirical.analysis.plane import front_line, pareto_front, plane
-from invrob.empirical.experiments.experiment import Experiment, ModelGrid, read_experiment
-from invrob.empirical.experiments.presets import PRESETS
-from invrob.empirical.experiments.results import read_run
-from invrob.empirical.experiments.store import read_json, write_json
+from invrob.empirical.analysis import STATEMENTS, Claim, by_training, front_line, pareto_front, plane
+from invrob.empirical.attacks import Finding, Sanity
+from invrob.empirical.experiments import (
+    PRESETS,
+    Experiment,
+    ModelGrid,
+    clean_accuracy,
+    read_experiment,
+    read_json,
+    read_run,
+)
+from invrob.empirical.experiments.store import write_json
 from invrob.empirical.report import page as words
 from invrob.empirical.report import write_report
 from invrob.empirical.report.charts import styles
-from invrob.empirical.report.compare import _difference, configuration_differences, differences
+from invrob.empirical.report.compare import configuration_differences, differences, mean_difference
 from invrob.empirical.report.configuration import to_toml
-from invrob.empirical.report.examples import png
+from invrob.empirical.report.examples import RunData, png
 from invrob.empirical.report.gather import read_runs, trainings_of
+from invrob.empirical.report.render import rendered
 from invrob.errors import InputError
 
 
@@ -95,9 +103,10 @@ def test_the_page_says_what_was_found_how_sure_it_is_and_how_to_make_it_again(do
     assert {"summary", "plane", "profiles", "beside", "classes", "examples", "attacks", "about"} <= ids
     assert [f"({s.name}) {s.text}" in document.text for s in STATEMENTS] == [True] * 4
     for result in results:
-        for share in (result.accuracy, result.rate_at("theta", 90), result.rate_at("epsilon", 0.1)):
+        rates = (result.invariance.rate_at(90), result.robustness.rate_at(0.1))
+        for share in (clean_accuracy(result.robustness), *rates):
             assert f"{100 * share.estimate:.1f} {100 * share.low:.1f} to {100 * share.high:.1f}" in document.text
-        assert all(reason in document.text for reason in result.robustness["sanity"]["reasons"])
+        assert all(reason in document.text for reason in result.robustness.sanity.reasons)
     assert read_json(made / "experiment.json")["fingerprint"] in document.text
     assert f"invrob empirical run --config tiny.toml --out {made}" in document.text
     page = "".join(document.words)
@@ -144,7 +153,7 @@ def test_the_embedded_plane_is_the_plane_at_every_place(embedded, results):
     assert (chart["theta"], chart["epsilon"]) == (2, 2)
     for i, theta in enumerate(chart["thetas"]):
         for j, epsilon in enumerate(chart["epsilons"]):
-            points = plane(results, theta, epsilon)
+            points = plane(by_training(results), theta, epsilon)
             assert chart["statuses"][f"{i},{j}"] == list(pareto_front(points))
             assert [points[k].name for k in chart["lines"][f"{i},{j}"]] == [p.name for p in front_line(points)]
             for k, point in enumerate(points):
@@ -159,8 +168,8 @@ def test_charts_hold_every_profile_that_was_measured(embedded, results):
     for chart, kind in zip(charts, kinds, strict=True):
         for line, result in zip(chart["lines"], results, strict=True):
             for key, values in (("y", "rate"), ("low", "low"), ("high", "high")):
-                assert line["rate"][key] == pytest.approx(kind(result)[values], abs=1e-5)
-            assert line["accuracy"]["y"] == pytest.approx(kind(result)["accuracy"], abs=1e-5)
+                assert line["rate"][key] == pytest.approx(getattr(kind(result), values), abs=1e-5)
+            assert line["accuracy"]["y"] == pytest.approx(kind(result).accuracy, abs=1e-5)
 
 
 def decoded(picture):
@@ -230,7 +239,6 @@ def test_weights_of_another_shape_cost_a_network_its_pictures_only(run, results,
 def test_a_masked_attack_is_marked_wherever_its_rate_stands_and_takes_no_part(run, results, tmp_path):
     def masked(body):
         if "robustness" in body:
-            body["robustness"]["verdict"] = "masked"
             body["robustness"]["sanity"]["constant"] = False
             body["robustness"]["sanity"]["reasons"] = ["the gradient is <b>zero</b>"]
 
@@ -242,6 +250,42 @@ def test_a_masked_attack_is_marked_wherever_its_rate_stands_and_takes_no_part(ru
     chart = json.loads(document.scripts[0])
     assert chart["trainings"][1]["verdict"] == "masked"
     assert {status[1] for status in chart["plane"]["statuses"].values()} == {"excluded"}
+
+
+def least(name):
+    """The smallest share of the probed images that is suspicious in this field; None where none is."""
+    shares = (k / 32 for k in range(33))
+    return next((share for share in shares if name in planted.sanity(**{name: share}).suspicious()), None)
+
+
+LEAST = {f.name: least(f.name) for f in fields(Sanity) if f.type is float and least(f.name) is not None}
+
+
+def test_whatever_the_verdict_rests_on_is_marked_on_the_page_and_nothing_else(made):
+    (run,) = read_runs([made])
+    judged = {name: planted.sanity("planted", **{name: share}) for name, share in LEAST.items()}
+    judged["constant"] = planted.sanity("planted", constant=True)
+    judged["findings"] = replace(planted.sanity("planted"), findings=(Finding("random outputs", "planted"),))
+    tolerated = planted.sanity(**{name: share - 1 / 32 for name, share in LEAST.items()}, other_classes=1.0)
+    first, *_ = run.results
+    results = [
+        replace(
+            first,
+            cell=first.cell.model_copy(update={"seed": seed}),
+            robustness=replace(first.robustness, sanity=sanity),
+        )
+        for seed, sanity in enumerate([*judged.values(), tolerated])
+    ]
+    run = replace(run, results=tuple(results))
+    page = rendered([run], trainings_of([run]), {run.label: RunData(None)}, [])
+    section = page[page.index('<section id="attacks">') : page.index('<section id="about">')]
+    head, *rows = re.findall(r"<tr>.*?</tr>", section, re.DOTALL)
+    headings = re.findall(r"<th [^>]*>(.*?)</th>", head)[1:]
+    marks = [
+        [heading for heading, cell in zip(headings, re.findall("<td.*?>", row), strict=True) if "above" in cell]
+        for row in rows
+    ]
+    assert marks == [*([words.PROBES[name]] for name in judged), []]
 
 
 def test_a_run_beside_itself_differs_in_nothing_and_by_nothing(made, run, tmp_path):
@@ -274,21 +318,35 @@ def test_settings_that_differ_are_listed_once_each(made):
     ]
 
 
-def profile(per_image, **changes):
-    return {"images": len(per_image), "per_image": per_image, "thetas": [0, 90], "border": "zero"} | changes
+def measured(per_image, **fields):
+    return planted.invariance(images=len(per_image), per_image=per_image, **fields)
 
 
 def test_differences_are_paired_on_the_same_images_and_welchs_on_others():
     rng = np.random.default_rng(0)
     first, second, third = rng.random(40), rng.random(40), rng.random(25)
-    found = _difference(profile(first), profile(second))
-    oracle = stats.ttest_rel(second, first).confidence_interval(0.95)
-    assert (found.low, found.high) == pytest.approx((oracle.low, oracle.high))
-    found = _difference(profile(first), profile(third))
-    oracle = stats.ttest_ind(third, first, equal_var=False).confidence_interval(0.95)
-    assert (found.low, found.high) == pytest.approx((oracle.low, oracle.high))
-    assert _difference(profile(first), profile(second, thetas=[0, 180])) is None
-    assert _difference(profile(first), profile(second, border="disc")) is None
+    paired = mean_difference(measured(first), measured(second))
+    oracle = stats.bootstrap((second - first,), np.mean, rng=rng).confidence_interval
+    assert paired.estimate == pytest.approx(second.mean() - first.mean())
+    assert (paired.low, paired.high) == pytest.approx((oracle.low, oracle.high), abs=0.02)
+    welch = mean_difference(measured(first), measured(third))
+    variances = [values.var(ddof=1) / len(values) for values in (first, third)]
+    freedom = sum(variances) ** 2 / (variances[0] ** 2 / 39 + variances[1] ** 2 / 24)  # Welch 1947
+    half = stats.t.ppf(0.975, freedom) * sum(variances) ** 0.5
+    assert (welch.low, welch.high) == pytest.approx((welch.estimate - half, welch.estimate + half))
+
+
+def test_what_was_measured_otherwise_does_not_compare():
+    rates = np.linspace(0, 1, 40)
+    assert mean_difference(measured(rates), measured(rates, thetas=[0.0, 90.0, 100.0])) is None
+    assert mean_difference(measured(rates), measured(rates, border="disc")) is None
+    assert mean_difference(measured(rates), measured(rates[:1])) is None
+
+
+@pytest.mark.parametrize("images", [40, 30])
+def test_rates_that_all_images_share_differ_by_exactly_their_difference(images):
+    difference = mean_difference(measured(np.full(40, 0.25)), measured(np.ones(images)))
+    assert asdict(difference) == {"estimate": 0.75, "low": 0.75, "high": 0.75}
 
 
 def claim(name, verdict, network="net"):

@@ -16,7 +16,7 @@ from invrob.empirical.report.gather import Run, Training, cell_name
 from invrob.intervals import Estimate
 from invrob.versions import versions
 
-PROBES = {  # a field of Sanity, and its heading
+PROBES = {  # a field of Sanity that a verdict may rest on or that explains one, and its heading
     "zero_gradient": "zero gradient",
     "more_steps": "Auto-PGD",
     "apgd_ce": "its CE",
@@ -25,6 +25,8 @@ PROBES = {  # a field of Sanity, and its heading
     "black_box": "black box",
     "unfooled_at_largest": "never fooled",
     "changed_prediction": "asked again",
+    "constant": "constant",
+    "findings": "faults",
 }
 
 
@@ -107,7 +109,7 @@ def _row(training: Training, result: Result, columns: Sequence[tuple[str, float]
 
 
 def sanity_rows(trainings: Sequence[Training]) -> list[dict[str, Any]]:
-    """What the probes of each attack found; the shares that the verdict rests on are marked."""
+    """What the probes of each attack came to; what its verdict rests on is marked."""
     rows = []
     for training in trainings:
         for result in training.seeds:
@@ -119,12 +121,21 @@ def sanity_rows(trainings: Sequence[Training]) -> list[dict[str, Any]]:
                     "verdict": result.verdict,
                     "probed": sanity.probed,
                     "evaluations": result.robustness.gradient_evaluations,
-                    "shares": [(getattr(sanity, name), name in suspicious) for name in PROBES],
+                    "probes": [(_probe(getattr(sanity, name)), name in suspicious) for name in PROBES],
                     "reasons": sanity.reasons,
                     "findings": sanity.findings,
                 }
             )
     return rows
+
+
+def _probe(value: float | bool | tuple[Any, ...] | None) -> str:
+    """A field of Sanity in a table: a share in %, a yes or no, or how many there are."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return str(len(value))
+    return "-" if value is None else f"{100 * value:.1f}"
 
 
 def _named(training: Training, result: Result) -> str:
