@@ -37,8 +37,8 @@ def described(error: Exception, spec: str) -> str:
 
 def _frames_of(error: Exception, spec: str) -> list[FrameSummary]:
     """The frames of the user's own code, the last one called at the end; an installed package may be the user's."""
-    module = sys.modules.get(spec.partition(":")[0].partition(".")[0])
-    file = getattr(module, "__file__", None)
+    name = spec.partition(":")[0].partition(".")[0]
+    file = getattr(sys.modules.get(name), "__file__", None) if name != "torch" else None  # which everything passes
     package = str(Path(file).parent) if file and Path(file).name == "__init__.py" else file
 
     def is_own(name: str) -> bool:

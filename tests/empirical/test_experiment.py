@@ -371,8 +371,8 @@ def test_values_of_its_own_are_part_of_the_key_of_a_measurement_and_of_no_other(
         ),
         (
             'worst_case = ["translation:grid"]\nvalues = {translation = [1000]}',
-            "['translation:grid']: the grid has 4,004,001 points, more than 1,000,000: use smaller thetas, finer = 1 "
-            "or adversary = 'worst-of-100'",
+            "['translation:grid']: the grid has 4,004,001 points, more than 1,000,000: use smaller thetas, a "
+            "coarser grid, or worst-of-100 in its place",
         ),
         (
             "values = {scaling = [0.5]}",

@@ -283,8 +283,8 @@ UNKNOWN = "is unknown: use 'grid', or 'worst-of-10' for ten random changes"
         ({"adversary": "grid", "finer": 0}, "finer = 0 must be an integer of at least 1"),
         (
             {"adversary": "grid", "transformation": "translation", "thetas": [1000]},
-            "the grid has 4,004,001 points, more than 1,000,000: use smaller thetas, finer = 1 or "
-            "adversary = 'worst-of-100'",
+            "the grid has 4,004,001 points, more than 1,000,000: use smaller thetas, a "
+            "coarser grid, or worst-of-100 in its place",
         ),
         (
             {"thetas": [3, 3]},
