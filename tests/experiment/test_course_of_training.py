@@ -80,7 +80,8 @@ def test_angles_stay_inside_the_range_and_attacks_inside_ball_and_box(digits, mo
     for steps in (1, 4):
         recipe = Recipe(rotation=40, epsilon=0.2, attack_steps=steps)
         turned = augment.turned(images, recipe.rotation, generator)
-        x = training.attack(build("stdcnn"), turned, labels, recipe, recipe.epsilon, generator)
+        start = training.start_of_attack(turned, recipe, recipe.epsilon, generator)
+        x = training.attack(build("stdcnn"), turned, labels, recipe, recipe.epsilon, start)
         shown.append(x - real(images, angles[-1]))
         assert x.min() >= 0
         assert x.max() <= 1

@@ -69,7 +69,8 @@ def train(
 
     training, validation: images float32 [N, C, H, W] in [0, 1], labels int64 [N]; they are moved to the device once.
     Same seed, same bits on one CPU thread. The caller's random state is left as it was. A batch that the memory does
-    not hold is taken in pieces, whose gradients are added. Raises InputError when the loss becomes NaN or infinite
+    not hold is taken in pieces, whose gradients are added: the same up to rounding, but where dropout and batch norm
+    see the pieces one by one. Raises InputError when the loss becomes NaN or infinite
     (then a smaller learning_rate is the way out)."""
     device = next(model.parameters()).device
     images, labels = training.images.to(device), training.labels.to(device)
@@ -85,8 +86,8 @@ def train(
             losses = Losses(number, len(images))
             for part in draws.order(len(images), recipe.batch_size):
                 x = turned(crop_and_flip(images[part], recipe.crop, recipe.flip, draws.device), rotation, draws.host)
-                step = partial(_step, model, x, labels[part], optimizer, recipe, epsilon, draws.device)
-                loss, fitted = halving(min(size, len(part)), step)
+                attempt = partial(step, model, x, labels[part], optimizer, recipe, epsilon, draws.device)
+                loss, fitted = halving(min(size, len(part)), attempt)
                 size = min(size, fitted) if fitted < len(part) else size
                 losses.add(loss, len(part))
                 schedule.step()
@@ -187,11 +188,13 @@ def seeded(device: torch.device, seed: int) -> Iterator[None]:
 def channels_last(model: nn.Module) -> Iterator[None]:
     """Plain convolutions compute with the channels last inside the block, which is faster on GPUs and CPUs alike."""
     convolutions = [m for m in model.modules() if isinstance(m, nn.Conv2d)]
-    for module in convolutions:
-        module.to(memory_format=torch.channels_last)
-    yield
-    for module in convolutions:
-        module.to(memory_format=torch.contiguous_format)
+    try:
+        for module in convolutions:
+            module.to(memory_format=torch.channels_last)
+        yield
+    finally:
+        for module in convolutions:
+            module.to(memory_format=torch.contiguous_format)
 
 
 def precision(device: torch.device, recipe: Recipe) -> torch.autocast:
@@ -199,7 +202,7 @@ def precision(device: torch.device, recipe: Recipe) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16")
 
 
-def _step(
+def step(
     model: nn.Module,
     x: Tensor,
     labels: Tensor,
@@ -209,17 +212,42 @@ def _step(
     generator: torch.Generator,
     size: int,
 ) -> Tensor:
-    """One step of the optimizer on the augmented batch `x`, attacked and differentiated `size` images at a time."""
+    """One step of the optimizer on the augmented batch `x`, attacked and differentiated `size` images at a time.
+
+    Where it fails, for lack of memory say, nothing has moved: it may be tried again with a smaller size."""
     optimizer.zero_grad()
     total = torch.zeros((), device=x.device)
-    for images, truth in zip(torch.split(x, size), torch.split(labels, size), strict=True):
-        attacked = attack(model, images, truth, recipe, epsilon, generator)
-        model.train()
-        loss = _loss(model, images, attacked, truth, recipe) * (len(images) / len(x))
-        loss.backward()  # type: ignore[no-untyped-call]
-        total += loss.detach()
+    with undone_on_error(model, generator):
+        starts = start_of_attack(x, recipe, epsilon, generator)  # of all, so that they do not depend on the size
+        for images, truth, start in zip(*(torch.split(t, size) for t in (x, labels, starts)), strict=True):
+            attacked = attack(model, images, truth, recipe, epsilon, start)
+            model.train()
+            loss = _loss(model, images, attacked, truth, recipe) * (len(images) / len(x))
+            loss.backward()  # type: ignore[no-untyped-call]
+            total += loss.detach()
     optimizer.step()
     return total
+
+
+@contextmanager
+def undone_on_error(model: nn.Module, generator: torch.Generator) -> Iterator[None]:
+    """Give the buffers of `model` (the statistics of batch norm), `generator` and the global generator of its device
+    back as they were, where the block raises."""
+    cuda, state = generator.device.type == "cuda", generator.get_state()
+    everywhere = torch.cuda.get_rng_state(generator.device) if cuda else torch.get_rng_state()
+    buffers = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
+    try:
+        yield
+    except BaseException:
+        generator.set_state(state)
+        if cuda:
+            torch.cuda.set_rng_state(everywhere, generator.device)
+        else:
+            torch.set_rng_state(everywhere)
+        with torch.no_grad():
+            for buffer, value in buffers:
+                buffer.copy_(value)
+        raise
 
 
 def _loss(model: nn.Module, x: Tensor, attacked: Tensor, labels: Tensor, recipe: Recipe) -> Tensor:
@@ -238,10 +266,11 @@ def attack(
     labels: Tensor,
     recipe: Recipe,
     epsilon: float,
-    generator: torch.Generator,
+    start: Tensor,
     steps: int | None = None,
 ) -> Tensor:
-    """The images as the recipe's adversary hands them to the network; themselves where epsilon is 0."""
+    """The images as the recipe's adversary hands them to the network, beginning at `start` of `start_of_attack`; as
+    they are where epsilon is 0."""
     if epsilon == 0:
         return images
 
@@ -252,13 +281,24 @@ def attack(
     radius = torch.full((len(images),), epsilon, device=images.device, dtype=torch.float64)
     stride = radius * (recipe.step_size / recipe.epsilon if steps is None else 2.5 / steps)
     as_trained = steps is None and recipe.batch_norm_in_attack == "train"
-    with nullcontext(model.train()) if as_trained else evaluating(model):
+    if as_trained:
+        model.train()
+    with nullcontext() if as_trained else evaluating(model):
         if recipe.trades_beta:
-            loss, start = adversary.against_itself(forward, images), adversary.trades_start(images, generator)
+            loss = adversary.against_itself(forward, images)
         else:
             loss = adversary.against_labels(forward, labels)
-            start = adversary.uniform_start(images, radius, generator)
         return adversary.ascended(loss, images, start, radius, stride, steps or recipe.attack_steps)
+
+
+def start_of_attack(images: Tensor, recipe: Recipe, epsilon: float, generator: torch.Generator) -> Tensor:
+    """Where the recipe's adversary begins, drawn for each image; the images themselves where epsilon is 0."""
+    if epsilon == 0:
+        return images
+    if recipe.trades_beta:
+        return adversary.trades_start(images, generator)
+    radius = torch.full((len(images),), epsilon, device=images.device, dtype=torch.float64)
+    return adversary.uniform_start(images, radius, generator)
 
 
 def validate(model: nn.Module, data: Split, recipe: Recipe, seed: int) -> tuple[float, float]:
@@ -272,7 +312,8 @@ def validate(model: nn.Module, data: Split, recipe: Recipe, seed: int) -> tuple[
         for part in batches(len(data.images), data.images.device):
             images, labels = data.images[part], data.labels[part]
             x = turned(images, recipe.rotation, draws.host)
-            x = attack(model, x, labels, recipe, recipe.epsilon, draws.device, steps=VALIDATION_STEPS)
+            start = start_of_attack(x, recipe, recipe.epsilon, draws.device)
+            x = attack(model, x, labels, recipe, recipe.epsilon, start, steps=VALIDATION_STEPS)
             with torch.no_grad():
                 clean += int((logits(model, images).argmax(1) == labels).sum())
                 hard += int((logits(model, x).argmax(1) == labels).sum())
