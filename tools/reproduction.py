@@ -14,9 +14,9 @@ import numpy as np
 import torch
 
 from invrob.empirical import data
-from invrob.empirical.analysis import check_claims, over_seeds
-from invrob.empirical.experiments import Result, Store, model_of, profiled, rate_at, read_run
-from invrob.empirical.profiles import WEAK, Weak, format_epsilon, robustness_profile
+from invrob.empirical.analysis import check_claims, grouped, mean_of
+from invrob.empirical.experiments import Result, Store, clean_accuracy, model_of, profiled, read_run
+from invrob.empirical.profiles import WEAK, Rates, Weak, format_epsilon, robustness_profile
 from invrob.intervals import Estimate
 
 OUT = Path(__file__).resolve().parents[1] / "docs" / "reproduction"
@@ -24,17 +24,14 @@ MNIST_STD = 0.3081  # an epsilon in units of normalised pixels is that many pixe
 JPEG = "**CIFAR-10 here is a lossy JPEG copy: its accuracies and rates must not be compared with published ones.**"
 
 
+def percent(share: Estimate) -> str:
+    return f"{100 * share.estimate:.1f} [{100 * share.low:.1f}, {100 * share.high:.1f}]"
+
+
 def mean_over_seeds(results: Sequence[Result], read: Callable[[Result], Estimate | None]) -> str:
     """A rate in % with its 95 % interval over images and, where there are several, seeds."""
-    found = [estimate for result in results if (estimate := read(result)) is not None]
-    if not found:
-        return "-"
-    if len(found) == 1:
-        return f"{100 * found[0].estimate:.1f} [{100 * found[0].low:.1f}, {100 * found[0].high:.1f}]"
-    rates = np.array([e.estimate for e in found])
-    variances = np.array([((e.high - e.low) / (2 * 1.96)) ** 2 for e in found])
-    mean, low, high, _ = over_seeds(rates, variances, results[0].robustness["images"])
-    return f"{100 * mean:.1f} [{100 * max(low, 0):.1f}, {100 * min(high, 1):.1f}]"
+    measured = [estimate for result in results if (estimate := read(result)) is not None]
+    return percent(mean_of(measured, results[0].robustness.images)) if measured else "-"
 
 
 def table(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
@@ -43,13 +40,9 @@ def table(headings: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
 
 
-def grouped(results: Sequence[Result]) -> dict[tuple[str, float, float], list[Result]]:
-    """Results by network, rotation and epsilon: the seeds of one training together."""
-    groups: dict[tuple[str, float, float], list[Result]] = {}
-    for result in results:
-        key = (result.network, result.cell.recipe.rotation, result.cell.recipe.epsilon)
-        groups.setdefault(key, []).append(result)
-    return groups
+def training(result: Result) -> tuple[str, float, float]:
+    """What the seeds of a training have in common: network, A and epsilon."""
+    return result.network, result.cell.recipe.rotation, result.cell.recipe.epsilon
 
 
 def claims_table(results: Sequence[Result]) -> str:
@@ -66,7 +59,7 @@ def profiles_table(results: Sequence[Result], epsilons: Sequence[float]) -> str:
     headings = ["network", "A", "trained epsilon", "seeds", "accuracy", "inv. 90", "inv. 180"]
     headings += [f"rob. {format_epsilon(e)}" for e in epsilons] + ["attack"]
     rows = []
-    for (network, rotation, epsilon), group in grouped(results).items():
+    for (network, rotation, epsilon), group in grouped(results, training).items():
         verdicts = {result.verdict for result in group}
         rows.append(
             [
@@ -74,9 +67,9 @@ def profiles_table(results: Sequence[Result], epsilons: Sequence[float]) -> str:
                 f"{rotation:g}",
                 format_epsilon(epsilon),
                 str(len(group)),
-                mean_over_seeds(group, lambda r: r.accuracy),
-                *(mean_over_seeds(group, lambda r, t=t: r.rate_at("theta", t)) for t in (90, 180)),
-                *(mean_over_seeds(group, lambda r, e=e: r.rate_at("epsilon", e)) for e in epsilons),
+                mean_over_seeds(group, lambda r: clean_accuracy(r.robustness)),
+                *(mean_over_seeds(group, lambda r, t=t: r.invariance.rate_at(t)) for t in (90, 180)),
+                *(mean_over_seeds(group, lambda r, e=e: r.robustness.rate_at(e)) for e in epsilons),
                 "sound" if verdicts == {"sound"} else "masked",
             ]
         )
@@ -88,26 +81,26 @@ def beside_table(results: Sequence[Result], epsilon: float) -> str:
     headings = ["network", "A", "trained epsilon", "zero fill", *names, "exact quarter turns"]
 
     def at(result: Result, name: str) -> Estimate | None:
-        profile = result.beside.get(name)
-        return None if profile is None else rate_at(profile, epsilon if "epsilons" in profile else 180)
+        rates = result.beside.get(name)
+        return None if rates is None else rates.rate_at(epsilon if rates.axis == "epsilon" else 180)
 
     def turns(result: Result) -> Estimate | None:
-        quarter = result.quarter_turns
-        if quarter is None:
+        exact = result.quarter_turns
+        if exact is None:
             return None
-        least = int(np.argmin(quarter["rate"]))
-        return Estimate(*(quarter[key][least] for key in ("rate", "low", "high")))
+        least = exact.rate.argmin()
+        return Estimate(*(float(numbers[least]) for numbers in (exact.rate, exact.low, exact.high)))
 
     rows = [
         [
             network,
             f"{rotation:g}",
             format_epsilon(trained),
-            mean_over_seeds(group, lambda r: r.rate_at("theta", 180)),
+            mean_over_seeds(group, lambda r: r.invariance.rate_at(180)),
             *(mean_over_seeds(group, lambda r, n=n: at(r, n)) for n in names),
             mean_over_seeds(group, turns),
         ]
-        for (network, rotation, trained), group in grouped(results).items()
+        for (network, rotation, trained), group in grouped(results, training).items()
     ]
     return table(headings, rows)
 
@@ -131,13 +124,13 @@ def explanation_table(
             name = f"strong, epsilon in normalised units (x {unit:g})"
             rows.append([label, name, scaled.verdict, *_rates(scaled)])
         for name, attack in WEAK.items():
-            rows.append([label, f"`{name}`: {attack.text}", "weak", *_rates(robustness_profile(model, x, epsilons, y, attack=Weak(name)))])
+            weak = robustness_profile(model, x, epsilons, y, attack=Weak(name))
+            rows.append([label, f"`{name}`: {attack.text}", weak.verdict, *_rates(weak)])
     return table(["network", "attack", "verdict", *(f"at {format_epsilon(e)}" for e in epsilons)], rows)
 
 
-def _rates(profile: object) -> list[str]:
-    rates = zip(profile.rate, profile.low, profile.high, strict=True)  # type: ignore[attr-defined]
-    return [f"{100 * r:.1f} [{100 * a:.1f}, {100 * b:.1f}]" for r, a, b in rates]
+def _rates(profile: Rates) -> list[str]:
+    return [percent(Estimate(*triple)) for triple in zip(profile.rate, profile.low, profile.high, strict=True)]
 
 
 def costs_table(runs: dict[str, tuple[Path, Sequence[Result]]]) -> str:
@@ -148,14 +141,14 @@ def costs_table(runs: dict[str, tuple[Path, Sequence[Result]]]) -> str:
             for stage, cost in Store(path).read_costs(result.cell.key).items():
                 stages.setdefault((result.network, stage), []).append(cost["seconds"])
         rows += [
-            (name, network, stage, str(len(each)), f"{np.median(each):.0f} s")
-            for (network, stage), each in sorted(stages.items())
+            (name, network, stage, str(len(seconds)), f"{np.median(seconds):.0f} s")
+            for (network, stage), seconds in sorted(stages.items())
         ]
     return table(("run", "network", "stage", "cells", "median time of a cell, one CPU thread"), rows)
 
 
 def copy_outputs(name: str, path: Path) -> None:
-    """CSV and PNG figures of a run, under names that begin with its own."""
+    """CSV and PNG figures of a run, under names that begin with the run's."""
     shutil.copy(path / "profiles.csv", OUT / f"{name}-profiles.csv")
     for figure in path.glob("*.png"):
         shutil.copy(figure, OUT / f"{name}-{figure.name}")
@@ -175,7 +168,7 @@ def main() -> None:
     for name, path in paths.items():
         copy_outputs(name, path)
     mnist = data.load("mnist", asked.root)
-    told = [r for r in runs["mnist"][1] if r.cell.seed == 0 and r.cell.recipe.rotation in (60, 180)]
+    in_paper = [r for r in runs["mnist"][1] if r.cell.seed == 0 and r.cell.recipe.rotation in (60, 180)]
     small = [*runs["mnist"][1], *runs["mnist-large"][1]]
     parts = [
         "# Tables of the reproduction",
@@ -189,7 +182,7 @@ def main() -> None:
         "Rates of invariance for rotations in [-180, 180], with zero fill and with each confound.",
         beside_table(small, 0.1),
         "## MNIST: what other attacks and other units say of the two networks that the paper gives numbers for",
-        explanation_table(asked.mnist, told, mnist, (0.1, 0.2, 0.3), asked.images, MNIST_STD),
+        explanation_table(asked.mnist, in_paper, mnist, (0.1, 0.2, 0.3), asked.images, MNIST_STD),
         "## CIFAR-10: the paper's claims",
         JPEG,
         claims_table(runs["cifar"][1]),
