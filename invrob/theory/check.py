@@ -16,6 +16,7 @@ from invrob.intervals import Estimate, clopper_pearson
 from invrob.theory.classifiers import EVALUATION_STREAM, Classifier, Spec, build
 from invrob.theory.distribution import Array, GaussianTradeoff, checked_count, checked_number
 from invrob.theory.frontier import ExactRates, distance_to_frontier, inequalities
+from invrob.threads import single_pool
 
 Progress = Callable[[str, int, int], object]  # what is being done, how much of it is done, how much there is
 
@@ -104,6 +105,7 @@ def train_and_check(
     return check(distribution, classifiers, n, seed, confidence, progress)
 
 
+@single_pool()
 def check(
     distribution: GaussianTradeoff,
     classifiers: Sequence[Classifier],

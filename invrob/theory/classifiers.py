@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from invrob.errors import InputError, did_you_mean
 from invrob.theory.distribution import Array, GaussianTradeoff, checked_number
 from invrob.theory.frontier import ExactRates, frontier_point, paper_rule, threshold_rule
+from invrob.threads import single_pool
 
 TRAINING_ROWS = 20_000
 TRAINING_NUMBERS = 2**24  # rows times width of a training sample: 128 MiB of float64, whatever d is
@@ -89,7 +90,7 @@ def learned(
         flipped = (rng.random(rows) < checked_number("q", q, _is_share, "[0, 1]")) & (rng.random(rows) < 0.5)
         x = distribution.swapped(x, flipped)
     model = LEARNERS[learner](int(rng.integers(2**31)))
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), single_pool():
         warnings.simplefilter("ignore")  # not converged: what it has learned by then is measured, not assumed
         model.fit(x, y)
     return Classifier(f"{learner}:weight={weight:g}" if q is None else f"{learner}:q={q:g}", model.predict)
