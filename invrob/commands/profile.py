@@ -3,19 +3,18 @@
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from traceback import print_exception
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from invrob.commands import profile_options as option
 from invrob.commands.grids import by_name, numbers
-from invrob.commands.profile_errors import ModelError, described, is_of_the_model
+from invrob.commands.profile_errors import ModelError, described, failing_in_one_line, is_of_the_model
 from invrob.commands.progress import progress_bar
 from invrob.errors import InputError
 from invrob.versions import versions
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
     from invrob.empirical.profiles import Grid, Measurement, Rates, WorstOf
 
 EPILOG = option.EPILOG
-
-Grids = dict[str, tuple[float, ...]]  # epsilons by norm, or thetas by transformation; the first one is on the card
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,18 +70,20 @@ def profile(
     """Invariance, robustness and a verdict on the attack, for a model that this package need not know.
 
     The model takes images in [0, 1] and returns logits. Exit code 1 where it raises, 2 for bad usage."""
-    with _failing_in_one_line(spec, traceback), redirect_stdout(sys.stderr):  # what the model prints is no answer
+    with failing_in_one_line(spec, traceback), redirect_stdout(sys.stderr):  # what the model prints is no answer
+        from invrob.empirical.profiles import adversary_of
+
         sample = _sample(data, split, images)
         grids = _grids(norm, epsilons, transformation, thetas, sample.images.shape[1])
-        adversaries = _adversaries(adversary)
+        adversaries = dict.fromkeys(adversary_of(text, "--adversary") for text in adversary)
+        names = [worst.name if worst else "average" for worst in adversaries]
         options = {"weights": weights, "pretrained": pretrained, "offline": offline, "size": size, "seed": seed}
         loaded = _loaded(spec, sample, device, mean, std, options)
-        method = _attack(attack, loaded)
-        measurements = _measurements(*grids, adversaries, method, steps, restarts, queries, seed)
+        counts = {"steps": steps, "restarts": restarts, "queries": queries, "seed": seed}
+        settings = {**grids, "adversaries": names, "attack": _attack(attack, loaded), **counts}
+        measurements = _measurements(settings, [worst for worst in adversaries if worst])
         rates, seconds = _measured(loaded, sample, measurements, quiet or as_json)
-    settings = {"epsilons": grids[0], "thetas": grids[1], "adversaries": list(adversaries), "attack": method}
-    counts = {"steps": steps, "restarts": restarts, "queries": queries, "seed": seed}
-    document = _document(loaded, sample, {**settings, **counts}, rates)
+    document = _document(loaded, sample, settings, rates)
     paths = _write(out or Path("runs") / f"profile-{loaded.name}", document, rates)
     if as_json:
         typer.echo(json.dumps({**document, "written": [str(path) for path in paths]}, allow_nan=False))
@@ -104,8 +103,10 @@ def _sample(data: str, split: str, count: int) -> Sample:
 
 def _grids(
     norms: list[str], epsilons: list[str] | None, transformations: list[str], thetas: list[str] | None, channels: int
-) -> tuple[Grids, Grids]:
-    """Epsilons by norm and thetas by transformation: those asked for, else the usual ones. Raises InputError."""
+) -> dict[str, dict[str, tuple[float, ...]]]:
+    """ "epsilons" by norm and "thetas" by transformation, the first on the card: those asked for, else the usual ones.
+
+    Raises InputError."""
     from invrob.checks import checked_grid
     from invrob.empirical.attacks import norm_named
     from invrob.empirical.profiles import usual_epsilons
@@ -120,22 +121,7 @@ def _grids(
         checked_grid(f"epsilons of {name}", values, norm_named(name).largest, "write 8/255, not 8")
     for name, values in by_transformation.items():
         transformation_named(name).checked(values)
-    return by_norm, by_transformation
-
-
-def _adversaries(texts: list[str]) -> "dict[str, WorstOf | Grid | None]":
-    """The adversaries by name, each of them once. Raises InputError."""
-    from invrob.empirical.profiles import adversary_of
-
-    adversaries = {}
-    for text in texts:
-        try:
-            adversary = adversary_of(text)
-        except InputError:
-            known = "average, grid, or worst-of-10 for ten random changes"
-            raise InputError(f"--adversary {text!r} is unknown: use {known}") from None
-        adversaries["average" if adversary is None else adversary.name] = adversary
-    return adversaries
+    return {"epsilons": by_norm, "thetas": by_transformation}
 
 
 def _loaded(
@@ -199,28 +185,20 @@ def _about_images(loaded: "Loaded", shape: list[int]) -> str:
     return f"images are {shape}; --size resizes them inside the model"
 
 
-def _measurements(
-    epsilons: Grids,
-    thetas: Grids,
-    adversaries: "Mapping[str, WorstOf | Grid | None]",
-    attack: str,
-    steps: int,
-    restarts: int,
-    queries: int,
-    seed: int,
-) -> "list[Measurement]":
+def _measurements(settings: Mapping[str, Any], adversaries: "Sequence[WorstOf | Grid]") -> "list[Measurement]":
     """What is to be measured, in this order: the card, then the other norms, transformations and adversaries."""
     from invrob.empirical.profiles import PGD, Measurement, Square, change_of
 
-    attacker = Square(queries) if attack == "black-box" else PGD(steps, restarts)
+    epsilons, thetas, seed = settings["epsilons"], settings["thetas"], settings["seed"]
+    by_gradients = settings["attack"] == "gradient"
+    attack = PGD(settings["steps"], settings["restarts"]) if by_gradients else Square(settings["queries"])
     turned, attacked = next(iter(thetas)), next(iter(epsilons))
     listed = [Measurement("invariance", thetas[turned], over=change_of(turned), seed=seed)]
     for norm, values in epsilons.items():
         name = "robustness" if norm == attacked else f"robustness {norm}"
-        listed.append(Measurement(name, values, norm=norm, attack=attacker, seed=seed))
+        listed.append(Measurement(name, values, norm=norm, attack=attack, seed=seed))
     for transformation, values in thetas.items():
-        worst = [adversary for adversary in adversaries.values() if adversary is not None]
-        for adversary in (None, *worst):
+        for adversary in (None, *adversaries):
             name = transformation if adversary is None else f"{adversary.name} {transformation}"
             if name != turned:  # which is on the card
                 listed.append(Measurement(name, values, change_of(transformation), adversary, seed=seed))
@@ -283,28 +261,3 @@ def _write(folder: Path, document: dict[str, Any], rates: "Mapping[str, Rates]")
     for name, figure in profile_figures(rates, title).items():
         paths.append(write_figure(folder / f"{name}.png", figure))
     return paths
-
-
-@contextmanager
-def _failing_in_one_line(spec: str, traceback: bool) -> Iterator[None]:
-    """Whatever the model's own code raises becomes one line on stderr, or its traceback, and exit code 1."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        typer.echo("stopped: nothing is written", err=True)
-        raise
-    except SystemExit as end:
-        if end.code == 143:  # SIGTERM: see cli.main
-            raise
-        why = "what a module does as a program belongs under `if __name__ == '__main__':`"
-        typer.echo(f"error: {spec} ended the program with exit code {end.code}: {why}", err=True)
-        raise typer.Exit(1) from None
-    except Exception as error:
-        if not isinstance(error, ModelError) and not is_of_the_model(error, spec):
-            raise
-        if traceback:
-            print_exception(error)
-        else:
-            text = str(error) if isinstance(error, ModelError) else described(error, spec)
-            typer.echo(f"error: {spec} {text}; --traceback shows where", err=True)
-        raise typer.Exit(1) from None

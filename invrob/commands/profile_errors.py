@@ -2,8 +2,12 @@
 
 import sys
 import sysconfig
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from traceback import FrameSummary, extract_tb
+from traceback import FrameSummary, extract_tb, print_exception
+
+import typer
 
 import invrob
 from invrob.errors import InputError
@@ -15,6 +19,31 @@ LIBRARIES = ("site-packages", "dist-packages", sysconfig.get_path("stdlib"), sys
 
 class ModelError(RuntimeError):
     """The model raised for images that are as its profile needs them."""
+
+
+@contextmanager
+def failing_in_one_line(spec: str, traceback: bool) -> Iterator[None]:
+    """Whatever the model's own code raises becomes one line on stderr, or its traceback, and exit code 1."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        typer.echo("stopped: nothing is written", err=True)
+        raise
+    except SystemExit as end:
+        if end.code == 143:  # SIGTERM: see cli.main
+            raise
+        why = "what a module does as a program belongs under `if __name__ == '__main__':`"
+        typer.echo(f"error: {spec} ended the program with exit code {end.code}: {why}", err=True)
+        raise typer.Exit(1) from None
+    except Exception as error:
+        if not isinstance(error, ModelError) and not is_of_the_model(error, spec):
+            raise
+        if traceback:
+            print_exception(error)
+        else:
+            text = str(error) if isinstance(error, ModelError) else described(error, spec)
+            typer.echo(f"error: {spec} {text}; --traceback shows where", err=True)
+        raise typer.Exit(1) from None
 
 
 def is_of_the_model(error: Exception, spec: str) -> bool:

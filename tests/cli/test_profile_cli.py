@@ -226,7 +226,7 @@ WRONG = {
     "an unknown adversary": (
         OURS,
         (*FEW, "--adversary", "worst"),
-        "--adversary 'worst' is unknown: use average,",
+        "--adversary 'worst' is unknown: use 'average',",
     ),
     "an unknown device": (OURS, (*FEW, "--device", "gpu"), "device 'gpu' is unknown: use auto, cpu, cuda or cuda:1"),
     "mean without std": (OURS, (*FEW, "--mean", "0.1"), "belong together: give both, or neither"),

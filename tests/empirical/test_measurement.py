@@ -25,7 +25,7 @@ KINDS = [
 
 
 @pytest.fixture(scope="module")
-def shown():
+def asked():
     """A linear model that small changes move, images and labels."""
     generator = torch.Generator().manual_seed(0)
     model = nn.Sequential(nn.Flatten(), nn.Linear(64, 3))
@@ -36,8 +36,8 @@ def shown():
 
 
 @pytest.mark.parametrize("measurement", KINDS, ids=lambda measurement: measurement.name)
-def test_what_is_measured_comes_back_from_json_equal_and_as_its_class(shown, measurement):
-    rates = measurement.measure(*shown)
+def test_what_is_measured_comes_back_from_json_equal_and_as_its_class(asked, measurement):
+    rates = measurement.measure(*asked)
     again = measurement.read(json.loads(json.dumps(rates.to_dict())))
     assert (type(again), again) == (type(rates), rates)
     assert (again.axis, tuple(again.values), again.seed) == (measurement.axis, measurement.values, measurement.seed)
@@ -45,8 +45,8 @@ def test_what_is_measured_comes_back_from_json_equal_and_as_its_class(shown, mea
 
 
 @pytest.mark.parametrize("measurement", KINDS, ids=lambda measurement: measurement.name)
-def test_the_work_that_is_foreseen_is_about_the_work_that_is_done(shown, measurement):
-    model, images, labels = shown
+def test_the_work_that_is_foreseen_is_about_the_work_that_is_done(asked, measurement):
+    model, images, labels = asked
     done = []
     measurement.measure(Counted(model, done.append), images, labels)
     foreseen, passes = measurement.work.passes, sum(done) / len(images)
@@ -56,7 +56,7 @@ def test_the_work_that_is_foreseen_is_about_the_work_that_is_done(shown, measure
         assert passes <= 1.1 * foreseen
 
 
-def test_no_two_measurements_of_a_run_have_one_title(shown):
+def test_no_two_measurements_of_a_run_have_one_title():
     measurements = [measurement for measurement in KINDS if measurement.name != "rotation"]
     assert len({measurement.title for measurement in measurements}) == len(measurements)
 

@@ -13,8 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic_core import ErrorDetails
 
 from invrob.empirical.experiments.cells import Cell
-from invrob.empirical.experiments.profiling import Degrees, Epsilon
-from invrob.empirical.experiments.profiling import Profiling as Profiling  # the table [profiling] of an experiment
+from invrob.empirical.experiments.profiling import Degrees, Epsilon, Profiling
 from invrob.empirical.models import MODELS
 from invrob.empirical.training import RECIPES, Recipe
 from invrob.errors import InputError, did_you_mean

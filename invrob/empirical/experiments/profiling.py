@@ -127,4 +127,4 @@ def _changed(name: str, values: dict[str, tuple[float, ...]]) -> Measurement:
     transformation, colon, adversary = name.partition(":")
     over = change_of(transformation)
     at = values.get(transformation, over.family.values)
-    return Measurement(name, at, over=over, against=adversary_of(adversary) if colon else None)
+    return Measurement(name, at, over=over, against=adversary_of(adversary, "the adversary") if colon else None)

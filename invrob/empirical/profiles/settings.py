@@ -212,10 +212,10 @@ def change_of(over: Over) -> Rotation | Change:
     return Rotation() if over == Rotation.name else Change(over)
 
 
-def adversary_of(against: Against) -> WorstOf | Grid | None:
+def adversary_of(against: Against, asked_as: str = "against =") -> WorstOf | Grid | None:
     """The value that `against` stands for: "average" (None), "grid", or "worst-of-10" with any number of draws.
 
-    Raises InputError for anything else."""
+    Raises InputError for anything else; asked_as: where its text says that the name comes from."""
     if isinstance(against, (WorstOf, Grid)):
         return against
     if against == AVERAGE:
@@ -226,7 +226,7 @@ def adversary_of(against: Against) -> WorstOf | Grid | None:
     if before == "worst-of" and draws.isdecimal() and 1 <= int(draws) < 10**6:
         return WorstOf(int(draws))
     raise InputError(
-        f"against = {against!r} is unknown: use 'average', 'grid', or 'worst-of-10' for ten random changes"
+        f"{asked_as} {against!r} is unknown: use 'average', 'grid', or 'worst-of-10' for ten random changes"
     )
 
 
