@@ -10,7 +10,7 @@ import torch
 
 from invrob.empirical.attacks import Finding, findings, square
 from invrob.empirical.attacks import search as searching
-from invrob.empirical.profiles.rates import Numbers, RatesOverEpsilon
+from invrob.empirical.profiles.rates import Levels, RatesOverEpsilon
 
 FIRST_LOOK = 10  # the first search at a level has a tenth of the queries: most images that fall, fall soon
 LOOKED_AT = 32  # images that the faults of the model are looked for on
@@ -37,7 +37,7 @@ class BlackBoxProfile(RatesOverEpsilon):
 
     queries: int  # the most per image and epsilon that was tried
     queries_per_image: float  # what was asked in fact, over all epsilons
-    levels: Numbers  # [N] int64, the index of the smallest epsilon that fooled the image; T where none did
+    levels: Levels  # [N] int64, the index of the smallest epsilon that fooled the image; T where none did
     norm: str
     sanity: Caution
 

@@ -1,12 +1,13 @@
 """What all profiles have in common: rates with intervals, the accuracy, a row per class; to JSON and back."""
 
+import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, is_dataclass
 from functools import lru_cache, partial
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import ConfigDict, PlainValidator, TypeAdapter, ValidationError
+from pydantic import AfterValidator, ConfigDict, NonNegativeInt, TypeAdapter, ValidationError
 from torch import Tensor
 
 from invrob.checks import Array
@@ -15,27 +16,30 @@ from invrob.intervals import Estimate, share_bounds
 
 Bounds = Callable[[Array], tuple[Array, Array]]  # one row per image [N, T] in [0, 1] -> low [T], high [T] of the means
 
+if TYPE_CHECKING:
+    Numbers = Array
+    Levels = Array
+else:  # fields of results, and how a file's lists become them
+    Numbers = Annotated[list[float], AfterValidator(partial(np.array, dtype=np.float64))]
+    Levels = Annotated[list[NonNegativeInt], AfterValidator(partial(np.array, dtype=np.int64))]
 
-def _read_numbers(value: Any) -> Array:
-    """A list of finite numbers out of a file, as an array [n]: int64 where all are whole, else float64."""
-    numbers = np.asarray(value)
-    if numbers.ndim != 1 or numbers.dtype.kind not in "if" or not np.isfinite(numbers).all():
-        raise ValueError("must be a list of finite numbers")
-    return numbers
-
-
-Numbers = Annotated[Array, PlainValidator(_read_numbers)]  # a field of a result
+PER_IMAGE = ("per_image", "levels")  # fields with a number for each image; the others have one for each value
 
 
 class Result:
     """A frozen dataclass that goes to JSON and comes back equal: `T.from_dict(result.to_dict()) == result`."""
 
-    __pydantic_config__ = ConfigDict(allow_inf_nan=False)
+    __pydantic_config__ = ConfigDict(strict=True, allow_inf_nan=False)  # no text stands for a number, nor true for 1
+
+    def __post_init__(self) -> None:
+        fields = vars(self).items()
+        lengths = {len(v) for name, v in fields if isinstance(v, np.ndarray) and name not in PER_IMAGE}
+        if len(lengths) > 1 or 0 in lengths:
+            raise InputError("its lists need a number for each value, and at least one")
 
     def to_dict(self) -> dict[str, Any]:
         """All of it in lists, numbers and strings, ready for `json.dumps(..., allow_nan=False)`."""
-        plain: dict[str, Any] = _plain(self)
-        return plain
+        return {name: _plain(value) for name, value in vars(self).items()}
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Self:
@@ -43,26 +47,27 @@ class Result:
 
         Raises InputError where a field is missing or is not what it should be, a NaN or an infinity included."""
         try:
-            result: Self = _reader(cls)(plain)  # type: ignore[arg-type]  # classes are hashable
+            result: Self = _reader(cls)(json.dumps(plain))  # type: ignore[arg-type]  # a class is hashable
             return result
         except ValidationError as error:
             fault = error.errors()[0]
-            where = ".".join(map(str, fault["loc"])) or "it"
-            raise InputError(f"this is no {cls.__name__}: {where} {fault['msg'][:200]}") from None
+            text = ": ".join([".".join(map(str, fault["loc"])), fault["msg"]]).removeprefix(": ")
+        except (TypeError, ValueError, OverflowError) as error:
+            text = str(error)
+        raise InputError(f"this is no {cls.__name__}: {text[:200]}")
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
             return NotImplemented
-        pairs = ((getattr(self, f.name), getattr(other, f.name)) for f in fields(self))  # type: ignore[arg-type]
-        return all(np.array_equal(a, b) if isinstance(a, np.ndarray) else a == b for a, b in pairs)
+        return all(map(_equal, vars(self).values(), vars(other).values()))
 
     def __hash__(self) -> int:
-        return hash(str(self.to_dict()))
+        return hash(tuple(value for value in vars(self).values() if not isinstance(value, np.ndarray)))
 
 
 @lru_cache
-def _reader(cls: type[Any]) -> Callable[[Any], Any]:
-    return TypeAdapter(cls).validate_python
+def _reader(cls: type[Any]) -> Callable[[str], Any]:
+    return TypeAdapter(cls).validate_json
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,12 +99,11 @@ class Rates(Result):
     seed: int
 
     def __post_init__(self) -> None:
-        per_value = [self.rate, self.low, self.high, self.accuracy, self.accuracy_low, self.accuracy_high]
-        per_value += [rates for row in self.classes for rates in (row.rate, row.low, row.high)]
-        if len(self.values) == 0 or any(v is not None and len(v) != len(self.values) for v in per_value):
-            raise ValueError("needs a rate for each value of its axis")
-        if len(self.per_image) != self.images:
-            raise ValueError("needs a rate for each image")
+        super().__post_init__()
+        if any(len(row.rate) != len(self.rate) for row in self.classes):
+            raise InputError("its classes need a rate for each value")
+        if any(len(vars(self)[name]) != self.images for name in PER_IMAGE if vars(self).get(name) is not None):
+            raise InputError("its lists need a number for each image")
 
     @property
     def axis(self) -> Literal["theta", "epsilon"]:
@@ -118,10 +122,10 @@ class Rates(Result):
 
     def rate_at(self, value: float) -> Estimate | None:
         """The rate with its interval at a value of the axis; None where that was not measured."""
-        found = np.flatnonzero(self.values == value)
-        if not len(found):
+        indices = np.flatnonzero(self.values == value)
+        if not len(indices):
             return None
-        return Estimate(*(float(numbers[found[0]]) for numbers in (self.rate, self.low, self.high)))
+        return Estimate(*(float(numbers[indices[0]]) for numbers in (self.rate, self.low, self.high)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,10 +208,8 @@ def rates_under_attack(
     clean, truth = predictions.cpu().numpy(), None if labels is None else labels.cpu().numpy()
     correct = None if truth is None else kept & (clean == truth)[:, None]
     bounds = partial(binomial_bounds, confidence=confidence)
-    fields_of_rates = rates_per_image(
-        kept, correct, clean, truth, epsilons == 0, bounds, confidence=confidence, seed=seed
-    )
-    return {**fields_of_rates, "epsilons": epsilons}
+    rates = rates_per_image(kept, correct, clean, truth, epsilons == 0, bounds, confidence=confidence, seed=seed)
+    return {**rates, "epsilons": epsilons}
 
 
 def binomial_bounds(values: Array, confidence: float) -> tuple[Array, Array]:
@@ -215,11 +217,15 @@ def binomial_bounds(values: Array, confidence: float) -> tuple[Array, Array]:
     return share_bounds(values.mean(0), len(values), confidence)
 
 
+def _equal(a: Any, b: Any) -> bool:
+    return np.array_equal(a, b) if isinstance(a, np.ndarray) or isinstance(b, np.ndarray) else bool(a == b)
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, (np.ndarray, np.generic)):
         return value.tolist()
+    if isinstance(value, Result):
+        return value.to_dict()
     if is_dataclass(value):
-        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
-    if isinstance(value, (tuple, list)):
-        return [_plain(v) for v in value]
-    return value
+        return {name: _plain(field) for name, field in vars(value).items()}
+    return [_plain(v) for v in value] if isinstance(value, tuple) else value

@@ -16,7 +16,7 @@ from invrob.empirical.attacks import Sanity, judge, norm_named
 from invrob.empirical.attacks import search as searching
 from invrob.empirical.inference import Model, batches, checked_images, checked_labels, evaluating
 from invrob.empirical.profiles.black_box import BlackBoxProfile, search_by_queries
-from invrob.empirical.profiles.rates import Numbers, RatesOverEpsilon, rates_under_attack
+from invrob.empirical.profiles.rates import Levels, RatesOverEpsilon, rates_under_attack
 from invrob.empirical.profiles.settings import PGD, Attack, Square, Weak, attack_of
 from invrob.empirical.profiles.weak import WeakProfile, attack_weakly
 
@@ -28,7 +28,7 @@ class RobustnessProfile(RatesOverEpsilon):
     """1 - fooling rate: the share of predictions that no perturbation of size at most epsilon was found to change."""
 
     gradient_evaluations: float  # per image, those of the sanity probes included
-    levels: Numbers  # [N] int64, the index of the smallest epsilon that fooled the image; T where none did
+    levels: Levels  # [N] int64, the index of the smallest epsilon that fooled the image; T where none did
     norm: str
     steps: int
     restarts: int

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from invrob.checks import Array
-from invrob.empirical.profiles.rates import Numbers, RatesOverTheta, binomial_bounds, rates_per_image
+from invrob.empirical.profiles.rates import Levels, RatesOverTheta, binomial_bounds, rates_per_image
 from invrob.empirical.profiles.settings import Grid, WorstOf
 from invrob.empirical.transforms import Transformation
 from invrob.errors import InputError
@@ -31,7 +31,7 @@ class WorstCaseProfile(RatesOverTheta):
     It is an upper bound on the share that stays under the worst change of all, as good as the adversary."""
 
     evaluations: float  # model evaluations per image
-    levels: Numbers | None  # of a grid: int64 [N], the index of the smallest theta that moved the image; T for none
+    levels: Levels | None  # of a grid: int64 [N], the index of the smallest theta that moved the image; T for none
     transformation: str
     adversary: str
     finer: int
@@ -72,7 +72,7 @@ def in_the_worst_case(
         kept = levels[:, None] > np.arange(len(thetas))
         correct = None if truth is None else kept & (clean == truth)[:, None]
     else:
-        kept, correct = _kept_in_all_draws(
+        kept, correct = kept_in_all_draws(
             ask, clean, truth, family, volumes, adversary.draws, np.random.default_rng(seed)
         )
     bounds = partial(binomial_bounds, confidence=confidence)
@@ -109,8 +109,8 @@ def grid_points(family: Transformation, thetas: Array, finer: int) -> list[Array
     total = prod(2 * count + 1 for count in counts)
     if total > MOST_POINTS:
         raise InputError(
-            f"the grid has {total:,} points, more than {MOST_POINTS:,}: use smaller thetas, Grid(finer=1) or "
-            "against = 'worst-of-100'"
+            f"the grid has {total:,} points, more than {MOST_POINTS:,}: use smaller thetas, a "
+            "coarser grid, or worst-of-100 in its place"
         )
     axes = [np.arange(-count, count + 1) * step / finer for count, step in zip(counts, family.steps, strict=True)]
     corners = np.stack(np.meshgrid(*[[-1.0, 1.0]] * family.dimensions), -1).reshape(-1, family.dimensions)
@@ -135,7 +135,7 @@ def _first_shell_that_moves(ask: _Questions, clean: Array, shells: Sequence[Arra
     return first
 
 
-def _kept_in_all_draws(
+def kept_in_all_draws(
     ask: _Questions,
     clean: Array,
     truth: Array | None,
