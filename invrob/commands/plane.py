@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -33,7 +33,7 @@ def plane(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
     """Rate of invariance against robustness, one point per model with its intervals, and the Pareto front."""
-    from invrob.empirical.analysis import pareto_front, place_of, settings_of
+    from invrob.empirical.analysis import place_of, settings_of
     from invrob.empirical.analysis import plane as points_of
     from invrob.empirical.figures import plane_figure
     from invrob.empirical.profiles import read_epsilon
@@ -44,16 +44,22 @@ def plane(
     models = _models(paths)
     place = place_of(models, theta, None if epsilon is None else read_epsilon(epsilon))
     points = points_of(models, *place)
-    statuses = pareto_front(points)
     norm, transformation = settings_of(models)
     figure = plane_figure(points, *place, "Trade-off", norm, transformation)
     written = write_figure(out, figure)
     if as_json:
-        rows = [{**asdict(point), "status": status} for point, status in zip(points, statuses, strict=True)]
-        at = {"theta": place[0], "epsilon": place[1], "norm": norm, "transformation": transformation}
-        typer.echo(json.dumps({**at, "points": rows, "figure": str(written)}, allow_nan=False))
+        settings = {"norm": norm, "transformation": transformation}
+        summary = {"theta": place[0], "epsilon": place[1], **settings, "points": point_rows(points)}
+        typer.echo(json.dumps({**summary, "figure": str(written)}, allow_nan=False))
         return
-    _print(points, statuses, place, written)
+    _print(points, place, written)
+
+
+def point_rows(points: "Sequence[Point]") -> list[dict[str, Any]]:
+    """The points for JSON, each with its status in the front."""
+    from invrob.empirical.analysis import pareto_front
+
+    return [{**asdict(point), "status": status} for point, status in zip(points, pareto_front(points), strict=True)]
 
 
 def _models(paths: list[Path]) -> "Models":
@@ -72,17 +78,18 @@ def _models(paths: list[Path]) -> "Models":
     return {name if names.count(name) == 1 else f"{path}: {name}": seeds for path, name, seeds in named}
 
 
-def _print(points: "tuple[Point, ...]", statuses: tuple[str, ...], place: tuple[float, float], out: Path) -> None:
+def _print(points: "tuple[Point, ...]", place: tuple[float, float], out: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from invrob.empirical.analysis import pareto_front
     from invrob.empirical.profiles import format_epsilon
 
     console = Console(highlight=False, markup=False)
     table = Table("model", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for heading in ("invariance", "robustness", "accuracy", ""):
         table.add_column(heading, no_wrap=True)
-    for point, status in zip(points, statuses, strict=True):
+    for point, status in zip(points, pareto_front(points), strict=True):
         shares = (point.invariance, point.robustness, point.accuracy)
         texts = [
             "-" if s is None else f"{100 * s.estimate:.1f} [{100 * s.low:.1f}, {100 * s.high:.1f}]" for s in shares

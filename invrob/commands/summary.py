@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from invrob.commands.plane import point_rows
+
 if TYPE_CHECKING:
     from invrob.empirical.analysis import Claim
     from invrob.empirical.execution import Spent
@@ -24,12 +26,13 @@ def conclude(
     epsilon: float | None = None,
 ) -> "tuple[Claim, ...]":
     """CSV, figures (the trade-off plane at theta and epsilon), verdicts; then the tables, or one JSON object."""
-    from invrob.empirical.analysis import by_training, check_claims, place_of, write_classes_csv, write_csv
+    from invrob.empirical.analysis import by_training, check_claims, place_of, plane, write_classes_csv, write_csv
     from invrob.empirical.experiments import class_names, read_run
     from invrob.empirical.figures import write_figures
 
     _, results, missing = read_run(path)
-    theta, epsilon = place_of(by_training(results), theta, epsilon)
+    trainings = by_training(results)
+    theta, epsilon = place_of(trainings, theta, epsilon)
     classes = class_names(path)
     table = write_csv(path / "profiles.csv", results)
     by_class = write_classes_csv(path / "classes.csv", results, classes)
@@ -45,7 +48,7 @@ def conclude(
             **extra,
             "cells": [_row(result) for result in results],
             "claims": [asdict(claim) for claim in claims],
-            "plane": _plane(results, theta, epsilon),
+            "plane": {"theta": theta, "epsilon": epsilon, "points": point_rows(plane(trainings, theta, epsilon))},
         }
         typer.echo(json.dumps(summary, allow_nan=False))
     elif not quiet:
@@ -54,15 +57,6 @@ def conclude(
             typer.echo(f"{missing} cells are not finished: the same run command goes on with them")
         typer.echo("figures and data:\n" + "\n".join(f"  {file}" for file in [*figures, table, by_class]))
     return claims
-
-
-def _plane(results: "Sequence[Result]", theta: float, epsilon: float) -> dict[str, Any]:
-    """The trade-off plane: its points, and what is known of each."""
-    from invrob.empirical.analysis import by_training, pareto_front, plane
-
-    points = plane(by_training(results), theta, epsilon)
-    rows = [{**asdict(point), "status": status} for point, status in zip(points, pareto_front(points), strict=True)]
-    return {"theta": theta, "epsilon": epsilon, "points": rows}
 
 
 def _table_values(result: "Result", axis: str) -> "Sequence[float]":

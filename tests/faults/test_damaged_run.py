@@ -12,6 +12,7 @@ from small_runs import cases, contents, run
 
 from invrob.empirical.experiments import Store, read_run
 from invrob.empirical.experiments.store import write_json
+from invrob.empirical.profiles import QuarterTurns
 from invrob.errors import InputError
 
 
@@ -140,6 +141,18 @@ def test_profiles_of_the_right_sum_and_the_wrong_content_are_not_read(whole, cop
         path.write_bytes(whole_file)
     assert len(read) in (1, 2)
     assert len(read) == 1 or read == measured(whole) or name not in LISTS
+
+
+@pytest.mark.parametrize("name", ["degrees", "rate", "low", "high", "deviation"])
+def test_quarter_turns_are_three(name):
+    plain = {
+        "images": 9,
+        "confidence": 0.95,
+        **dict.fromkeys(("degrees", "rate", "low", "high", "deviation"), [1.0] * 3),
+    }
+    assert QuarterTurns.from_dict(plain).to_dict() == plain
+    with pytest.raises(InputError, match="needs a number for each of the three turns"):
+        QuarterTurns.from_dict({**plain, name: []})
 
 
 def test_profiles_of_the_wrong_content_are_measured_again(whole, finished, config):

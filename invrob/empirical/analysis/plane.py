@@ -151,8 +151,8 @@ def _mean_at(profiles: Sequence[Rates], value: float) -> Estimate:
 def _on_grid(name: str, value: float, grid: Sequence[float]) -> float:
     near = [known for known in grid if isclose(known, value, rel_tol=1e-3, abs_tol=1e-9)]
     if not near:
-        shown = format_epsilon if name == "epsilon" else "{:g}".format
-        raise InputError(f"{name} = {value:g} was not measured: choose one of {', '.join(map(shown, grid))}")
+        text = format_epsilon if name == "epsilon" else "{:g}".format
+        raise InputError(f"{name} = {value:g} was not measured: choose one of {', '.join(map(text, grid))}")
     return min(near, key=lambda known: abs(known - value))
 
 

@@ -21,9 +21,17 @@ def plane_figure(
     norm: str = "linf",
     transformation: str = "rotation",
 ) -> Figure:
-    """The points of `plane.plane` with their intervals, the line through the best estimates, and what is known of each.
+    """The trade-off plane: a marker per network, a shade per training of it, as in `network_figure`.
 
-    A marker per network, a shade per training of it, as in `network_figure`."""
+    Args:
+        points: of `plane`, with their intervals; the line through the best estimates and the status of each follow.
+        theta, epsilon: where the plane is cut.
+        title: above it.
+        norm, transformation: what the rates were measured with, as `settings_of` says.
+
+    Returns:
+        The figure.
+    """
     figure = Figure(figsize=(9.5, 5.4), layout="constrained")
     axes = figure.subplots()
     line = front_line(points)
@@ -36,9 +44,9 @@ def plane_figure(
         zorder=1,
         label="front of the estimates",
     )
-    networks = list(dict.fromkeys(point.network for point in points))
-    for number, network in enumerate(networks):
-        group = [pair for pair in zip(points, pareto_front(points), strict=True) if pair[0].network == network]
+    statuses = list(zip(points, pareto_front(points), strict=True))
+    for number, network in enumerate(dict.fromkeys(point.network for point in points)):
+        group = [pair for pair in statuses if pair[0].network == network]
         shades = matplotlib.colormaps["viridis"](np.linspace(0, 0.82, max(len(group), 2)))
         for (point, status), shade in zip(group, shades, strict=False):
             _draw_point(axes, point, status, shade, MARKERS[number % len(MARKERS)])

@@ -26,6 +26,10 @@ class QuarterTurns(Result):
     images: int
     confidence: float
 
+    def __post_init__(self) -> None:
+        if any(len(numbers) != 3 for numbers in (self.degrees, self.rate, self.low, self.high, self.deviation)):
+            raise ValueError("needs a number for each of the three turns")
+
 
 def quarter_turn_consistency(model: Model, images: Tensor, *, confidence: float = 0.95) -> QuarterTurns:
     """Whether the predictions stay when the images are turned by 90, 180 and 270 degrees, and how much the logits move.
