@@ -20,7 +20,7 @@ def selftest(
 ) -> None:
     """Prove that the judge works: every planted fault is caught by name, every honest model passes.
 
-    Exit code 1 where one is not."""
+    Exit code 1 otherwise."""
     from invrob.empirical.selftest import rows
 
     began, done = time.monotonic(), []

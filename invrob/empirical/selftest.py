@@ -1,9 +1,8 @@
 """Does the judge work? Faults planted on purpose must be caught by name, and honest models must pass.
 
-Each planted fault goes into the same small network, trained here; a weak evaluation stands beside the
-profile to show what the fault would have been worth. Honest models are that network unharmed, and linear ones, whose
-worst case has a closed form: towards class j every pixel goes by epsilon along sign(w_j - w_own), and stops at the
-box."""
+Each planted fault goes into the same small network, trained here. A weak evaluation stands beside the profile to show
+what the fault would have been worth. Honest models are that network unharmed, and linear ones, whose worst case has a
+closed form: from class i towards class j every pixel goes by epsilon along sign(w_j - w_i), and stops at the box."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -24,14 +23,14 @@ from invrob.empirical.training import Recipe, train
 
 EPSILONS = (0.0, 0.05, 0.1, 0.2, 0.3)
 LINEAR_EPSILONS = (0.0, 0.002, 0.005, 0.01, 0.02)  # random weights on 784 pixels are fooled by as little
-SHOWN = 3  # index of the epsilon that the table shows
+REPORTED = 3  # index of the epsilon that the table reports
 WEAK_ATTACK = "fixed-step"  # plain cross-entropy and Madry's step; what it misses is due to the fault
 UNSURE = 1e-4  # margins of the closed form, in logits, that rounding may turn
 
 
 @dataclass(frozen=True)
 class Row:
-    """What became of one model."""
+    """What became of a model."""
 
     model: str  # the fault that was planted, or the honest model
     expected: str | None  # the finding that it must have; None for an honest model
@@ -44,7 +43,9 @@ class Row:
 
 
 def rows(*, quick: bool = False, seed: int = 0) -> Iterator[Row]:
-    """One model after the other: 12 with a planted fault, then honest ones. quick: fewer images, less training."""
+    """A row per model, as soon as it is measured: those with a planted fault, then honest ones.
+
+    quick: fewer images and less training. seed: of the network, of its training and of the attacks."""
     digits = data.load("mnist-mini")
     images = digits.test.images[: 16 if quick else 100]
     training, validation = _first(digits.train, 2000 if quick else 4000), _first(digits.validation, 200)
@@ -54,17 +55,16 @@ def rows(*, quick: bool = False, seed: int = 0) -> Iterator[Row]:
     generator = torch.Generator().manual_seed(seed)
     for (name, variant), plant in PLANTED.items():
         profile, weak = _measure(plant(network, generator), images, seed)
-        found = tuple(f.name for f in profile.sanity.findings)
-        caught = name in found and (profile.verdict == "masked" or not _worthless(profile))
+        caught = name in _names(profile) and (profile.verdict == "masked" or not _worthless(profile))
         yield _row(name + variant, name, profile, weak, caught)
     profile, weak = _measure(network, images, seed)
-    yield _row("honest network", None, profile, weak, _clean(profile))
+    yield _row("honest network", None, profile, weak, _passed(profile))
     for classes in (2, 10):
         weight = torch.randn(classes, images[0].numel(), generator=generator, dtype=torch.float64)
         linear, wide = partial(_linear, weight), images.double()
         profile, weak = _measure(linear, wide, seed, LINEAR_EPSILONS)
         exact = _is_exact(profile, weight, wide)
-        yield _row(f"honest linear model, {classes} classes", None, profile, weak, exact and _clean(profile))
+        yield _row(f"honest linear model, {classes} classes", None, profile, weak, exact and _passed(profile))
 
 
 def _first(split: data.Split, n: int) -> data.Split:
@@ -80,29 +80,24 @@ def _measure(
 ) -> tuple[RobustnessProfile, float]:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # for the dropout of a model that draws it
-        weak = robustness_profile(model, images, epsilons[SHOWN : SHOWN + 1], attack=Weak(WEAK_ATTACK), seed=seed)
+        weak = robustness_profile(model, images, epsilons[REPORTED : REPORTED + 1], attack=Weak(WEAK_ATTACK), seed=seed)
         return robustness_profile(model, images, epsilons, seed=seed), float(weak.rate[0])
 
 
 def _row(model: str, expected: str | None, profile: RobustnessProfile, weak: float, caught: bool) -> Row:
-    names = tuple(f.name for f in profile.sanity.findings)
-    return Row(
-        model,
-        expected,
-        float(profile.epsilons[SHOWN]),
-        weak,
-        float(profile.rate[SHOWN]),
-        profile.verdict,
-        names,
-        caught,
-    )
+    epsilon, rate = float(profile.epsilons[REPORTED]), float(profile.rate[REPORTED])
+    return Row(model, expected, epsilon, weak, rate, profile.verdict, _names(profile), caught)
+
+
+def _names(profile: RobustnessProfile) -> tuple[str, ...]:
+    return tuple(finding.name for finding in profile.sanity.findings)
 
 
 def _worthless(profile: RobustnessProfile) -> bool:
     return any(finding.worthless for finding in profile.sanity.findings)
 
 
-def _clean(profile: RobustnessProfile) -> bool:
+def _passed(profile: RobustnessProfile) -> bool:
     return profile.verdict == "sound" and not profile.sanity.findings
 
 
@@ -114,12 +109,12 @@ def _is_exact(profile: RobustnessProfile, weight: Tensor, images: Tensor) -> boo
 
 
 def _worst(weight: Tensor, images: Tensor, epsilon: float) -> Array:
-    """The largest margin [N] of another class over the label's own in the ball; above 0 it can be fooled."""
+    """The largest margin [N] of another class over the label in the ball; above 0 it can be fooled."""
     x = images.flatten(1)
-    own = (x @ weight.T).argmax(1)
-    towards = weight[None] - weight[own][:, None]  # [N, K, pixels]
+    labels = (x @ weight.T).argmax(1)
+    towards = weight[None] - weight[labels][:, None]  # [N, K, pixels]
     pushed = (x[:, None] + epsilon * towards.sign()).clamp(0, 1)
-    margins: Array = (pushed * towards).sum(2).scatter(1, own[:, None], -torch.inf).amax(1).numpy()
+    margins: Array = (pushed * towards).sum(2).scatter(1, labels[:, None], -torch.inf).amax(1).numpy()
     return margins
 
 

@@ -71,3 +71,23 @@ def test_steps_are_halved_until_they_find_a_narrow_peak():
 def test_checkpoints_are_those_of_the_paper():
     # p = 0, 0.22, then steps shorter by 0.03 each time, 0.06 at least: 0.22, 0.41, 0.57, 0.70, 0.80, 0.87, 0.93, 0.99
     assert checkpoints(100) == [0, 22, 41, 57, 70, 80, 87, 93, 99]
+
+
+@pytest.mark.parametrize("steps", [10, 40])
+def test_steps_are_halved_where_fewer_than_three_quarters_of_those_since_the_checkpoint_raised_the_loss(steps):
+    # Condition 1 of the paper, at the first checkpoint: the loss falls from its top at the start, rises `rises` times
+    # and falls again.
+    window = checkpoints(steps)[1]
+    for rises in range(window):
+        falls = window - 1 - rises
+        losses = [0, *range(-100, -99 + rises), *range(-101 + rises, -101 + rises - falls, -1), *[-200] * steps]
+        visited = []
+
+        def model(x, losses=losses, visited=visited):  # the gradient leads down at the start, and up everywhere else
+            loss = losses[len(visited)] + (1 if visited else -1) * (x - x.detach()).flatten()
+            visited.append(x.item())
+            return torch.stack([torch.full_like(loss, 200), loss], 1)
+
+        attacked(model, torch.zeros(1, 1, 1, 1), torch.zeros(1, dtype=torch.int64), "linf", "ce", 1.0, steps=steps)
+        back_at_the_start = visited[window + 1] < 0.5  # and down from there, instead of at the upper edge
+        assert back_at_the_start == (rises < 0.75 * window)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from invrob import robustness_profile
+from invrob import PGD, robustness_profile
 from invrob.empirical.attacks.pgd import fgsm, pgd
 
 with warnings.catch_warnings():  # foolbox imports gaussian_filter from where SciPy 2 will not have it
@@ -24,20 +24,20 @@ def images(digits):
     return digits.test.images[:200]
 
 
-def foolbox_survivors(net, images, own, norm):
+def foolbox_survivors(net, images, labels, norm):
     attacks = {"linf": foolbox.attacks.LinfPGD, "l2": foolbox.attacks.L2PGD}
     attack = attacks[norm](steps=STEPS, rel_stepsize=2.5 / STEPS)
     wrapped = foolbox.PyTorchModel(net, bounds=(0, 1), device="cpu")
-    return ~attack(wrapped, images, own, epsilons=BALLS[norm])[2].numpy()
+    return ~attack(wrapped, images, labels, epsilons=BALLS[norm])[2].numpy()
 
 
-def torchattacks_survivors(net, images, own, norm):
+def torchattacks_survivors(net, images, labels, norm):
     attacks = {"linf": torchattacks.PGD, "l2": torchattacks.PGDL2}
-    found = [
-        attacks[norm](net, eps=epsilon, alpha=2.5 * epsilon / STEPS, steps=STEPS)(images, own)
+    fooling = [
+        attacks[norm](net, eps=epsilon, alpha=2.5 * epsilon / STEPS, steps=STEPS)(images, labels)
         for epsilon in BALLS[norm]
     ]
-    return np.stack([(net(x).argmax(1) == own).numpy() for x in found])
+    return np.stack([(net(x).argmax(1) == labels).numpy() for x in fooling])
 
 
 ORACLES = {"foolbox": foolbox_survivors, "torchattacks": torchattacks_survivors}
@@ -62,7 +62,7 @@ def theirs(_trained, images):
 @both
 def test_no_oracle_fools_more_than_the_profile_says(net, images, theirs, oracle, norm):
     survived = theirs(oracle, norm)
-    profile = robustness_profile(net, images, BALLS[norm], norm=norm, steps=STEPS)
+    profile = robustness_profile(net, images, BALLS[norm], norm=norm, attack=PGD(steps=STEPS))
     ours = profile.levels > np.arange(len(BALLS[norm]))[:, None]
     # The images are the same, so only those count that one attack fools and the other does not.
     missed, gained = (ours & ~survived).sum(1), (survived & ~ours).sum(1)
@@ -85,11 +85,12 @@ def test_pgd_fools_as_many_as_the_oracles_with_the_same_steps(net, images, their
 def test_fgsm_is_that_of_torchattacks_image_by_image(net, digits, images, epsilon, labels):
     # In float64: in float32 their cross-entropy has lost its gradient where the network is sure.
     net, images = net.double(), images.double()
-    own = net(images).argmax(1) if labels == "predicted" else digits.test.labels[:200]
-    theirs = torchattacks.FGSM(net, eps=epsilon)(images, own)
-    ours = fgsm(net, images, epsilon, labels=None if labels == "predicted" else own)
+    by_default = labels == "predicted"
+    labels = net(images).argmax(1) if by_default else digits.test.labels[:200]
+    theirs = torchattacks.FGSM(net, eps=epsilon)(images, labels)
+    ours = fgsm(net, images, epsilon, labels=None if by_default else labels)
     assert (ours.images - theirs).abs().max() <= 1e-12
-    assert torch.equal(ours.fooled, net(theirs).argmax(1) != own)
+    assert torch.equal(ours.fooled, net(theirs).argmax(1) != labels)
 
 
 OTHERS = {
@@ -102,11 +103,11 @@ OTHERS = {
 @pytest.mark.parametrize("attack", OTHERS.values(), ids=OTHERS.keys())
 def test_the_parts_of_autoattack_fool_no_more_than_the_profile_says(net, images, attack):
     images, epsilons = images[:100], [0.07, 0.12]
-    own = net(images).argmax(1)
+    labels = net(images).argmax(1)
     profile = robustness_profile(net, images, epsilons)
     for level, epsilon in enumerate(epsilons):
         with torch.random.fork_rng(devices=[]):
-            survived = (net(attack(net, epsilon)(images, own)).argmax(1) == own).numpy()
+            survived = (net(attack(net, epsilon)(images, labels)).argmax(1) == labels).numpy()
         ours = profile.levels > level
         missed, gained = (ours & ~survived).sum(), (survived & ~ours).sum()
         assert missed <= gained + 2 + 2 * np.sqrt(missed + gained)

@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 from torch import nn
 
 from invrob import InputError
-from invrob.empirical.attacks.gradients import margins
-from invrob.empirical.attacks.norms import NORMS
-from invrob.empirical.attacks.pgd import fgsm, pgd
-from invrob.empirical.attacks.square import square
-from invrob.empirical.inference.model import evaluating, predict
+from invrob.empirical.attacks import NORMS, fgsm, findings, judge, odds_loss, pgd, search, square
+from invrob.empirical.attacks.apgd import apgd, dlr_loss
+from invrob.empirical.attacks.gradients import loss_and_gradient, margins, runner_up, value_and_gradient
+from invrob.empirical.attacks.pgd import attack_batch
+from invrob.empirical.inference import evaluating, predict
 
 seeds = st.integers(0, 2**32 - 1)
 both = pytest.mark.parametrize("norm", NORMS)
@@ -35,8 +35,8 @@ def squared(model, images, epsilon, norm, queries=20, seed=0):
     with evaluating(model):
         radius = torch.full((len(images),), epsilon, dtype=torch.float64)
         generator = torch.Generator().manual_seed(seed)
-        own = predict(model, images)
-        return square(model, images, own, radius, NORMS[norm], queries=queries, generator=generator)
+        labels = predict(model, images)
+        return square(model, images, labels, radius, NORMS[norm], queries=queries, generator=generator)
 
 
 ATTACKS = {
@@ -54,11 +54,11 @@ every_attack = pytest.mark.parametrize("attack", ATTACKS.values(), ids=ATTACKS.k
 @settings(deadline=None, max_examples=15)
 def test_results_lie_in_ball_and_box_to_the_last_bit(attack, norm, seed, dtype, epsilon):
     images = digits_like(seed, dtype=dtype)
-    found = attack(small_net(seed, dtype), images, epsilon, norm)
-    moved = (found.double() - images.double()).flatten(1)
-    assert ((found >= 0) & (found <= 1)).all()
+    x = attack(small_net(seed, dtype), images, epsilon, norm)
+    moved = (x.double() - images.double()).flatten(1)
+    assert ((x >= 0) & (x <= 1)).all()
     assert ((moved.abs().amax(1) if norm == "linf" else moved.norm(dim=1)) <= epsilon).all()
-    assert found.dtype == dtype
+    assert x.dtype == dtype
 
 
 @every_attack
@@ -73,9 +73,8 @@ def test_epsilon_0_is_the_identity(attack, norm, seed):
 @both
 def test_at_epsilon_0_only_the_wrong_labels_are_fooled(norm):
     model, images = small_net(0), digits_like(0)
-    own = model.eval()(images).argmax(1)
-    labels = own.clone()
-    labels[:3] = (own[:3] + 1) % 3
+    labels = model.eval()(images).argmax(1)
+    labels[:3] = (labels[:3] + 1) % 3
     for attack in (pgd(model, images, 0, labels=labels, norm=norm), fgsm(model, images, 0, labels=labels, norm=norm)):
         assert attack.fooled.tolist() == [True] * 3 + [False] * 5
     assert not pgd(model, images, 0, norm=norm).fooled.any()
@@ -109,9 +108,9 @@ def test_fooled_says_what_the_model_says_of_the_images_and_the_best_iterate_is_k
     attack = pgd(model, images, epsilon, norm=norm, steps=4, restarts=2, seed=seed)
     model.eval()
     with torch.no_grad():
-        own = model(images).argmax(1)
-        before, after = margins(model(images), own), margins(model(attack.images), own)
-        assert torch.equal(model(attack.images).argmax(1) != own, attack.fooled)
+        predictions = model(images).argmax(1)
+        before, after = margins(model(images), predictions), margins(model(attack.images), predictions)
+        assert torch.equal(model(attack.images).argmax(1) != predictions, attack.fooled)
     assert (after >= before - 1e-6).all()
 
 
@@ -136,11 +135,11 @@ def test_the_best_iterate_is_kept_when_later_ones_are_worse():
 
 def test_the_label_is_the_models_own_prediction_unless_the_true_one_is_given():
     model, images = small_net(1).eval(), digits_like(1, 40)
-    own = model(images).argmax(1)
-    assert torch.equal(pgd(model, images, 0.1).fooled, pgd(model, images, 0.1, labels=own).fooled)
-    truth = (own + torch.arange(40) % 2) % 3  # every other one is wrong to begin with
+    predictions = model(images).argmax(1)
+    assert torch.equal(pgd(model, images, 0.1).fooled, pgd(model, images, 0.1, labels=predictions).fooled)
+    truth = (predictions + torch.arange(40) % 2) % 3  # every other one is wrong to begin with
     attack = pgd(model, images, 0.02, labels=truth)
-    wrong = own != truth
+    wrong = predictions != truth
     assert attack.fooled[wrong].all()
     assert torch.equal(attack.images[wrong], images[wrong])
     assert 0 < attack.fooled[~wrong].sum() < (~wrong).sum()
@@ -181,9 +180,9 @@ def test_an_image_without_a_gradient_is_stuck_unless_it_is_fooled():
 def test_more_restarts_never_fool_fewer(linear, seed):
     images = digits_like(seed, 300, 3, torch.float64)  # more than one batch
     model = linear(6, 9, seed, torch.float64)
-    found = [pgd(model, images, 0.05, steps=2, restarts=restarts, seed=seed).fooled for restarts in (1, 2, 4)]
-    assert (found[0] <= found[1]).all()
-    assert (found[1] <= found[2]).all()
+    fooled = [pgd(model, images, 0.05, steps=2, restarts=restarts, seed=seed).fooled for restarts in (1, 2, 4)]
+    assert (fooled[0] <= fooled[1]).all()
+    assert (fooled[1] <= fooled[2]).all()
 
 
 @given(seed=seeds)
@@ -192,9 +191,9 @@ def test_more_steps_of_the_same_size_never_fool_fewer(linear, seed):
     # No law for the default, 2.5 epsilon / steps: there more steps are shorter steps.
     images = digits_like(seed, 40, 3, torch.float64)
     model = linear(6, 9, seed, torch.float64)
-    found = [pgd(model, images, 0.1, steps=steps, step_size=0.02, seed=seed).fooled for steps in (1, 3, 9)]
-    assert (found[0] <= found[1]).all()
-    assert (found[1] <= found[2]).all()
+    fooled = [pgd(model, images, 0.1, steps=steps, step_size=0.02, seed=seed).fooled for steps in (1, 3, 9)]
+    assert (fooled[0] <= fooled[1]).all()
+    assert (fooled[1] <= fooled[2]).all()
 
 
 def test_the_default_step_is_madrys():
@@ -221,7 +220,7 @@ def test_pgd_reaches_the_worst_case_of_every_linear_model(linear, worst_case, cl
     labels = model(images).argmax(1)
     worst = worst_case(model, images, labels, epsilon)
     sure = worst.abs() > 1e-5
-    restarts = 1 if classes == 2 else classes  # each one aims at another class
+    restarts = 1 if classes == 2 else classes  # every start aims at another class
     attack = pgd(model, images, epsilon, restarts=restarts, seed=seed)
     assert torch.equal((worst > 0)[sure], attack.fooled[sure])
     if classes == 2:
@@ -254,20 +253,122 @@ def test_l2_pgd_reaches_what_is_certain_in_a_ball_5_percent_smaller(linear, wors
 
 def test_square_counts_its_queries_and_finds_what_is_easy():
     model, images, asked = small_net(5).eval(), digits_like(5, 10), []
-    own = model(images).argmax(1)
+    predictions = model(images).argmax(1)
 
     def counting(x):
         asked.append(len(x))
         assert not torch.is_grad_enabled()
         return model(x)
 
-    x, hit = squared(counting, images, 0.9, "linf", queries=30)
-    assert hit.any()
-    assert torch.equal(model(x).argmax(1) != own, hit)
+    x, fools = squared(counting, images, 0.9, "linf", queries=30)
+    assert fools.any()
+    assert torch.equal(model(x).argmax(1) != predictions, fools)
     assert sum(asked) <= 10 * (30 + 2)  # and the clean and the final images
     first, second = (squared(model, images, 0.2, "linf", seed=s)[0] for s in (0, 1))
     assert torch.equal(first, squared(model, images, 0.2, "linf", seed=0)[0])
     assert not torch.equal(first, second)
+
+
+# ---- no images at all: what survives an attack may be nobody
+
+
+def nobody(norm):
+    """Images, labels, radii, norm and generator of no images."""
+    images, labels = torch.zeros(0, 1, 5, 5), torch.zeros(0, dtype=torch.int64)
+    return images, labels, torch.zeros(0, dtype=torch.float64), NORMS[norm], torch.Generator().manual_seed(0)
+
+
+def none_of(model, norm):
+    """A search that has ended, and the indices of none of its images."""
+    started = search.begin(model, digits_like(0), torch.tensor([0.1], dtype=torch.float64), NORMS[norm])
+    search.run(started, steps=2, restarts=2, generator=torch.Generator().manual_seed(0))
+    return started, torch.zeros(0, dtype=torch.int64)
+
+
+def squared_none(model, norm):
+    images, labels, radius, ball, generator = nobody(norm)
+    x, fools = square(model, images, labels, radius, ball, queries=3, generator=generator)
+    return x, fools
+
+
+def climbed_none(model, norm, loss):
+    images, labels, radius, ball, generator = nobody(norm)
+    attack = apgd(model, images, labels, radius, ball, loss=loss, steps=3, generator=generator)
+    return attack.images, attack.fooled, attack.stuck
+
+
+def attacked_none(model, norm):
+    images, labels, radius, ball, generator = nobody(norm)
+    attack = attack_batch(model, images, labels, radius, ball, steps=3, stride=radius, restarts=2, generator=generator)
+    return attack.images, attack.fooled, attack.stuck
+
+
+def normed_none(model, norm):
+    images, _, radius, ball, generator = nobody(norm)
+    return (
+        ball.size(images),
+        ball.dual(images),
+        ball.ascent(images),
+        ball.draw(images, generator),
+        ball.project(images, images, radius),
+        ball.move(images, images, radius, images, radius),
+    )
+
+
+def lost_none(model, norm):
+    outputs, labels = torch.zeros(0, 3), torch.zeros(0, dtype=torch.int64)
+    losses = odds_loss(outputs, labels), odds_loss(outputs, labels, labels, 20.0), dlr_loss(outputs, labels)
+    return (*losses, margins(outputs, labels), runner_up(outputs, labels, 1), runner_up(outputs, labels, 5))
+
+
+def searched_none(model, norm):
+    started, nobody_else = none_of(model, norm)
+    again = search.aim_at_others(started, nobody_else)
+    recorded = started.record(nobody_else, started.images[:0])
+    search.run(started, steps=2, restarts=2, generator=torch.Generator().manual_seed(0))
+    started.withstood[:] = -1
+    return again, recorded, started.radius(nobody_else), search.promising(started)
+
+
+ANSWERS = {
+    "square": squared_none,
+    "apgd, cross-entropy": lambda model, norm: climbed_none(model, norm, "ce"),
+    "apgd, DLR": lambda model, norm: climbed_none(model, norm, "dlr"),
+    "pgd": attacked_none,
+    "norm": normed_none,
+    "losses": lost_none,
+    "search": searched_none,
+}
+
+
+@both
+@pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS.keys())
+def test_of_no_images_every_helper_says_nothing_and_asks_the_model_nothing(answer, norm):
+    def model(x):
+        assert len(x), "a model need not answer about nothing"
+        return x.flatten(1)[:, :3]
+
+    with evaluating(model):
+        assert [len(part) for part in answer(model, norm)] == [0] * len(answer(model, norm))
+
+
+@both
+def test_of_no_images_the_judge_has_no_reason_and_no_finding(norm):
+    model = small_net(0)
+    with evaluating(model):
+        started, nobody_else = none_of(model, norm)
+        sanity = judge(started, nobody_else, 0.0, 2, torch.Generator().manual_seed(0))
+        assert findings(model, started.images[:0], False) == ()
+    assert (sanity.probed, sanity.verdict, sanity.suspicious()) == (0, "sound", frozenset())
+
+
+def test_gradients_of_no_images_have_the_shapes_of_some():
+    model, (images, labels, *_) = small_net(0), nobody("linf")
+    with evaluating(model):
+        outputs, gradient = loss_and_gradient(model, images, labels, labels, 20.0)
+        assert (outputs.shape, gradient.shape) == ((0, 3), images.shape)
+        outputs, values, gradient = value_and_gradient(model, images, dlr_loss, labels)
+        assert (outputs.shape, values.shape, gradient.shape) == ((0, 3), (0,), images.shape)
 
 
 # ---- what is refused

@@ -1,4 +1,4 @@
-"""Faults by name: each planted one is found, no honest model has any, and a worthless rate is masked."""
+"""Faults by name: planted ones are named, no honest model has any, and a worthless rate is masked."""
 
 import copy
 
@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 from torchvision.models import resnet18
 
-from invrob import robustness_profile
+from invrob import PGD, robustness_profile
 from invrob.empirical.attacks.faults import TEXTS, WORTHLESS, Finding, findings
 from invrob.empirical.inference.model import evaluating
 from invrob.empirical.models import MODELS, Normalize, build
@@ -64,11 +64,13 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("plant", FAULTS.values(), ids=FAULTS.keys())
-def test_a_planted_fault_is_found_by_name_and_masks_what_is_worthless(net, digits, plant):
+def test_a_planted_fault_is_named_and_masks_what_is_worthless(net, digits, plant):
     name, planted = plant
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        profile = robustness_profile(planted(net), digits.test.images[:IMAGES], [0, 0.1], steps=5, probes=16)
+        profile = robustness_profile(
+            planted(net), digits.test.images[:IMAGES], [0, 0.1], attack=PGD(steps=5, probes=16)
+        )
     assert name in [f.name for f in profile.sanity.findings]
     if name in WORTHLESS:
         assert profile.verdict == "masked"
@@ -99,7 +101,7 @@ HONEST = {
 }
 
 
-def found_in(model, images):
+def findings_of(model, images):
     with evaluating(model):
         return findings(model, images, False)
 
@@ -107,19 +109,19 @@ def found_in(model, images):
 @pytest.mark.parametrize("model", HONEST.values(), ids=HONEST.keys())
 @pytest.mark.parametrize("n", [1, 16])
 def test_an_honest_model_has_no_finding(digits, model, n):
-    assert found_in(model(), digits.test.images[:n]) == ()
+    assert findings_of(model(), digits.test.images[:n]) == ()
 
 
 def test_a_network_in_colour_has_none_either():
     images = torch.rand(6, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        assert found_in(resnet18(num_classes=10), images) == ()
+        assert findings_of(resnet18(num_classes=10), images) == ()
 
 
 def test_a_trained_network_has_no_finding_and_a_constant_one_is_named(net, digits):
     images = digits.test.images[:16]
-    assert found_in(net, images) == ()
+    assert findings_of(net, images) == ()
     (finding,) = findings(lambda x: torch.zeros(len(x), 3) * x.flatten(1)[:, :3], images, True)
     assert finding == Finding("constant classifier", TEXTS["constant classifier"])
     assert finding.worthless
@@ -127,5 +129,5 @@ def test_a_trained_network_has_no_finding_and_a_constant_one_is_named(net, digit
 
 def test_looking_draws_no_random_number_of_the_caller(net, digits):
     before = torch.get_rng_state()
-    found_in(net, digits.test.images[:16])
+    findings_of(net, digits.test.images[:16])
     assert torch.equal(before, torch.get_rng_state())

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from invrob import InputError
-from invrob.empirical.attacks.norms import NORMS, norm_named
+from invrob.empirical.attacks.norms import NORMS, norm_named, per_image
 
 both = pytest.mark.parametrize("name", NORMS)
 DTYPES = [torch.float32, torch.float64]
@@ -85,7 +85,7 @@ def test_no_step_of_size_one_gains_more_than_the_steepest_and_that_gains_the_dua
     assert norm.size(steepest) == pytest.approx(torch.ones(5))
     assert (gradient * steepest).flatten(1).sum(1) == pytest.approx(norm.dual(gradient))
     other = torch.randn(gradient.shape, generator=generator, dtype=torch.float64)
-    other = other / norm.size(other)[:, None, None, None]
+    other = other / per_image(norm.size(other))
     assert ((gradient * other).flatten(1).sum(1) <= norm.dual(gradient) + 1e-12).all()
 
 

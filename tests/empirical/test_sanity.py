@@ -3,10 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-from invrob import robustness_profile
+from invrob import PGD, robustness_profile
+from invrob.empirical.attacks.faults import CONSTANT, TEXTS, WORTHLESS, Finding
+from invrob.empirical.attacks.sanity import TOLERATED, Sanity, with_reasons
 
 EPSILONS = [0, 0.05, 0.1, 0.2, 0.3]
 BALLS = {"linf": EPSILONS, "l2": [0, 0.5, 1, 2, 3]}
@@ -131,7 +135,7 @@ def test_what_leaves_the_decisions_alone_does_not_fool_the_attack(measured, norm
 
 def test_what_the_probes_find_is_in_the_rates(net, digits):
     # All images are probed here: the black box fools most of them, although no gradient leads anywhere.
-    profile = robustness_profile(lambda x: net(x.detach()), digits.test.images[:40], [0, 0.3], probes=40)
+    profile = robustness_profile(lambda x: net(x.detach()), digits.test.images[:40], [0, 0.3], attack=PGD(probes=40))
     assert profile.sanity.black_box > 0.5
     assert profile.rate[1] <= 1 - profile.sanity.black_box
 
@@ -142,3 +146,43 @@ def test_the_figures_of_the_probes_are_shares(measured):
         shares = {k: v for k, v in sanity.items() if k not in ("probed", "constant", "reasons", "findings")}
         assert len(shares) == 8
         assert all(0 <= value <= 1 for value in shares.values())
+
+
+PROBES = ("zero_gradient", "more_steps", "apgd_ce", "apgd_dlr", "other_classes", *list(TOLERATED)[2:])
+shares = st.sampled_from([0.0, 0.02, 0.03, 0.05, 0.06, 0.1, 0.11, 0.5, 1.0])
+
+
+@given(
+    probed=st.sampled_from([0, 1, 3, 32]),
+    values=st.fixed_dictionaries(dict.fromkeys(PROBES, shares)),
+    faults=st.lists(st.sampled_from([*TEXTS]), unique=True, max_size=3),
+)
+def test_what_is_suspicious_is_what_the_reasons_name_and_what_masks(probed, values, faults):
+    findings, constant = tuple(Finding(name, TEXTS[name]) for name in faults), CONSTANT in faults
+    sanity = with_reasons(Sanity(probed, **values, constant=constant, reasons=(), findings=findings), 7)
+    suspicious = sanity.suspicious()
+    assert (sanity.verdict == "masked") == bool(suspicious)
+    worthless = {*faults} & WORTHLESS
+    assert len(sanity.reasons) == len(suspicious - {"findings", "constant"}) + len(worthless)
+    assert ("constant" in suspicious) == constant
+    assert ("findings" in suspicious) == bool(worthless - {CONSTANT})
+
+
+@pytest.mark.parametrize(
+    ("name", "tolerated", "beyond"),
+    [
+        ("zero_gradient", 0.05, 0.06),
+        ("more_steps", 0.10, 0.11),
+        ("black_box", 0.05, 0.06),
+        ("unfooled_at_largest", 0.05, 0.06),
+        ("changed_prediction", 0.02, 0.03),
+    ],
+)
+def test_a_share_is_suspicious_beyond_what_docs_tolerate(name, tolerated, beyond):
+    def suspicious(share, probed=100):
+        return Sanity(probed, **{**dict.fromkeys(PROBES, 0.0), name: share}, constant=False, reasons=()).suspicious()
+
+    assert suspicious(tolerated) == frozenset()
+    assert suspicious(beyond) == {name}
+    by_chance = name in ("more_steps", "black_box")  # any search misses a single image
+    assert suspicious(1 / 5, probed=5) == (frozenset() if by_chance else {name})
