@@ -308,13 +308,13 @@ def test_a_profile_measured_otherwise_has_another_key_in_the_same_training(name)
 
 def test_what_is_measured_beside_the_profiles_has_a_key_of_its_own_and_leaves_theirs_alone():
     other = cell(profiling=cell().profiling.model_copy(update=BESIDE))
-    assert list(other.measurements) == [
+    assert list(other.addresses) == [
         *("profiles", "disc", "canvas", "weak:paper", "weak:half", "l2", "translation", "horizontal-flip"),
         *("rotation:grid", "translation:worst-of-3"),
     ]
-    assert len(set(other.measurements.values())) == 10
-    assert other.measurements["profiles"] == other.profile_key == cell().profile_key
-    assert cell().measurements == {"profiles": cell().profile_key}
+    assert len(set(other.addresses.values())) == 10
+    assert other.addresses["profiles"] == other.profile_key == cell().profile_key
+    assert cell().addresses == {"profiles": cell().profile_key}
 
 
 def test_the_keys_of_finished_measurements_are_those_they_had_before_others_came():
@@ -329,7 +329,7 @@ def test_the_keys_of_finished_measurements_are_those_they_had_before_others_came
         profiling=Profiling(confounds=("disc",), weak_attacks=("paper",)),
     )
     assert one.key == "409f71889db2dce1"
-    assert one.measurements == {
+    assert one.addresses == {
         "profiles": "13a053455c7b1c2a",
         "disc": "49da1090efec28ff",
         "weak:paper": "9d78af0a4930dec3",
@@ -341,7 +341,7 @@ def test_values_of_its_own_are_part_of_the_key_of_a_measurement_and_of_no_other(
         cell(profiling=cell().profiling.model_copy(update={**BESIDE, "values": values}))
         for values in ({"translation": (0.0, 2.0)}, {"translation": (0.0, 3.0), "l2": (0.0, 1.0)})
     )
-    changed = {name for name, key in plain.measurements.items() if other.measurements[name] != key}
+    changed = {name for name, key in plain.addresses.items() if other.addresses[name] != key}
     assert changed == {"translation", "translation:worst-of-3", "l2"}
     beside = other.profiling.beside
     assert beside["translation:worst-of-3"].values == (0, 3)

@@ -57,7 +57,7 @@ def test_what_is_read_is_what_0_3_0_measured():
     for result in results:
         folder = KEPT / "cells" / result.cell.key
         for measurement in result.cell.profiling.beside.values():
-            path = folder / f"profiles-{result.cell.measurements[measurement.name]}.json"
+            path = folder / f"profiles-{result.cell.addresses[measurement.name]}.json"
             plain = json.loads(path.read_text())["body"]
             rates = measurement.read(plain)
             assert rates == result.beside[measurement.name]

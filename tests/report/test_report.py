@@ -216,7 +216,7 @@ def test_damaged_cells_are_named_and_the_rest_is_reported(run, results, tmp_path
     first, second = (result.cell for result in results)
     profile = run / "cells" / first.key / f"profiles-{first.profile_key}.json"
     profile.write_bytes(profile.read_bytes()[:-100])
-    (run / "cells" / second.key / f"profiles-{second.measurements['weak:noise']}.json").unlink()
+    (run / "cells" / second.key / f"profiles-{second.addresses['weak:noise']}.json").unlink()
     report = write_report([run], tmp_path / "r.html")
     text = parsed(report.path).text
     assert "Missing or damaged: stdcnn (width 0.3) A = 0, seed 0." in text

@@ -46,12 +46,12 @@ def _run_cell(cell: Cell, path: Path, device: torch.device, advanced: Callable[[
     else:
         model.load_state_dict(trained[0])
     images, labels = (tensor.to(device) for tensor in profiled(dataset.test, cell.profiling.images))
-    todo = [name for name in cell.measurements if read_measurement(store, cell, name) is None]
+    todo = [name for name in cell.addresses if read_measurement(store, cell, name) is None]
     for number, name in enumerate(todo):
         exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
         with _timed(store, cell, name, device), channels_last(model), exact:
             body = measured(name, model, images, labels, cell)
-        store.write_profiles(cell.key, cell.measurements[name], body)
+        store.write_profiles(cell.key, cell.addresses[name], body)
         advanced(TRAINING_SHARE + (1 - TRAINING_SHARE) * (number + 1) / (len(todo) + 1))
 
 

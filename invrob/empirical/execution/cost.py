@@ -32,7 +32,7 @@ class Speed:
 
 
 def work_of(cell: Cell, dataset: Dataset) -> dict[str, Work]:
-    """What each stage asks of the cell's network: "training", and each of `cell.measurements`."""
+    """What each stage asks of the cell's network: "training", and each of `cell.addresses`."""
     recipe, profiling = cell.recipe, cell.profiling
     seen, held_out = recipe.epochs * len(dataset.train.images), recipe.epochs * len(dataset.validation.images)
     attacked, images = recipe.epsilon > 0, min(profiling.images, len(dataset.test.images))

@@ -10,7 +10,7 @@ from invrob.empirical.profiles import quarter_turn_consistency
 
 
 def measured(name: str, model: nn.Module, images: Tensor, labels: Tensor, cell: Cell) -> dict[str, Any]:
-    """The measurement `name` of `cell.measurements`, in plain lists and numbers; images: on the device of the model."""
+    """The measurement `name` of `cell.addresses`, in plain lists and numbers; images: on the device of the model."""
     if name != "profiles":
         return cell.profiling.beside[name].measure(model, images, labels).to_dict()
     card = {part.name: part.measure(model, images, labels).to_dict() for part in cell.profiling.card}

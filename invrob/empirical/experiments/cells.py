@@ -39,14 +39,14 @@ class Cell(BaseModel):
     @property
     def profile_key(self) -> str:
         """The address of the card within the cell."""
-        return self.measurements["profiles"]
+        return self.addresses["profiles"]
 
     @property
-    def measurements(self) -> dict[str, str]:
-        """What is measured, by name, and its address within the cell; the card, in one file, is "profiles"."""
-        beside = self.profiling.beside
-        addresses = {"profiles": self.profiling.address()} | {n: self.profiling.address(m) for n, m in beside.items()}
-        return {name: key_of({**address, "version": PROFILE_VERSION}) for name, address in addresses.items()}
+    def addresses(self) -> dict[str, str]:
+        """The address within the cell of all that is measured of it, by name; the card, in one file, is "profiles"."""
+        how = self.profiling
+        settings = {"profiles": how.address(), **{name: how.address(part) for name, part in how.beside.items()}}
+        return {name: key_of({**plain, "version": PROFILE_VERSION}) for name, plain in settings.items()}
 
     @property
     def network(self) -> str:

@@ -39,7 +39,7 @@ class Result:
     @property
     def complete(self) -> bool:
         """Whether everything that the cell asks for was measured."""
-        return {"profiles", *self.beside} == set(self.cell.measurements)
+        return {"profiles", *self.beside} == set(self.cell.addresses)
 
     @property
     def variants(self) -> dict[str, Rates]:
@@ -111,7 +111,7 @@ def read_result(store: Store, cell: Cell) -> Result | None:
     """The result of a cell, without what is not measured yet; None where the two profiles are missing or damaged."""
     if store.read_training(cell.key) is None:
         return None
-    read = {name: read_measurement(store, cell, name) for name in cell.measurements}
+    read = {name: read_measurement(store, cell, name) for name in cell.addresses}
     both = read.pop("profiles")
     if not isinstance(both, tuple):
         return None
@@ -120,9 +120,9 @@ def read_result(store: Store, cell: Cell) -> Result | None:
 
 
 def read_measurement(store: Store, cell: Cell, name: str) -> Rates | Both | None:
-    """What was kept of a measurement of `cell.measurements`; None where it is missing or damaged, or is not what this
+    """What was kept of a measurement of `cell.addresses`; None where it is missing or damaged, or is not what this
     version of invrob writes."""
-    body = store.read_profiles(cell.key, cell.measurements[name])
+    body = store.read_profiles(cell.key, cell.addresses[name])
     if body is None:
         return None
     try:
