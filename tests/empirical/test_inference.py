@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from invrob import InputError, invariance_profile, robustness_profile
+from invrob import PGD, InputError, invariance_profile, robustness_profile
 from invrob.empirical.attacks.pgd import fgsm, pgd
 from invrob.empirical.inference.model import batches, checked_images, checked_labels, evaluating, logits, predict
 
@@ -85,7 +85,9 @@ EVERY_DOOR = {
     "pgd": lambda model, x, **options: pgd(model, x, 0.1, steps=4, restarts=2, **options),
     "pgd l2": lambda model, x, **options: pgd(model, x, 0.5, norm="l2", steps=4, **options),
     "fgsm": lambda model, x, **options: fgsm(model, x, 0.1, **options),
-    "robustness": lambda model, x, **options: robustness_profile(model, x, [0, 0.1, 0.2], steps=4, **options),
+    "robustness": lambda model, x, **options: robustness_profile(
+        model, x, [0, 0.1, 0.2], attack=PGD(steps=4), **options
+    ),
     "invariance": lambda model, x, **options: invariance_profile(model, x, [0, 30], **options),
 }
 every_door = pytest.mark.parametrize("door", EVERY_DOOR.values(), ids=EVERY_DOOR.keys())

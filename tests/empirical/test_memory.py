@@ -7,14 +7,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from invrob import InputError, robustness_profile
+from invrob import PGD, InputError, robustness_profile
 from invrob.empirical.attacks.apgd import apgd
 from invrob.empirical.attacks.gradients import loss_and_gradient
 from invrob.empirical.attacks.norms import NORMS
 from invrob.empirical.attacks.pgd import fgsm, pgd
 from invrob.empirical.inference import memory
 from invrob.empirical.inference.memory import affordable, halving, in_pieces, remembering
-from invrob.empirical.inference.model import evaluating, predict
+from invrob.empirical.inference.model import all_logits, batches, evaluating, logits, predict
 
 IMAGES = torch.rand(40, 1, 5, 5, generator=torch.Generator().manual_seed(0))
 FULL = "[enforce fail at alloc_cpu.cpp:117] . DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"
@@ -52,7 +52,9 @@ DOORS = {
     "pgd": lambda model, x: pgd(model, x, 0.03, steps=3, restarts=2).images,
     "fgsm": lambda model, x: fgsm(model, x, 0.03).images,
     "auto-pgd": auto,
-    "profile": lambda model, x: torch.tensor(robustness_profile(model, x, [0, 0.01, 0.03], steps=4, restarts=2).levels),
+    "profile": lambda model, x: torch.tensor(
+        robustness_profile(model, x, [0, 0.01, 0.03], attack=PGD(steps=4, restarts=2)).levels
+    ),
 }
 
 
@@ -99,12 +101,74 @@ def test_pieces_cover_all_in_order(n, room):
     assert seen == list(range(n))
 
 
+def nothing():
+    pass
+
+
 def test_other_errors_are_not_taken_for_a_lack_of_memory():
     def fails(size):
         raise RuntimeError("no memory left in the model's mind")
 
     with pytest.raises(RuntimeError, match="mind"):
-        halving(8, fails)
+        halving(8, fails, nothing)
+
+
+@pytest.mark.parametrize("size", [0, 1])
+def test_what_cannot_be_halved_is_refused(size):
+    def full(size):
+        raise torch.OutOfMemoryError
+
+    with pytest.raises(InputError, match="a single image does not fit into memory"):
+        halving(size, full, nothing)
+
+
+def test_a_model_that_draws_random_numbers_gives_the_same_wherever_the_memory_ran_out(linear):
+    model, answers = linear(4, 25, 0), []
+    for late in (False, True):
+
+        def noisy(x, late=late):
+            if len(x) > 10 and not late:
+                raise torch.OutOfMemoryError
+            outputs = model(x + 0.1 * torch.randn(x.shape))
+            if len(x) > 10:
+                raise torch.OutOfMemoryError
+            return outputs
+
+        torch.manual_seed(0)
+        with evaluating(model):
+            answers.append(all_logits(noisy, IMAGES))
+    assert torch.equal(*answers)
+
+
+class Reshaping(torch.nn.Module):
+    """A network that cannot take a batch of nothing, and that gives NaN for an image of one colour."""
+
+    def forward(self, x):
+        x = x.view(len(x), -1)
+        return ((x - x.mean(1, keepdim=True)) / x.std(1, keepdim=True))[:, :3]
+
+
+@pytest.mark.parametrize("free", [None, 2**30])
+def test_every_batched_helper_answers_for_no_images(monkeypatch, free):
+    monkeypatch.setattr(memory, "free_bytes", lambda device: free)
+    model, none = Reshaping(), IMAGES[:0]
+    labels = torch.zeros(0, dtype=torch.int64)
+    assert [*batches(0, none.device)] == []
+    with evaluating(model):
+        assert logits(model, none).shape == all_logits(model, none).shape == (0, 3)
+        assert predict(model, none).shape == (0,)
+        assert predict(model, none).dtype == torch.int64
+        assert in_pieces(model, none, lambda rows: none[rows].shape) == [none.shape]
+        outputs, gradient = loss_and_gradient(model, none, labels, None)
+    assert outputs.shape == (0, 3)
+    assert gradient.shape == none.shape
+
+
+@pytest.mark.parametrize("free", [None, 0, 2**40])
+@pytest.mark.parametrize("n", [0, 1, 2])
+def test_at_least_one_image_is_affordable(monkeypatch, linear, free, n):
+    monkeypatch.setattr(memory, "free_bytes", lambda device: free)
+    assert affordable(linear(4, 25, 0), IMAGES[:n]) >= 1
 
 
 def test_halving_serves_any_attempt_and_says_the_size_that_went_through():
@@ -113,7 +177,7 @@ def test_halving_serves_any_attempt_and_says_the_size_that_went_through():
             raise torch.OutOfMemoryError
         return "done"
 
-    assert halving(16, attempt) == ("done", 4)
+    assert halving(16, attempt, nothing) == ("done", 4)
 
 
 def test_the_size_is_chosen_from_what_is_free_before_anything_fails(linear, monkeypatch):
@@ -128,6 +192,17 @@ def test_the_size_is_chosen_from_what_is_free_before_anything_fails(linear, monk
     assert calls.asked[:2] == [1, 2]
 
 
-def test_free_memory_is_what_the_system_says():
-    free = memory.free_bytes(torch.device("cpu"))
-    assert free is None or free > 2**20
+@pytest.mark.parametrize(
+    ("table", "free"),
+    [
+        ("MemTotal:       8000 kB\nMemFree:        1000 kB\nMemAvailable:   3000 kB\n", 3000 * 1024),
+        ("MemTotal:       8000 kB\nMemFree:        1000 kB\n", None),
+        (None, None),
+    ],
+)
+def test_free_memory_is_what_the_system_says(tmp_path, monkeypatch, table, free):
+    path = tmp_path / "meminfo"
+    if table is not None:
+        path.write_text(table)
+    monkeypatch.setattr(memory, "Path", lambda name: path if name == "/proc/meminfo" else pytest.fail(name))
+    assert memory.free_bytes(torch.device("cpu")) == free

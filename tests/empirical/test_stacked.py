@@ -32,6 +32,21 @@ KINDS = {
 }
 
 
+class Limited(torch.nn.Module):
+    """A network on a device that holds `most` images at a time; the memory runs out before or behind its layers."""
+
+    def __init__(self, network, most, late):
+        super().__init__()
+        self.network, self.most, self.late = network, most, late
+
+    def forward(self, x):
+        full = self.training and len(x) > self.most
+        outputs = None if full and not self.late else self.network(x)
+        if full:
+            raise torch.OutOfMemoryError
+        return outputs
+
+
 def built(name, seed):
     return build(name, seed=seed, width=0.2, dropout=0.0)
 
@@ -59,6 +74,19 @@ def test_the_networks_of_a_stack_drop_out_different_units(few):
     twins = [build("stdcnn", seed=0, width=0.2, dropout=0.5) for _ in range(2)]
     train_stack(twins, *few, [Recipe(epochs=1)] * 2, seeds=[0, 0])
     assert not torch.equal(*(dict(twin.named_parameters())["12.weight"] for twin in twins))
+
+
+@pytest.mark.parametrize("epsilon", [0, 0.1])
+@pytest.mark.parametrize("late", [False, True])
+def test_a_stack_that_the_memory_does_not_hold_is_trained_in_pieces_to_the_same_weights(few, caplog, epsilon, late):
+    recipes = [Recipe(rotation=a, epsilon=epsilon, batch_size=60, epochs=1, optimizer="sgd") for a in (0, 40)]
+    stacks = [[build("stdcnn", seed=s, width=0.2) for s in (1, 2)] for _ in range(2)]
+    for models, most in zip(stacks, (60, 25), strict=True):
+        train_stack([Limited(model, most, late) for model in models], *few, recipes, seeds=[3, 4])
+    assert caplog.text.count("out of memory") == 2
+    for whole, pieces in zip(*stacks, strict=True):
+        for ours, theirs in zip(whole.parameters(), pieces.parameters(), strict=True):
+            assert torch.allclose(ours, theirs, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -331,73 +331,83 @@ def test_bfloat16_training_comes_to_the_same_verdicts_as_float32(digits):
 
 
 class Limited(nn.Module):
-    """A network on a device that holds `most` images at a time."""
+    """A network on a device that holds `most` images at a time; the memory runs out before or behind its layers."""
 
-    def __init__(self, network, most):
+    def __init__(self, network, most, late=False):
         super().__init__()
-        self.network, self.most = network, most
+        self.network, self.most, self.late = network, most, late
 
     def forward(self, x):
-        if self.training and len(x) > self.most:
+        full = self.training and len(x) > self.most
+        if full and not self.late:
             raise torch.OutOfMemoryError
-        return self.network(x)
-
-
-@pytest.mark.parametrize("epsilon", [0, 0.1])
-def test_a_batch_that_the_memory_does_not_hold_is_taken_in_pieces_to_the_same_weights(few, caplog, epsilon):
-    # No dropout, no batch norm: then the pieces see what the whole saw.
-    models = [build("madry_lenet", seed=0, width=0.1) for _ in range(2)]
-    recipe = Recipe(epochs=1, batch_size=60, optimizer="sgd", learning_rate=0.01, epsilon=epsilon)
-    whole, pieces = (train(m, *few, recipe, seed=0) for m in (Limited(models[0], 60), Limited(models[1], 20)))
-    assert caplog.text.count("out of memory") == 2
-    assert "15 images at a time instead of 30" in caplog.text
-    assert pieces.epochs[0].loss == pytest.approx(whole.epochs[0].loss, rel=1e-5)
-    for ours, theirs in zip(*(m.parameters() for m in models), strict=True):
-        assert torch.allclose(ours, theirs, atol=1e-5)
-
-
-class Late(nn.Module):
-    """A network that runs out of memory once, after its forward pass has drawn masks and moved statistics."""
-
-    def __init__(self, fails):
-        super().__init__()
-        self.network = nn.Sequential(nn.Flatten(), nn.Linear(784, 10), nn.BatchNorm1d(10), nn.Dropout(0.5))
-        self.fails = fails
-
-    def forward(self, x):
         outputs = self.network(x)
-        if self.training and self.fails:
-            self.fails = False
+        if full:
             raise torch.OutOfMemoryError
         return outputs
 
 
-@pytest.mark.parametrize("epsilon", [0, 0.1])
-def test_a_step_that_failed_for_memory_leaves_nothing_behind(few, epsilon):
-    late = [Late(fails) for fails in (False, True)]
-    late[1].load_state_dict(late[0].state_dict())
-    recipe = Recipe(epsilon=epsilon, epochs=1, batch_size=60, batch_norm_in_attack="train")
+def forgetful():
+    """Dropout of pixels, of channels that lie last in memory, and of hidden units."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        convolution = nn.Conv2d(1, 6, 5, stride=2)
+        layers = (nn.Dropout(0.2), nn.ReLU(), nn.Dropout2d(0.3), nn.Flatten(), nn.Linear(864, 10), nn.Dropout(0.1))
+        return nn.Sequential(convolution, *layers)
+
+
+AUGMENTED = {"rotation": 20, "crop": 2, "flip": True, "epochs": 1, "batch_size": 60}
+PIECEWISE = {
+    "natural": Recipe(**AUGMENTED, optimizer="sgd", learning_rate=0.01),
+    "attacked": Recipe(**AUGMENTED, optimizer="sgd", learning_rate=0.01, epsilon=0.1, attack_steps=2),
+    "attacked with dropout": Recipe(
+        **AUGMENTED, optimizer="sgd", learning_rate=0.01, epsilon=0.1, batch_norm_in_attack="train"
+    ),
+    "TRADES": Recipe(**AUGMENTED, optimizer="sgd", learning_rate=0.01, epsilon=0.1, trades_beta=3, attack_steps=2),
+}
+
+
+@pytest.mark.parametrize("recipe", PIECEWISE.values(), ids=PIECEWISE.keys())
+@pytest.mark.parametrize("network", [lambda: build("stdcnn", seed=0, width=0.2), forgetful], ids=["stdcnn", "maps"])
+def test_a_batch_that_the_memory_does_not_hold_is_taken_in_pieces_to_the_same_weights(few, caplog, network, recipe):
+    networks = [network() for _ in range(2)]
+    whole, pieces = (train(Limited(n, most), *few, recipe, seed=0) for n, most in zip(networks, (60, 25), strict=True))
+    assert caplog.text.count("out of memory") == 2
+    assert "15 images at a time instead of 30" in caplog.text
+    assert pieces.epochs[0].loss == pytest.approx(whole.epochs[0].loss, rel=1e-5)
+    for ours, theirs in zip(*(n.parameters() for n in networks), strict=True):
+        assert torch.allclose(ours, theirs, atol=1e-5)
+
+
+@pytest.mark.parametrize("mode", ["eval", "train"])
+def test_an_attempt_that_ran_out_of_memory_leaves_no_trace_wherever_it_failed(few, caplog, mode):
+    recipe = Recipe(**AUGMENTED, epsilon=0.1, attack_steps=2, batch_norm_in_attack=mode)
     states = []
-    for model in late:
-        generator = torch.Generator().manual_seed(3)
-        optimizer = training.make_optimizer(dict(model.named_parameters()), recipe)
-        with training.seeded(torch.device("cpu"), 5):
-            arguments = (model, few[0].images[:60], few[0].labels[:60], optimizer, recipe, epsilon, generator, 60)
-            if model.fails:
-                with pytest.raises(torch.OutOfMemoryError):
-                    training.step(*arguments)
-            training.step(*arguments)
-            states.append([*model.state_dict().values(), generator.get_state(), torch.get_rng_state()])
+    for late in (False, True):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            network = nn.Sequential(*normed()[:2], nn.Dropout(0.5), *normed()[2:])
+        train(Limited(network, 20, late), *few, recipe, seed=0)
+        states.append([*network.state_dict().values()])
     assert all(torch.equal(ours, theirs) for ours, theirs in zip(*states, strict=True))
+    assert "batch norm sees 15 images at a time instead of 60" in caplog.text
 
 
-@pytest.mark.parametrize("error", [InputError("the loss became NaN"), KeyboardInterrupt()], ids=["NaN", "Ctrl-C"])
-def test_a_network_gets_its_layout_back_whatever_ends_the_training(few, error):
-    model = build("vgg16", seed=0, width=0.07)
-    with pytest.raises(type(error)), training.channels_last(model):
-        assert not all(p.is_contiguous() for p in model.parameters())  # so that the line below can fail
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+@pytest.mark.parametrize("error", [InputError, KeyboardInterrupt])
+def test_the_layout_of_weights_comes_back_after_an_exception(few, layout, error):
+    some = Split(torch.rand(12, 3, 32, 32), torch.arange(12) % 10)
+    model = build("vgg16", width=0.07).to(memory_format=layout)
+    before = [(p, p.stride()) for p in model.parameters()]
+
+    def fails(*_):
+        assert before[0][0].stride()[1] == 1  # inside, the channels are last: so the line below can fail
         raise error
-    assert all(p.is_contiguous() for p in model.parameters())
+
+    with pytest.raises(error):
+        train(model, some, some, Recipe(epochs=1, batch_size=6), seed=0, on_epoch=fails)
+    assert all(p.stride() == stride for p, stride in before)
+    assert {p for p, _ in before} == {*model.parameters()}
 
 
 def test_a_single_image_that_does_not_fit_is_an_error_in_words(few):

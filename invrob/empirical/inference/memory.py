@@ -32,11 +32,24 @@ def is_out_of_memory(error: BaseException) -> bool:
     )
 
 
-def halving(size: int, attempt: Callable[[int], T]) -> tuple[T, int]:
+def random_state(device: torch.device) -> Callable[[], None]:
+    """A call that puts the global generators of the CPU and of `device` back to where they are now."""
+    host = torch.get_rng_state()
+    card = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
+
+    def put_back() -> None:
+        torch.set_rng_state(host)
+        if card is not None:
+            torch.cuda.set_rng_state(card, device)
+
+    return put_back
+
+
+def halving(size: int, attempt: Callable[[int], T], undo: Callable[[], None]) -> tuple[T, int]:
     """`attempt(size)`, again with half of it for as long as memory runs out, and the size that went through.
 
-    Each halving is a warning of the logger "invrob". attempt: leaves nothing behind when it raises. Raises InputError
-    where even 1 is too much."""
+    Each halving is a warning of the logger "invrob". undo: puts back what an attempt moved before it failed, so that
+    no result depends on how many have failed. Raises InputError where even 1 is too much."""
     while True:
         try:
             return attempt(size), size
@@ -45,7 +58,8 @@ def halving(size: int, attempt: Callable[[int], T]) -> tuple[T, int]:
                 raise
         if torch.cuda.is_available():  # outside `except`, which would keep the failed attempt's tensors alive
             torch.cuda.empty_cache()
-        if size == 1:
+        undo()
+        if size <= 1:
             raise InputError(
                 "a single image does not fit into memory: take a narrower model or smaller images, end what else holds "
                 "memory on this device, or use another device (device=cpu)"
@@ -76,7 +90,7 @@ def in_pieces(model: Callable[[Tensor], Tensor], images: Tensor, ask: Callable[[
     start = 0
     while start < len(images) or not results:
         wanted = min(limit[0], len(images) - start) if limit else len(images) - start
-        result, size = halving(wanted, partial(_ask, ask, start))
+        result, size = halving(wanted, partial(_ask, ask, start), random_state(images.device))
         if size < wanted:
             limit[:] = [size]
         results.append(result)
@@ -95,9 +109,9 @@ def affordable(model: Callable[[Tensor], Tensor], images: Tensor) -> int:
     `evaluating(model)`."""
     free = free_bytes(images.device)
     if free is None:
-        return len(images)
-    one, two = (_computed(model, images[:n]) for n in (1, 2))
-    return int(max(1, free // (CAUTION * max(two - one, 1))))
+        return max(1, len(images))
+    first, both = (_computed(model, images[:n]) for n in (1, 2))
+    return int(max(1, free // (CAUTION * max(both - first, 1))))
 
 
 def free_bytes(device: torch.device) -> int | None:

@@ -84,7 +84,12 @@ def checked_labels(labels: Tensor | None, images: Tensor, model: Model) -> Tenso
 
 
 def logits(model: Model, images: Tensor) -> Tensor:
-    """`model(images)`, [N, K], refused with an InputError where it is no tensor of that shape or holds a NaN."""
+    """`model(images)`, [N, K], refused with an InputError where it is no tensor of that shape or holds a NaN.
+
+    For N = 0 the model is asked about an image of all greys: not every network can reshape a batch of nothing."""
+    if not len(images):
+        greys = torch.linspace(0, 1, images.shape[1:].numel(), device=images.device, dtype=images.dtype)
+        return logits(model, torch.cat([images, greys.view(1, *images.shape[1:])]))[:0]
     outputs = model(images)
     if not (
         isinstance(outputs, Tensor)
@@ -113,7 +118,7 @@ def batches(n: int, device: torch.device) -> Iterator[slice]:
 @torch.no_grad()
 def all_logits(model: Model, images: Tensor) -> Tensor:
     """The logits of any number of images, [N, K], in pieces that fit; call it inside `evaluating(model)`."""
-    parts = [images[part] for part in batches(len(images), images.device)]
+    parts = [images[part] for part in batches(len(images), images.device)] or [images]
     return torch.cat([z for x in parts for z in in_pieces(model, x, partial(_logits_of, model, x))])
 
 

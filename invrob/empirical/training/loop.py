@@ -15,13 +15,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from invrob.empirical.data import Split
-from invrob.empirical.inference import batches, evaluating, halving, logits
+from invrob.empirical.inference import batches, evaluating, in_pieces, logits
 from invrob.empirical.training import adversary
 from invrob.empirical.training.augment import crop_and_flip, turned
-from invrob.empirical.training.recipes import RECIPE_VERSION, Recipe
+from invrob.empirical.training.pieces import sum_over_pieces
+from invrob.empirical.training.recipes import Recipe
 from invrob.errors import InputError
-
-__all__ = ["RECIPE_VERSION", "Epoch", "Recipe", "Training", "train"]
 
 VALIDATION_STEPS = 3
 CHECK_EVERY = 50  # steps between looks at the loss: each one waits for the GPU
@@ -86,9 +85,10 @@ def train(
             losses = Losses(number, len(images))
             for part in draws.order(len(images), recipe.batch_size):
                 x = turned(crop_and_flip(images[part], recipe.crop, recipe.flip, draws.device), rotation, draws.host)
-                attempt = partial(step, model, x, labels[part], optimizer, recipe, epsilon, draws.device)
-                loss, fitted = halving(min(size, len(part)), attempt)
-                size = min(size, fitted) if fitted < len(part) else size
+                start = start_of_attack(x, recipe, epsilon, draws.device)
+                step = partial(_step, model, x, start, labels[part], recipe, epsilon)
+                loss, size = sum_over_pieces(model, optimizer, len(part), size, step)
+                optimizer.step()
                 losses.add(loss, len(part))
                 schedule.step()
             epoch = Epoch(losses.mean(), *validate(model, held_out, recipe, seed))
@@ -186,15 +186,19 @@ def seeded(device: torch.device, seed: int) -> Iterator[None]:
 
 @contextmanager
 def channels_last(model: nn.Module) -> Iterator[None]:
-    """Plain convolutions compute with the channels last inside the block, which is faster on GPUs and CPUs alike."""
+    """Plain convolutions compute with the channels last inside the block, which is faster on GPUs and CPUs alike; the
+    layout of their weights comes back as it was, also after an exception."""
     convolutions = [m for m in model.modules() if isinstance(m, nn.Conv2d)]
+    layouts = [(p, p.stride()) for m in convolutions for p in m.parameters(recurse=False)]
     try:
         for module in convolutions:
             module.to(memory_format=torch.channels_last)
         yield
     finally:
-        for module in convolutions:
-            module.to(memory_format=torch.contiguous_format)
+        for parameter, layout in layouts:
+            if parameter.stride() != layout:
+                values = parameter.detach()
+                parameter.data = values.new_empty_strided(values.shape, layout).copy_(values)
 
 
 def precision(device: torch.device, recipe: Recipe) -> torch.autocast:
@@ -202,52 +206,16 @@ def precision(device: torch.device, recipe: Recipe) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=recipe.precision == "bfloat16")
 
 
-def step(
-    model: nn.Module,
-    x: Tensor,
-    labels: Tensor,
-    optimizer: torch.optim.Optimizer,
-    recipe: Recipe,
-    epsilon: float,
-    generator: torch.Generator,
-    size: int,
+def _step(
+    model: nn.Module, x: Tensor, start: Tensor, labels: Tensor, recipe: Recipe, epsilon: float, rows: slice
 ) -> Tensor:
-    """One step of the optimizer on the augmented batch `x`, attacked and differentiated `size` images at a time.
-
-    Where it fails, for lack of memory say, nothing has moved: it may be tried again with a smaller size."""
-    optimizer.zero_grad()
-    total = torch.zeros((), device=x.device)
-    with undone_on_error(model, generator):
-        starts = start_of_attack(x, recipe, epsilon, generator)  # of all, so that they do not depend on the size
-        for images, truth, start in zip(*(torch.split(t, size) for t in (x, labels, starts)), strict=True):
-            attacked = attack(model, images, truth, recipe, epsilon, start)
-            model.train()
-            loss = _loss(model, images, attacked, truth, recipe) * (len(images) / len(x))
-            loss.backward()  # type: ignore[no-untyped-call]
-            total += loss.detach()
-    optimizer.step()
-    return total
-
-
-@contextmanager
-def undone_on_error(model: nn.Module, generator: torch.Generator) -> Iterator[None]:
-    """Give the buffers of `model` (the statistics of batch norm), `generator` and the global generator of its device
-    back as they were, where the block raises."""
-    cuda, state = generator.device.type == "cuda", generator.get_state()
-    everywhere = torch.cuda.get_rng_state(generator.device) if cuda else torch.get_rng_state()
-    buffers = [(buffer, buffer.detach().clone()) for buffer in model.buffers()]
-    try:
-        yield
-    except BaseException:
-        generator.set_state(state)
-        if cuda:
-            torch.cuda.set_rng_state(everywhere, generator.device)
-        else:
-            torch.set_rng_state(everywhere)
-        with torch.no_grad():
-            for buffer, value in buffers:
-                buffer.copy_(value)
-        raise
+    """The part of some rows in the mean loss of the batch `x`, whose attack begins at `start`; adds its gradients."""
+    images, labels = x[rows], labels[rows]
+    attacked = attack(model, images, labels, recipe, epsilon, start[rows])
+    model.train()
+    loss = _loss(model, images, attacked, labels, recipe) * (len(images) / len(x))
+    loss.backward()  # type: ignore[no-untyped-call]
+    return loss.detach()
 
 
 def _loss(model: nn.Module, x: Tensor, attacked: Tensor, labels: Tensor, recipe: Recipe) -> Tensor:
@@ -310,11 +278,20 @@ def validate(model: nn.Module, data: Split, recipe: Recipe, seed: int) -> tuple[
     clean = hard = 0
     with evaluating(model):
         for part in batches(len(data.images), data.images.device):
-            images, labels = data.images[part], data.labels[part]
-            x = turned(images, recipe.rotation, draws.host)
+            x = turned(data.images[part], recipe.rotation, draws.host)
             start = start_of_attack(x, recipe, recipe.epsilon, draws.device)
-            x = attack(model, x, labels, recipe, recipe.epsilon, start, steps=VALIDATION_STEPS)
-            with torch.no_grad():
-                clean += int((logits(model, images).argmax(1) == labels).sum())
-                hard += int((logits(model, x).argmax(1) == labels).sum())
+            right = partial(_right, model, data.images[part], x, start, data.labels[part], recipe)
+            for of_images, of_attacked in in_pieces(model, x, right):
+                clean, hard = clean + of_images, hard + of_attacked
     return clean / len(data.images), hard / len(data.images)
+
+
+def _right(
+    model: nn.Module, images: Tensor, x: Tensor, start: Tensor, labels: Tensor, recipe: Recipe, rows: slice
+) -> tuple[int, int]:
+    """How many of some rows are right as they are, and how many under a short attack on `x` that begins at `start`."""
+    truth = labels[rows]
+    attacked = attack(model, x[rows], truth, recipe, recipe.epsilon, start[rows], steps=VALIDATION_STEPS)
+    with torch.no_grad():
+        clean, hard = ((logits(model, z).argmax(1) == truth).sum() for z in (images[rows], attacked))
+    return int(clean), int(hard)

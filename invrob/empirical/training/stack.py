@@ -6,6 +6,7 @@ are the same up to rounding, but for dropout, whose masks come from another stre
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -28,10 +29,9 @@ from invrob.empirical.training.loop import (
     seeded,
     validate,
 )
+from invrob.empirical.training.pieces import sum_over_pieces
 from invrob.empirical.training.recipes import Recipe
 from invrob.errors import InputError
-
-OWN = ("rotation", "epsilon", "attack_step_size")  # what the recipes of a stack may differ in
 
 
 def stackable(model: nn.Module, recipe: Recipe) -> bool:
@@ -59,15 +59,14 @@ class Stack:
     def __call__(self, x: Tensor, *, frozen: bool = False) -> Tensor:
         """Images [M N, C, H, W], N for each network -> logits [M N, K]; frozen: no gradient for the weights."""
         weights = {k: v.detach() for k, v in self.weights.items()} if frozen else self.weights
-
-        def one(own: dict[str, Tensor], images: Tensor) -> Tensor:
-            outputs: Tensor = functional_call(self.base, own, (images,))
-            return outputs
-
+        network = partial(functional_call, self.base)
         with precision(x.device, self.recipe):
-            each = x.view(len(self.models), -1, *x.shape[1:])
-            outputs: Tensor = vmap(one, randomness="different")(weights, each)
+            outputs: Tensor = vmap(network, randomness="different")(weights, self.by_network(x))
             return outputs.flatten(0, 1).float()
+
+    def by_network(self, x: Tensor) -> Tensor:
+        """[M N, ...] -> [M, N, ...]."""
+        return x.unflatten(0, (len(self.models), -1))
 
     def unstack(self) -> None:
         """Hand the weights back to the networks."""
@@ -103,66 +102,73 @@ def train_stack(
     stack = Stack(models, recipe)
     optimizer = make_optimizer(stack.weights, recipe, stacked=True)
     schedule = make_schedule(optimizer, recipe, math.ceil(len(images) / recipe.batch_size) * recipe.epochs)
-    draws = [Draws(device, seed) for seed in seeds]
+    draws, size = [Draws(device, seed) for seed in seeds], recipe.batch_size
     courses = [Course(recipe.epochs) for _ in models]
     with seeded(device, seeds[0]):
         for number in range(recipe.epochs):
             losses = [Losses(number, len(images)) for _ in models]
-            orders = [own.order(len(images), recipe.batch_size) for own in draws]
+            orders = [draw.order(len(images), recipe.batch_size) for draw in draws]
             for parts in zip(*orders, strict=True):
-                x = _shown(images, parts, recipes, draws, number / recipe.epochs)
-                y = labels[torch.cat(parts)]
-                x = _attacked(stack, x, y, recipes, draws, number / recipe.epochs)
-                for own, loss in zip(losses, _step(stack, x, y, optimizer), strict=True):
-                    own.add(loss, len(parts[0]))
+                x = _augmented(images, parts, recipes, draws, number / recipe.epochs)
+                attack = _start_of_attack(x, recipes, draws, number / recipe.epochs)
+                step = partial(_step, stack, x, labels[torch.cat(parts)], attack)
+                batch_losses, size = sum_over_pieces(stack.base, optimizer, len(parts[0]), size, step)
+                optimizer.step()
+                for network_losses, loss in zip(losses, batch_losses, strict=True):
+                    network_losses.add(loss, len(parts[0]))
                 schedule.step()
             stack.unstack()
-            found = [_epoch(*each, held_out) for each in zip(models, losses, recipes, seeds, strict=True)]
-            for course, epoch, model in zip(courses, found, models, strict=True):
+            epochs = tuple(
+                Epoch(network_losses.mean(), *validate(model, held_out, recipe, seed))
+                for model, network_losses, recipe, seed in zip(models, losses, recipes, seeds, strict=True)
+            )
+            for course, epoch, model in zip(courses, epochs, models, strict=True):
                 course.add(epoch, model)
             if on_epoch is not None:
-                on_epoch(number, tuple(found))
+                on_epoch(number, epochs)
     return tuple(course.finish(model) for course, model in zip(courses, models, strict=True))
 
 
-def _epoch(model: nn.Module, losses: Losses, recipe: Recipe, seed: int, held_out: Split) -> Epoch:
-    return Epoch(losses.mean(), *validate(model, held_out, recipe, seed))
-
-
-def _shown(
+def _augmented(
     images: Tensor, parts: Sequence[Tensor], recipes: Sequence[Recipe], draws: Sequence[Draws], progress: float
 ) -> Tensor:
-    """Each network's batch, augmented: [M N, C, H, W]."""
+    """The batch of every network, with its own random changes: [M N, C, H, W]."""
     batches = []
-    for part, recipe, own in zip(parts, recipes, draws, strict=True):
-        x = crop_and_flip(images[part], recipe.crop, recipe.flip, own.device)
-        batches.append(turned(x, recipe.at(progress)[0], own.host))
+    for part, recipe, draw in zip(parts, recipes, draws, strict=True):
+        x = crop_and_flip(images[part], recipe.crop, recipe.flip, draw.device)
+        batches.append(turned(x, recipe.at(progress)[0], draw.host))
     return torch.cat(batches)
 
 
-def _attacked(
-    stack: Stack, x: Tensor, labels: Tensor, recipes: Sequence[Recipe], draws: Sequence[Draws], progress: float
-) -> Tensor:
+def _start_of_attack(
+    x: Tensor, recipes: Sequence[Recipe], draws: Sequence[Draws], progress: float
+) -> tuple[Tensor, Tensor, Tensor] | None:
+    """Where the attacks begin, [M N, C, H, W], how far they may go and by which steps, float64 [M N]; None without."""
     epsilons = [recipe.at(progress)[1] for recipe in recipes]
     if max(epsilons) == 0:
-        return x
+        return None
     size = len(x) // len(recipes)
-    of_each = torch.tensor(epsilons, dtype=torch.float64).to(x.device)
     ratios = torch.tensor([r.step_size / r.epsilon for r in recipes], dtype=torch.float64).to(x.device)
-    radius = of_each.repeat_interleave(size)
-    pairs = zip(torch.split(x, size), torch.split(radius, size), draws, strict=True)
-    start = torch.cat([adversary.uniform_start(own, r, d.device) for own, r, d in pairs])
-    loss = adversary.against_labels(lambda images: stack(images, frozen=True), labels)
-    with evaluating(stack.base):
-        step = radius * ratios.repeat_interleave(size)
-        return adversary.ascended(loss, x, start, radius, step, recipes[0].attack_steps)
+    radius = torch.tensor(epsilons, dtype=torch.float64).to(x.device).repeat_interleave(size)
+    batches = zip(torch.split(x, size), torch.split(radius, size), draws, strict=True)
+    start = torch.cat([adversary.uniform_start(images, r, draw.device) for images, r, draw in batches])
+    return start, radius, radius * ratios.repeat_interleave(size)
 
 
-def _step(stack: Stack, x: Tensor, labels: Tensor, optimizer: torch.optim.Optimizer) -> Tensor:
-    """One step of every network; their losses [M]."""
+def _step(stack: Stack, x: Tensor, labels: Tensor, attack: tuple[Tensor, Tensor, Tensor] | None, rows: slice) -> Tensor:
+    """The part of some rows of every network in its mean loss, [M]; adds their gradients."""
+
+    def of_rows(values: Tensor) -> Tensor:
+        return stack.by_network(values)[:, rows].flatten(0, 1)
+
+    images, truth = of_rows(x), of_rows(labels)
+    if attack is not None:
+        loss = adversary.against_labels(partial(stack, frozen=True), truth)
+        start, radius, stride = map(of_rows, attack)
+        with evaluating(stack.base):
+            images = adversary.ascended(loss, images, start, radius, stride, stack.recipe.attack_steps)
     stack.base.train()
-    each = F.cross_entropy(stack(x), labels, reduction="none").view(len(stack.models), -1).mean(1)
-    optimizer.zero_grad()
-    each.sum().backward()  # type: ignore[no-untyped-call]
-    optimizer.step()
-    return each.detach()
+    losses = stack.by_network(F.cross_entropy(stack(images), truth, reduction="none")).mean(1)
+    losses = losses * (len(images) / len(x))
+    losses.sum().backward()  # type: ignore[no-untyped-call]
+    return losses.detach()
