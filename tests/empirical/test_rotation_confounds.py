@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from invrob import InputError, invariance_profile
+from invrob import InputError, Rotation, invariance_profile
 from invrob.empirical.models import build
 from invrob.empirical.profiles.quarter_turns import quarter_turn_consistency
 from invrob.empirical.transforms.rotation import in_disc, on_canvas, rotate
@@ -100,7 +101,9 @@ def test_the_disc_commutes_with_quarter_turns_to_the_bit_and_is_idempotent(side,
 def test_in_a_disc_no_corner_tells_the_angle():
     white = torch.ones(16, 1, 15, 15)
     corners = lambda x: torch.stack([x[:, 0, :3, :3].sum((1, 2)), torch.full((len(x),), 6.0)], 1)  # noqa: E731
-    seen, unseen = (invariance_profile(corners, white, [0, 45], border=border) for border in ("zero", "disc"))
+    seen, unseen = (
+        invariance_profile(corners, white, [0, 45], over=Rotation(border=border)) for border in ("zero", "disc")
+    )
     assert seen.rate[1] < 0.9  # black comes in
     assert unseen.rate[1] == 1
 
@@ -112,19 +115,25 @@ def test_in_a_disc_no_corner_tells_the_angle():
 @pytest.mark.parametrize("interpolation", ["bilinear", "nearest"])
 def test_there_and_back_by_quarter_turns_changes_no_bit_for_any_model(border, interpolation, monkeypatch):
     quarters = lambda bands, rng: 90.0 * rng.integers(-2, 3, (len(bands), 8))  # noqa: E731
-    monkeypatch.setattr("invrob.empirical.profiles.sampling._grouped", quarters)
-    arguments = {"border": border, "interpolation": interpolation, "step": 45}
-    images = noise(16, 1, 11, 11)
-    assert invariance_profile(hashed, images, [180], path="there-and-back", **arguments).rate[0] == 1
-    assert invariance_profile(hashed, images, [180], **arguments).rate[0] < 0.8  # that model would have seen it
+    monkeypatch.setattr("invrob.empirical.profiles.sampling.radii_of_groups", quarters)
+    there = Rotation(border=border, step=45)
+    back, images = replace(there, path="there-and-back"), noise(16, 1, 11, 11)
+    rates = [
+        invariance_profile(hashed, images, [180], over=rotation, interpolation=interpolation).rate[0]
+        for rotation in (there, back)
+    ]
+    assert rates[1] == 1 > 0.8 > rates[0]  # that model would have seen it
 
 
 def test_there_and_back_keeps_what_only_the_angle_changes_and_loses_what_interpolation_does():
     images = noise(64, 1, 12, 12)
     where = lambda x: torch.stack([x[:, 0, :, :6].sum((1, 2)), x[:, 0, :, 6:].sum((1, 2))], 1)  # noqa: E731
-    there, back = (invariance_profile(where, images, [180], path=path).rate[0] for path in ("there", "there-and-back"))
+    there, back = (
+        invariance_profile(where, images, [180], over=Rotation(path=path)).rate[0]
+        for path in ("there", "there-and-back")
+    )
     assert there < 0.6 < 0.8 < back
-    assert invariance_profile(hashed, images, [20], path="there-and-back").rate[0] < 0.5
+    assert invariance_profile(hashed, images, [20], over=Rotation(path="there-and-back")).rate[0] < 0.5
 
 
 # ---- in the profile
@@ -140,7 +149,7 @@ def test_the_reference_has_the_border_too(border):
         same = torch.stack([(reference == one).flatten(1).all(1).any() for one in x]).float()
         return torch.stack([same, 1 - same], 1)
 
-    profile = invariance_profile(remembering, images, [0, 90], torch.zeros(8).long(), border=border)
+    profile = invariance_profile(remembering, images, [0, 90], torch.zeros(8).long(), over=Rotation(border=border))
     assert (profile.border, profile.path) == (border, "there")
     assert (profile.clean_accuracy, profile.accuracy[0]) == (1, 1)
     assert profile.rate.tolist() == [1, 0]
@@ -159,19 +168,19 @@ def test_the_reference_has_the_border_too(border):
 )
 def test_unknown_names_are_refused_in_words(arguments, text):
     with pytest.raises(InputError) as caught:
-        invariance_profile(hashed, noise(2, 1, 8, 8), [30], **arguments)
+        Rotation(**arguments)
     assert str(caught.value) == text
 
 
 @pytest.mark.parametrize("size", [(8, 9), (3, 3)])
 def test_a_canvas_needs_squares(size):
     with pytest.raises(InputError) as caught:
-        invariance_profile(hashed, noise(2, 1, *size), [30], border="canvas")
+        invariance_profile(hashed, noise(2, 1, *size), [30], over=Rotation(border="canvas"))
     assert str(caught.value) == (
         f"images are {size[0]} x {size[1]}, but a canvas needs a square of at least 8 x 8: pad them, or use "
         "border = 'disc'"
     )
-    assert invariance_profile(hashed, noise(2, 1, *size), [30], border="disc").images == 2
+    assert invariance_profile(hashed, noise(2, 1, *size), [30], over=Rotation(border="disc")).images == 2
 
 
 # ---- quarter turns

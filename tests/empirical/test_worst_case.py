@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from invrob import InputError, invariance_profile, worst_case_profile
-from invrob.empirical.profiles.worst_case import _drawn, _owners, grid_points, most_evaluations
+from invrob import Grid, InputError, Rotation, WorstOf, invariance_profile, worst_case_profile
+from invrob.empirical.profiles.worst_case import draw_sources, grid_points, kept_in_all_draws, most_evaluations
 from invrob.empirical.transforms.families import TRANSFORMATIONS
 
 NAMES = list(TRANSFORMATIONS)
-ADVERSARIES = ("grid", "worst-of-1", "worst-of-3")
+ADVERSARIES = (Grid(), WorstOf(1), WorstOf(3))
 seeds = st.integers(0, 2**32 - 1)
 names = st.sampled_from(NAMES)
 Y, X = torch.meshgrid(10.0 - torch.arange(21), torch.arange(21) - 10.0, indexing="ij")  # y upwards, centre (0, 0)
@@ -53,7 +53,7 @@ def test_the_grid_is_what_a_plain_loop_over_all_its_points_finds(name):
     change, images = TRANSFORMATIONS[name], noise(12, 1, 8, 8)
     labels = torch.arange(12) % 3
     thetas = change.values[:3]
-    profile = worst_case_profile(fickle, images, thetas, labels, transformation=name, adversary="grid")
+    profile = worst_case_profile(fickle, images, thetas, labels, over=name, against=Grid())
     clean = fickle(images).argmax(1)
     for column, theta in enumerate(thetas):
         reach = float(change.reach(np.array(theta)))
@@ -98,7 +98,7 @@ def test_the_points_of_each_theta_are_in_its_box_and_in_no_smaller_one(name, fin
 def test_the_curve_of_the_grid_never_rises_nor_with_a_finer_grid(name, finer, seed):
     change, images = TRANSFORMATIONS[name], noise(10, 1, 6, 6, seed=seed)
     coarse, fine = (
-        worst_case_profile(fickle, images, change.values[:3], transformation=name, adversary="grid", finer=times)
+        worst_case_profile(fickle, images, change.values[:3], over=name, against=Grid(times))
         for times in (finer, 2 * finer)
     )
     for profile in (coarse, fine):
@@ -107,11 +107,9 @@ def test_the_curve_of_the_grid_never_rises_nor_with_a_finer_grid(name, finer, se
 
 
 def test_the_grid_finds_a_threshold_at_the_first_theta_beyond_it():
-    shifted = worst_case_profile(
-        right_of(2.5), dots(5), [0, 1, 2, 3, 4], transformation="translation", adversary="grid"
-    )
+    shifted = worst_case_profile(right_of(2.5), dots(5), [0, 1, 2, 3, 4], over="translation", against=Grid())
     assert shifted.rate.tolist() == [1, 1, 1, 0, 0]
-    turned = worst_case_profile(right_of(6 * sin(np.pi / 9)), dots(5, 0, 6), [10, 19, 21, 30], adversary="grid")
+    turned = worst_case_profile(right_of(6 * sin(np.pi / 9)), dots(5, 0, 6), [10, 19, 21, 30], against=Grid())
     assert turned.rate.tolist() == [1, 1, 0, 0]  # 21 and 30 degrees are no multiples of 5, but corners
     assert turned.levels.tolist() == [2] * 5
 
@@ -125,11 +123,11 @@ def test_the_grid_asks_about_no_image_that_has_moved_already(name):
         return fickle(x)
 
     thetas = TRANSFORMATIONS[name].values[:3]
-    profile = worst_case_profile(counting, images, thetas, transformation=name, adversary="grid")
+    profile = worst_case_profile(counting, images, thetas, over=name, against=Grid())
     seen = seen[seen.index(20) :]  # before that, how much memory it takes
     assert seen == sorted(seen, reverse=True)
     assert sum(seen) == round(20 * profile.evaluations)
-    assert profile.evaluations < most_evaluations(name, thetas, "grid") or name.endswith("flip")
+    assert profile.evaluations < most_evaluations(TRANSFORMATIONS[name], thetas, Grid()) or name.endswith("flip")
 
 
 # ---- worst of k
@@ -137,14 +135,12 @@ def test_the_grid_asks_about_no_image_that_has_moved_already(name):
 
 @pytest.mark.parametrize("k", [1, 2, 10])
 def test_worst_of_k_has_the_kth_power_of_the_rate(k):
-    profile = worst_case_profile(
-        right_of(1.5), dots(400), [0, 1, 2, 4, 5], transformation="translation", adversary=f"worst-of-{k}"
-    )
+    profile = worst_case_profile(right_of(1.5), dots(400), [0, 1, 2, 4, 5], over="translation", against=WorstOf(k))
     inside = np.minimum(1, (1.5 / np.maximum(profile.thetas, 1e-9) + 1) / 2) ** k
     assert profile.rate == pytest.approx(inside, abs=4 * 0.5 / 400**0.5)
     assert (profile.rate[inside == 1] == 1).all()
     assert profile.levels is None
-    turned = worst_case_profile(right_of(6 * sin(np.pi / 9)), dots(400, 0, 6), [10, 30, 40], adversary=f"worst-of-{k}")
+    turned = worst_case_profile(right_of(6 * sin(np.pi / 9)), dots(400, 0, 6), [10, 30, 40], against=WorstOf(k))
     assert turned.rate == pytest.approx([1, (5 / 6) ** k, 0.75**k], abs=4 * 0.5 / 400**0.5)
 
 
@@ -153,8 +149,8 @@ def test_the_worst_of_one_is_the_average_in_expectation(name):
     images = noise(40, 1, 6, 6)
     thetas, labels = TRANSFORMATIONS[name].values[:4], torch.arange(40) % 3
     worst, average = (
-        [measure(fickle, images, thetas, labels, seed, transformation=name, **how) for seed in range(20)]
-        for measure, how in ((worst_case_profile, {"adversary": "worst-of-1"}), (invariance_profile, {}))
+        [measure(fickle, images, thetas, labels, seed=seed, over=name, **how) for seed in range(20)]
+        for measure, how in ((worst_case_profile, {"against": WorstOf(1)}), (invariance_profile, {}))
     )
     for field in ("rate", "accuracy"):
         one, all_ = (np.array([getattr(profile, field) for profile in found]) for found in (worst, average))
@@ -167,7 +163,7 @@ def test_the_draws_of_each_theta_are_uniform_in_its_box_though_larger_ones_lend_
     change = TRANSFORMATIONS[name]
     volumes, rng = change.volumes(np.array(change.values[1:5])), np.random.default_rng(2)
     places = volumes[:, None] * rng.uniform(-1, 1, (4, 5000))
-    owner = _owners(places, volumes)
+    owner = draw_sources(places, volumes)
     assert (owner >= np.arange(4)[:, None]).all()
     assert (np.diff(owner, axis=0) >= 0).all()
     for theta, volume in enumerate(volumes):
@@ -192,12 +188,12 @@ def test_what_is_not_asked_does_not_matter(name, draws, seed, labelled):
         move = weights[who] * np.abs(parameters).sum(1) / change.reach(np.array(change.values[3]))
         return (clean[who] + np.floor(move).astype(int)) % 3
 
-    kept, correct = _drawn(answer, clean, truth, change, volumes, draws, np.random.default_rng(seed))
+    kept, correct = kept_in_all_draws(answer, clean, truth, change, volumes, draws, np.random.default_rng(seed))
     lazy = sum(asked)
     rng, stays, right = np.random.default_rng(seed), np.ones((n, 4), bool), np.ones((n, 4), bool)
     for _ in range(draws):
         places = volumes[:, None] * rng.uniform(-1, 1, (4, n))
-        parameters, owner = change.parameters(places, rng), _owners(places, volumes)
+        parameters, owner = change.parameters(places, rng), draw_sources(places, volumes)
         for theta in range(1, 4):
             answers = answer(np.arange(n), parameters[owner[theta], np.arange(n)])
             stays[:, theta] &= answers == clean
@@ -218,8 +214,8 @@ def test_a_prediction_that_becomes_right_counts_for_the_accuracy_of_random_draws
 
     labels = torch.ones(3).long()
     worst, grid = (
-        worst_case_profile(found_out, reference, [0, 2], labels, transformation="translation", adversary=adversary)
-        for adversary in ("worst-of-4", "grid")
+        worst_case_profile(found_out, reference, [0, 2], labels, over="translation", against=adversary)
+        for adversary in (WorstOf(4), Grid())
     )
     assert (worst.accuracy.tolist(), worst.rate.tolist(), worst.clean_accuracy) == ([0, 1], [1, 0], 0)
     assert (grid.accuracy.tolist(), grid.rate.tolist()) == ([0, 0], [1, 0])
@@ -233,23 +229,23 @@ def test_a_prediction_that_becomes_right_counts_for_the_accuracy_of_random_draws
 def test_a_constant_classifier_is_kept_whole_and_asked_as_often_as_planned(name, adversary):
     thetas = TRANSFORMATIONS[name].values[:4]
     profile = worst_case_profile(
-        constant, noise(100, 1, 5, 5), thetas, torch.arange(100) % 2, transformation=name, adversary=adversary
+        constant, noise(100, 1, 5, 5), thetas, torch.arange(100) % 2, over=name, against=adversary
     )
     assert (profile.rate == 1).all()
     assert (profile.accuracy == 0.5).all()
     assert (profile.low[0], profile.low[-1]) == (1, pytest.approx(0.025 ** (1 / 100)))
-    planned = most_evaluations(name, thetas, adversary)
-    assert profile.evaluations == pytest.approx(planned, rel=0 if adversary == "grid" else 0.2)
+    planned = most_evaluations(TRANSFORMATIONS[name], thetas, adversary)
+    assert profile.evaluations == pytest.approx(planned, rel=0 if adversary == Grid() else 0.2)
 
 
 @pytest.mark.parametrize("adversary", ADVERSARIES)
 def test_a_worst_case_is_plain_json_with_a_row_per_class_and_replayable(adversary):
     images, labels = noise(30, 1, 6, 6), torch.arange(30) % 3
-    how = {"transformation": "translation", "adversary": adversary}
-    first, again = (worst_case_profile(fickle, images, [0, 1, 2], labels, 3, **how) for _ in range(2))
+    how = {"over": "translation", "against": adversary, "seed": 3}
+    first, again = (worst_case_profile(fickle, images, [0, 1, 2], labels, **how) for _ in range(2))
     plain = json.loads(json.dumps(first.to_dict(), allow_nan=False))
     assert plain == again.to_dict()
-    assert (plain["transformation"], plain["adversary"], plain["thetas"]) == ("translation", adversary, [0, 1, 2])
+    assert (plain["transformation"], plain["adversary"], plain["thetas"]) == ("translation", adversary.name, [0, 1, 2])
     assert sum(row.images * row.rate for row in first.classes) / 30 == pytest.approx(first.rate)
     assert ((first.low <= first.rate) & (first.rate <= first.high)).all()
     assert first.accuracy[0] == first.clean_accuracy
@@ -258,7 +254,8 @@ def test_a_worst_case_is_plain_json_with_a_row_per_class_and_replayable(adversar
 def test_fill_and_interpolation_reach_the_images():
     corner = lambda x: torch.stack([x[:, 0, 0, 0], torch.full((len(x),), 0.5)], 1)  # noqa: E731
     black, white = (
-        worst_case_profile(corner, torch.zeros(8, 1, 9, 9), [40], adversary="grid", fill=fill) for fill in (0.0, 1.0)
+        worst_case_profile(corner, torch.zeros(8, 1, 9, 9), [40], over=Rotation(fill=fill), against=Grid())
+        for fill in (0.0, 1.0)
     )
     assert (black.rate[0], white.rate[0]) == (1, 0)
     values = set()
@@ -271,18 +268,21 @@ def test_fill_and_interpolation_reach_the_images():
     assert values == {0, 1}
 
 
-UNKNOWN = "is unknown: use 'grid', or 'worst-of-10' for ten random changes"
+UNKNOWN = "is unknown: use 'average', 'grid', or 'worst-of-10' for ten random changes"
 
 
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ({"adversary": "worst-of-0"}, f"adversary = 'worst-of-0' {UNKNOWN}"),
-        ({"adversary": "worst"}, f"adversary = 'worst' {UNKNOWN}"),
-        ({"adversary": None}, f"adversary = None {UNKNOWN}"),
-        ({"adversary": "grid", "finer": 0}, "finer = 0 must be an integer of at least 1"),
+        ({"against": "worst-of-0"}, f"against = 'worst-of-0' {UNKNOWN}"),
+        ({"against": "worst"}, f"against = 'worst' {UNKNOWN}"),
+        ({"against": None}, f"against = None {UNKNOWN}"),
         (
-            {"adversary": "grid", "transformation": "translation", "thetas": [1000]},
+            {"against": "worst-of-3", "over": Rotation(step=5)},
+            "step = 5 is made for against = 'average': leave it out for worst-of-3",
+        ),
+        (
+            {"against": "grid", "over": "translation", "thetas": [1000]},
             "the grid has 4,004,001 points, more than 1,000,000: use smaller thetas, a "
             "coarser grid, or worst-of-100 in its place",
         ),

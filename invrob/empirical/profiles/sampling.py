@@ -33,17 +33,17 @@ def draw(volumes: Array, step: float | None, n: int, rng: np.random.Generator) -
     band ends at up to twice the volume where it begins. A band that holds several thetas is split at them. Each part
     gets images in proportion to its volume."""
     if step is not None:
-        parts = _parts(volumes, step)
+        parts = parts_of(volumes, step)
         part_of = np.repeat(np.arange(len(parts))[:, None], n, axis=1)
-        return Draws(parts, _radii_of_groups(parts, rng)[:, np.arange(n) % GROUPS], part_of)
+        return Draws(parts, radii_of_groups(parts, rng)[:, np.arange(n) % GROUPS], part_of)
     # The volume below the first theta weighs in every rate: it is halved, and gets two draws.
-    parts = _parts(np.union1d(volumes, volumes[volumes > 0][:1] / 2), np.inf)
-    draws = [_split_band(parts, band, n, rng) for band in _bands(parts, max(1, n // FEWEST))]
+    parts = parts_of(np.union1d(volumes, volumes[volumes > 0][:1] / 2), np.inf)
+    draws = [_split_band(parts, band, n, rng) for band in bands_of(parts, max(1, n // FEWEST))]
     radii, part_of = (np.array([pair[i] for pair in draws]).reshape(-1, n) for i in (0, 1))
     return Draws(parts, radii, part_of.astype(int))
 
 
-def _parts(volumes: Array, step: float) -> Array:
+def parts_of(volumes: Array, step: float) -> Array:
     """Parts [S, 2] that tile [0, largest volume], with an edge at each of `volumes`, none wider than `step`."""
     edges = [0.0]
     for volume in volumes[volumes > 0]:
@@ -52,7 +52,7 @@ def _parts(volumes: Array, step: float) -> Array:
     return np.column_stack([edges[:-1], edges[1:]])
 
 
-def _bands(parts: Array, most: int) -> list[slice]:
+def bands_of(parts: Array, most: int) -> list[slice]:
     """Bands of up to `most` parts that end at up to twice the volume where they begin.
 
     The rate at a theta inside such a band varies no more than if each image were drawn once from the whole box."""
@@ -75,7 +75,7 @@ def _split_band(parts: Array, band: slice, n: int, rng: np.random.Generator) -> 
     return _signed_radii(parts[band][part], 2 * share - 1), band.start + part
 
 
-def _radii_of_groups(parts: Array, rng: np.random.Generator) -> Array:
+def radii_of_groups(parts: Array, rng: np.random.Generator) -> Array:
     """A radius for each part and group of images [S, GROUPS]: the groups share out the part in random order."""
     order = np.argsort(rng.random((len(parts), GROUPS)), axis=1)
     share = (order + rng.random((len(parts), GROUPS))) / GROUPS
@@ -100,7 +100,7 @@ def rates_in_boxes(hits: Array, draws: Draws, classes: Array, volumes: Array) ->
     values, of_all_images = np.empty_like(hit), hit.sum(0) / drawn.sum(0)
     for label in np.unique(classes):
         members = classes == label
-        values[members] = _values_in_parts(hit[members], drawn[members], of_all_images)
+        values[members] = values_in_parts(hit[members], drawn[members], of_all_images)
     widths = np.diff(draws.parts, axis=1) * (draws.parts[:, 1:] <= volumes)  # a part is inside a box or outside
     weights = widths / np.maximum(widths.sum(0), 1e-300)  # [S, T]; columns sum to 1, to 0 where nothing changes
     # Rounded, so that an image that always stays has 1: of 1 - 1e-16 its interval would say that it can vary.
@@ -109,7 +109,7 @@ def rates_in_boxes(hits: Array, draws: Draws, classes: Array, volumes: Array) ->
     return rates
 
 
-def _values_in_parts(hit: Array, drawn: Array, of_all_images: Array) -> Array:
+def values_in_parts(hit: Array, drawn: Array, of_all_images: Array) -> Array:
     """Values [N, S] for the images of a class, from their hits where they were drawn, both [N, S].
 
     Their mean is that of the hits, or `of_all_images` [S] where none was drawn; the variance of their mean is that of

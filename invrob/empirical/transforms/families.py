@@ -173,5 +173,5 @@ def transformation_named(name: str) -> Transformation:
     """The transformation called `name`. Raises InputError with the nearest name and all of them."""
     if not isinstance(name, str) or name not in TRANSFORMATIONS:
         near = did_you_mean(str(name), TRANSFORMATIONS)
-        raise InputError(f"transformation = {name!r} is unknown{near}: use {', '.join(TRANSFORMATIONS)}")
+        raise InputError(f"transformation {name!r} is unknown{near}: use {', '.join(TRANSFORMATIONS)}")
     return TRANSFORMATIONS[name]
