@@ -8,6 +8,7 @@ import typer
 
 import invrob
 from invrob.commands import data, empirical, theory
+from invrob.commands.naming import naming_options
 from invrob.commands.plane import EPILOG as PLANES
 from invrob.commands.plane import plane
 from invrob.commands.profile import EPILOG, profile
@@ -58,5 +59,6 @@ def main() -> None:
     try:
         app()
     except (invrob.InputError, OSError) as error:
-        typer.echo(f"error: {printable(str(error))}", err=True)
+        text = naming_options(str(error), typer.main.get_command(app), sys.argv[1:])
+        typer.echo(f"error: {printable(text)}", err=True)
         sys.exit(2)

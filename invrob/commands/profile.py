@@ -77,8 +77,8 @@ def profile(
         grids = _grids(norm, epsilons, transformation, thetas, sample.images.shape[1])
         adversaries = dict.fromkeys(adversary_of(text, "--adversary") for text in adversary)
         names = [worst.name if worst else "average" for worst in adversaries]
-        options = {"weights": weights, "pretrained": pretrained, "offline": offline, "size": size, "seed": seed}
-        loaded = _loaded(spec, sample, device, mean, std, options)
+        options = {"weights": weights, "pretrained": pretrained, "offline": offline, "seed": seed}
+        loaded = _loaded(spec, sample, device, mean, std, size, options)
         counts = {"steps": steps, "restarts": restarts, "queries": queries, "seed": seed}
         settings = {**grids, "adversaries": names, "attack": _attack(attack, loaded), **counts}
         measurements = _measurements(settings, [worst for worst in adversaries if worst])
@@ -125,20 +125,15 @@ def _grids(
 
 
 def _loaded(
-    spec: str, sample: Sample, device: str, mean: str | None, std: str | None, options: dict[str, Any]
+    spec: str, sample: Sample, device: str, mean: str | None, std: str | None, size: int | None, options: dict[str, Any]
 ) -> "Loaded":
     """The model, which has answered for two images. options: of `load_model`."""
     from invrob.empirical.inference import chosen_device
-    from invrob.empirical.loading import load_model
+    from invrob.empirical.loading import Preprocessing, load_model
 
-    loaded = load_model(
-        spec,
-        device=chosen_device(device),
-        mean=None if mean is None else numbers("--mean", mean),
-        std=None if std is None else numbers("--std", std),
-        classes=len(sample.dataset.classes),
-        **options,
-    )
+    means, stds = None if mean is None else numbers("--mean", mean), None if std is None else numbers("--std", std)
+    how, classes = Preprocessing(means, stds, size), len(sample.dataset.classes)
+    loaded = load_model(spec, device=chosen_device(device), preprocessing=how, classes=classes, **options)
     _check_answers(loaded, sample)
     return loaded
 

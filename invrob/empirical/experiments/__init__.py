@@ -14,7 +14,7 @@ from invrob.empirical.experiments.results import (
     read_run,
     write_experiment,
 )
-from invrob.empirical.experiments.store import Store, read_json
+from invrob.empirical.experiments.store import Store, read_json, read_training
 
 __all__ = [
     "PRESETS",
@@ -35,5 +35,6 @@ __all__ = [
     "read_measurement",
     "read_result",
     "read_run",
+    "read_training",
     "write_experiment",
 ]

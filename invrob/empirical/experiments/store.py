@@ -72,16 +72,7 @@ class Store:
 
     def read_training(self, key: str) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         """The weights and the body given to `write_training`; None where they are missing or damaged."""
-        body = read_json(self._cell(key) / "cell.json")
-        if body is None or not self._weights(key).is_file():
-            return None
-        content = self._weights(key).read_bytes()  # once: what is loaded is what was compared
-        if hashlib.sha256(content).hexdigest() != body.get("weights_sha256"):
-            return None
-        try:
-            return safetensors.torch.load(content), body
-        except (safetensors.SafetensorError, ValueError, KeyError):
-            return None
+        return read_training(self._cell(key))
 
     def write_profiles(self, key: str, profile_key: str, body: dict[str, Any]) -> None:
         write_json(self._cell(key) / f"profiles-{profile_key}.json", body)
@@ -113,6 +104,21 @@ class Store:
 
     def _weights(self, key: str) -> Path:
         return self._cell(key) / "weights.safetensors"
+
+
+def read_training(cell: Path) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+    """What `Store.write_training` put into the folder `cell`, wherever that was moved since; None where it is missing
+    or damaged."""
+    body, weights = read_json(cell / "cell.json"), cell / "weights.safetensors"
+    if body is None or not weights.is_file():
+        return None
+    content = weights.read_bytes()  # once: what is loaded is what was compared
+    if hashlib.sha256(content).hexdigest() != body.get("weights_sha256"):
+        return None
+    try:
+        return safetensors.torch.load(content), body
+    except (safetensors.SafetensorError, ValueError, KeyError):
+        return None
 
 
 def write_json(path: Path, body: dict[str, Any]) -> None:

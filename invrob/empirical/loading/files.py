@@ -1,14 +1,13 @@
 """Networks in files of their own: TorchScript, torch.export and ONNX, told apart by what is in them.
 
 What such a file executes: the operators of its graph, and nothing else. TorchScript has no Python in it, but two
-operators that write and read files; a file that names them is refused. `pt2` says what torch.export could do. ONNX has
+operators that write and read files; a file that names them is refused. `torch_export` says what that could do. ONNX has
 none. A pickled module would run code as it is read: it is refused unread."""
 
 import io
 import re
 import warnings
 import zipfile
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ import torch
 from torch import Tensor
 
 from invrob.empirical.inference import Model
-from invrob.empirical.loading.adapters import shaped
+from invrob.empirical.loading.adapters import adapted_to_shape
 from invrob.empirical.loading.opened import Opened
 from invrob.empirical.loading.torch_export import read_pt2
 from invrob.errors import InputError
@@ -27,7 +26,7 @@ NAMESPACES = "aten|prim|prims|quantized|_quantized|mkldnn|onednn|mkldnn_prepacke
 TOUCHES_FILES = re.compile(rf"\b(torch|ops\.aten)\.(save|from_file)\b|\bops\.(?!({NAMESPACES})\.)\w+")
 NO_GRADIENTS = "ONNX gives no gradients: invariance and black-box attacks only, so robustness is an upper bound"
 WAY_OUT = (
-    "name the Python that builds the network, pkg.module:callable --weights FILE, or save all of it by "
+    "name the Python that builds the network, pkg.module:callable, and its `weights`, or save all of it by "
     "torch.export.save(torch.export.export(model.eval(), (images,)), 'model.pt2')"
 )
 
@@ -37,14 +36,13 @@ def open_file(content: bytes, name: str, device: torch.device) -> Opened:
     a file that holds no such network, or more than that."""
     if name.endswith(".onnx"):
         return _open_onnx(content, name)
-    opener = _openers().get(_kind(content))
-    if opener is None:
-        raise InputError(f"{name} holds {_described(content)}: {WAY_OUT}")
-    return opener(content, name, device)
-
-
-def _openers() -> dict[str, Callable[[bytes, str, torch.device], Opened]]:
-    return {"TorchScript": _open_torchscript, "torch.export": _open_exported}
+    match _kind(content):
+        case "TorchScript":
+            return _open_torchscript(content, name, device)
+        case "torch.export":
+            network, channels, demanded = adapted_to_shape(*read_pt2(content, name, device), name)
+            return Opened(network, "torch.export", channels, demanded)
+    raise InputError(f"{name} holds {_described(content)}: {WAY_OUT}")
 
 
 def _kind(content: bytes) -> str:
@@ -82,8 +80,8 @@ def _open_torchscript(content: bytes, name: str, device: torch.device) -> Opened
     except (RuntimeError, UnicodeDecodeError) as error:
         raise InputError(f"{name} is damaged: {WAY_OUT}") from error
     for source in sources:
-        if found := TOUCHES_FILES.search(source):
-            raise InputError(f"{name} calls {found[0]!r}, which may write or read files: it is not loaded")
+        if operator := TOUCHES_FILES.search(source):
+            raise InputError(f"{name} calls {operator[0]!r}, which may write or read files: it is not loaded")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # TorchScript is deprecated: its files are here all the same
@@ -92,12 +90,6 @@ def _open_torchscript(content: bytes, name: str, device: torch.device) -> Opened
     except RuntimeError as error:
         raise InputError(f"{name} is damaged or of another version of torch: {WAY_OUT}") from error
     return Opened(network, "TorchScript")
-
-
-def _open_exported(content: bytes, name: str, device: torch.device) -> Opened:
-    network, shape = read_pt2(content, name, device)
-    model, channels, size = shaped(network, shape, name)
-    return Opened(model, "torch.export", channels, size)
 
 
 def _open_onnx(content: bytes, name: str) -> Opened:
@@ -116,17 +108,17 @@ def _open_onnx(content: bytes, name: str) -> Opened:
     if len(inputs) != 1:
         raise InputError(f"{name} takes {len(inputs)} inputs, not images [N, C, H, W] alone: export such a model")
     shape = [size if isinstance(size, int) else None for size in inputs[0].shape]
-    network, channels, size = shaped(_asking(session, inputs[0]), shape, name)
-    return Opened(network, "ONNX", channels, size, differentiable=False, notes=(NO_GRADIENTS,))
+    network, channels, demanded = adapted_to_shape(_model_of(session, inputs[0]), shape, name)
+    return Opened(network, "ONNX", channels, demanded, differentiable=False, notes=(NO_GRADIENTS,))
 
 
-def _asking(session: Any, asked: Any) -> Model:
-    """The model of an ONNX session: images go through numpy, and no gradient comes back."""
+def _model_of(session: Any, entry: Any) -> Model:
+    """The model of an ONNX session: images go in by `entry` and through numpy, and no gradient comes back."""
     dtypes = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(float16)": np.float16}
-    dtype = dtypes.get(asked.type, np.float32)
+    dtype = dtypes.get(entry.type, np.float32)
 
     def model(images: Tensor) -> Tensor:
-        outputs = session.run(None, {asked.name: images.detach().cpu().numpy().astype(dtype)})
+        outputs = session.run(None, {entry.name: images.detach().cpu().numpy().astype(dtype)})
         return torch.from_numpy(outputs[0]).to(images.device)
 
     return model

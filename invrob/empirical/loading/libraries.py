@@ -4,17 +4,16 @@ execute: timm reads its own, and torchvision's are read here, with `weights_only
 Only `pretrained` ever downloads: by torchvision's loader, which compares the first eight digits of the SHA-256 that its
 file names carry, or by timm's, from its hub."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, TypeVar
 
-from torch import nn
-
+from invrob.empirical.loading.adapters import Preprocessing
 from invrob.empirical.loading.opened import Opened
 from invrob.errors import InputError, did_you_mean
 
 T = TypeVar("T")
 
-RANDOM = "the weights are random: give --weights FILE, or --pretrained for the published ones"
+RANDOM = "the weights are random: neither a file nor the published ones were asked for"
 
 
 def open_torchvision(name: str, pretrained: bool, classes: int | None) -> Opened:
@@ -34,9 +33,9 @@ def open_torchvision(name: str, pretrained: bool, classes: int | None) -> Opened
     if pretrained:
         state = _downloaded("torchvision", name, lambda: published.get_state_dict(check_hash=True, weights_only=True))
         network.load_state_dict(state)
-    size = preset.crop_size[0]
     fixed = pretrained or name.startswith(("vit_", "maxvit"))  # transformers have positions for one size
-    return _opened(network, "torchvision", (size, size) if fixed else None, preset.mean, preset.std, pretrained)
+    demanded = Preprocessing(preset.mean, preset.std, preset.crop_size[0] if fixed else None)
+    return Opened(network, "torchvision", 3, demanded, notes=() if pretrained else (RANDOM,))
 
 
 def open_timm(name: str, pretrained: bool, classes: int | None) -> Opened:
@@ -54,22 +53,9 @@ def open_timm(name: str, pretrained: bool, classes: int | None) -> Opened:
     else:
         network = timm.create_model(name, pretrained=False, **_classes(classes))
     about: Any = network.pretrained_cfg
-    size = tuple(about["input_size"][1:])
     fixed = pretrained or about.get("fixed_input_size", False)
-    size = tuple(about["input_size"][1:])
-    return _opened(network, "timm", size if fixed else None, about["mean"], about["std"], pretrained)
-
-
-def _opened(
-    network: nn.Module,
-    library: str,
-    size: tuple[int, int] | None,
-    mean: Iterable[float],
-    std: Iterable[float],
-    pretrained: bool,
-) -> Opened:
-    notes = () if pretrained else (RANDOM,)
-    return Opened(network, library, 3, size, tuple(map(float, mean)), tuple(map(float, std)), notes=notes)
+    demanded = Preprocessing(about["mean"], about["std"], about["input_size"][1:] if fixed else None)
+    return Opened(network, "timm", 3, demanded, notes=() if pretrained else (RANDOM,))
 
 
 def _classes(classes: int | None) -> dict[str, Any]:
@@ -87,7 +73,7 @@ def _downloaded(library: str, name: str, load: Callable[[], T]) -> T:
     except Exception as error:  # of the network, the hub or the disk: some dozen kinds
         reason = " ".join(str(error).split())[:200]
         raise InputError(
-            f"the published weights of {library}:{name} could not be had ({reason}): try again, or give --weights FILE"
+            f"the published weights of {library}:{name} could not be had ({reason}): try again, or give `weights`"
         ) from error
 
 

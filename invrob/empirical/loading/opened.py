@@ -3,18 +3,16 @@
 from dataclasses import dataclass
 
 from invrob.empirical.inference import Model
-from invrob.empirical.loading.adapters import Size
+from invrob.empirical.loading.adapters import AS_THEY_COME, Preprocessing
 
 
 @dataclass(frozen=True, eq=False)
 class Opened:
-    """A network, and what its file or its library says about it; None where it says nothing."""
+    """A network, and what its file or its library says about it."""
 
     network: Model
     kind: str
-    channels: int | None = None
-    size: Size | None = None  # (height, width) that it must be given
-    mean: tuple[float, ...] | None = None
-    std: tuple[float, ...] | None = None
+    channels: int | None = None  # None where nothing is said
+    demanded: Preprocessing = AS_THEY_COME
     differentiable: bool = True
     notes: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""Your own model, by a spec: `load_model("pkg.module:callable", weights="FILE.safetensors")` and five other kinds.
+"""A model of your own, by a spec that names it: `load_model` and what it returns.
 
     spec                            what it executes
     pkg.module:callable             the code of that module and of all that it imports: name only what you trust
@@ -8,13 +8,13 @@
     RUN/cells/KEY                   this package's own networks, trained by `invrob empirical run`
 
 Weights never execute: they are tensors in a file of safetensors, or in a state dict that is read with `weights_only`.
-Nothing is ever unpickled freely, and a file that would have to be is refused. See `model_files`, `pt2`, `weights`."""
+Nothing is ever unpickled freely; a file that would have to be is refused. See `files`, `torch_export`, `weights`."""
 
 import hashlib
 import importlib
 import inspect
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from os import PathLike
@@ -25,12 +25,11 @@ import torch
 from torch import nn
 
 from invrob.empirical.inference import Model
-from invrob.empirical.loading.adapters import Adapted, Size
+from invrob.empirical.loading.adapters import AS_THEY_COME, Adapted, Preprocessing, Size
 from invrob.empirical.loading.files import SUFFIXES, open_file
 from invrob.empirical.loading.libraries import open_timm, open_torchvision
 from invrob.empirical.loading.opened import Opened
 from invrob.empirical.loading.weights import put_weights, read_weights
-from invrob.empirical.models import Normalize
 from invrob.errors import InputError, did_you_mean
 
 SPECS = "pkg.module:callable, timm:NAME, torchvision:NAME, FILE.pt2, FILE.pt, FILE.onnx or RUN/cells/KEY"
@@ -57,7 +56,9 @@ class Loaded:
         """A short name for files and tables: "mynet-build", or "resnet18" of "timm:resnet18"."""
         if self.kind == "Python":
             return self.spec.replace(":", "-")
-        last = self.spec.rstrip("/").replace(":", "/").rsplit("/", 1)[-1]
+        if self.kind == "run":
+            return Path(self.spec).expanduser().resolve().name
+        last = self.spec.replace(":", "/").rsplit("/", 1)[-1]
         return last.removesuffix(Path(last).suffix) if last.endswith(SUFFIXES) else last
 
 
@@ -67,76 +68,65 @@ def load_model(
     weights: str | PathLike[str] | None = None,
     pretrained: bool = False,
     offline: bool = False,
-    device: torch.device | str = "cpu",
-    mean: float | Sequence[float] | None = None,
-    std: float | Sequence[float] | None = None,
-    size: int | Size | None = None,
+    preprocessing: Preprocessing = AS_THEY_COME,
     classes: int | None = None,
+    device: torch.device | str = "cpu",
     seed: int = 0,
 ) -> Loaded:
-    """The model that `spec` names, as images in [0, 1] -> logits, in eval mode and on `device`.
+    """Load the model that `spec` names, ready to be measured: images in [0, 1] -> logits, in eval mode.
 
-    spec: one of those at the head of this module. A callable that can be called without arguments builds the model (a
-    class or a function, as in "torchvision.models:resnet18"); an nn.Module, or a function with one required argument,
-    is the model. The current folder can be imported from. weights: a file of safetensors or a state dict, for specs
-    that name code. pretrained: the published weights of timm and torchvision, which may be downloaded; never with
-    offline. mean, std: one number or one per channel, subtracted and divided by inside the model, so that epsilons stay
-    in pixels; timm's and torchvision's own where left out, else none. size: the images are resized to inside the model,
-    differentiably; left out, to what a file or published weights demand, else not at all. Grey images are repeated
-    where the network takes more channels. classes: of a timm or torchvision network that is not pretrained. seed: of
-    weights that are drawn at random.
+    Grey images are repeated where the network takes more channels. docs/how-to/your-model.md says what each kind of
+    spec executes: a file of weights, of torch.export, of TorchScript or of ONNX runs no Python.
 
-    `loaded = load_model("mynet:build", weights="mynet.safetensors"); tradeoff(loaded.model, images, labels)`.
-    Raises InputError for a spec, a file or weights that cannot be used; the code of a spec may raise anything."""
+    Args:
+        spec: "pkg.module:callable", "timm:NAME", "torchvision:NAME", a file of torch.export, TorchScript or ONNX, or
+            RUN/cells/KEY, a network that a run has trained (or a copy of that folder; its data set is not needed). A
+            callable without required arguments builds the model, as a class does; an nn.Module, or a function with one
+            required argument, is the model. Modules of the current folder can be named.
+        weights: a file of safetensors or a state dict by `torch.save`, for specs that name code.
+        pretrained: take the published weights of timm or torchvision, which may be downloaded.
+        offline: never use the network, so not with `pretrained`.
+        preprocessing: what is done to images inside the model; what it leaves open is as the file or the library says.
+        classes: number of classes of a timm or torchvision network that is not pretrained.
+        device: where the model runs, such as "cuda:1"; ONNX runs on the CPU.
+        seed: of weights that are drawn at random; the caller's random state comes back.
+
+    Returns:
+        Loaded: the model, and what is known of it: its kind, its preprocessing, the SHA-256 of the files read.
+
+    Raises:
+        InputError: for a spec, a file or weights that cannot be used. The code of a spec may raise anything.
+
+    Example:
+        >>> import invrob
+        >>> how = invrob.Preprocessing(mean=0.45, std=0.22, size=64)
+        >>> loaded = invrob.load_model("torchvision:squeezenet1_1", classes=10, preprocessing=how)
+        >>> loaded.name, loaded.channels, loaded.size
+        ('squeezenet1_1', 3, (64, 64))
+    """
     spec, device = str(spec), torch.device(device)
     if pretrained and (weights is not None or offline):
-        other = "--weights" if weights is not None else "--offline"
-        raise InputError(f"--pretrained and {other} exclude each other: leave one out")
+        other = "weights" if weights is not None else "offline"
+        raise InputError(f"`pretrained` and `{other}` exclude each other: leave one out")
     files: dict[str, str] = {}
     with _seeded(seed):
         opened = _opened(spec, pretrained, classes, device, files, seed)
     if weights is not None:
         opened = _with_weights(opened, spec, weights, files)
-    return _ready(opened, spec, files, device, mean, std, (size, size) if isinstance(size, int) else size)
-
-
-def _ready(
-    opened: Opened,
-    spec: str,
-    files: dict[str, str],
-    device: torch.device,
-    mean: float | Sequence[float] | None,
-    std: float | Sequence[float] | None,
-    size: Size | None,
-) -> Loaded:
-    """The network behind what it needs, on its device and in eval mode."""
-    means, stds = _normalisation(opened, mean, std)
-    size = _checked_size(size or opened.size)
+    how = preprocessing.completed(opened.demanded)
     channels = opened.channels or _first_channels(opened.network)
-    normalize = None if means is None or stds is None else Normalize(means, stds)
     on = device if opened.differentiable else torch.device("cpu")
-    adapted = Adapted(opened.network, channels=channels, size=size, normalize=normalize).to(on)
-    for module in adapted.modules():
+    model = Adapted(opened.network, channels, how).to(on)
+    for module in model.modules():
         module.training = False  # eval() is not there for exported networks
-    return Loaded(
-        adapted,
-        spec,
-        kind=opened.kind,
-        differentiable=opened.differentiable,
-        channels=channels,
-        size=size,
-        mean=means,
-        std=stds,
-        device=on,
-        files=files,
-        notes=opened.notes,
-    )
+    kind, gradients, notes = opened.kind, opened.differentiable, opened.notes
+    return Loaded(model, spec, kind, gradients, channels, how.size, how.mean, how.std, on, files, notes)
 
 
 def _with_weights(opened: Opened, spec: str, weights: str | PathLike[str], files: dict[str, str]) -> Opened:
     """The network with the weights in that file instead of those that it was built with."""
     if not isinstance(opened.network, nn.Module) or opened.kind not in ("Python", "timm", "torchvision"):
-        raise InputError(f"--weights {weights} is for Python that builds a module; {spec} ({opened.kind}) has its own")
+        raise InputError(f"weights = {weights} is for Python that builds a module; {spec} ({opened.kind}) has its own")
     put_weights(opened.network, read_weights(_content(weights, files), str(weights)), str(weights))
     return replace(opened, notes=())
 
@@ -148,10 +138,12 @@ def _opened(
     if library in ("timm", "torchvision") and name:
         return (open_timm if library == "timm" else open_torchvision)(name, pretrained, classes)
     if pretrained:
-        raise InputError(f"--pretrained is for timm:NAME and torchvision:NAME, not for {spec!r}: leave it out")
+        raise InputError(f"`pretrained` is for timm:NAME and torchvision:NAME, not for {spec!r}: leave it out")
     path = Path(spec).expanduser()
     if (path / "cell.json").is_file():
-        return _open_cell(path, files)
+        from invrob.empirical.loading.trained import open_cell  # it takes a while, and others need none of it
+
+        return open_cell(path.resolve(), files)
     if path.suffix == ".py":
         raise InputError(f"{spec} is Python: name what builds the model in it, such as {path.stem}:build")
     if spec.endswith(SUFFIXES) or path.is_file():
@@ -174,22 +166,6 @@ def _content(path: str | PathLike[str], files: dict[str, str]) -> bytes:
     return content
 
 
-def _open_cell(path: Path, files: dict[str, str]) -> Opened:
-    """A network that `invrob empirical run` trained, out of RUN/cells/KEY; its normalisation is inside it."""
-    from invrob.empirical.experiments import Cell, Store, dataset_of, model_of
-
-    path = path.resolve()
-    kept = Store(path.parents[1]).read_training(path.name)
-    if kept is None:
-        raise InputError(f"{path} holds no finished training, or a damaged one: run the experiment again")
-    state, body = kept
-    cell = Cell.model_validate(body["cell"])
-    network = model_of(cell, dataset_of(cell.dataset))
-    network.load_state_dict(state)
-    _content(path / "weights.safetensors", files)
-    return Opened(network, "run", notes=(f"{cell}, trained on {cell.dataset}",))
-
-
 def _open_python(module_name: str, name: str, seed: int) -> Opened:
     with _importable_here():
         try:
@@ -205,38 +181,38 @@ def _open_python(module_name: str, name: str, seed: int) -> Opened:
                 f"module {module_name!r} ended the process as it was imported: put what it does under "
                 "if __name__ == '__main__'"
             ) from None
-        found: Any = module
+        named: Any = module
         for part in name.split("."):
-            if not hasattr(found, part):
-                near = did_you_mean(part, [n for n in dir(found) if not n.startswith("_")])
+            if not hasattr(named, part):
+                near = did_you_mean(part, [n for n in dir(named) if not n.startswith("_")])
                 raise InputError(f"module {module_name!r} has no {name!r}{near}")
-            found = getattr(found, part)
+            named = getattr(named, part)
         with _seeded(seed):  # again: the import may have drawn
-            return Opened(_model_of(found, f"{module_name}:{name}"), "Python")
+            return Opened(_model_of(named, f"{module_name}:{name}"), "Python")
 
 
-def _model_of(found: Any, spec: str) -> Model:
+def _model_of(named: Any, spec: str) -> Model:
     """What a name stands for: the model itself, or what builds it."""
-    if isinstance(found, nn.Module):
-        return found
-    if not callable(found):
-        raise InputError(f"{spec} is a {type(found).__name__}: it must be a model, or a callable that returns one")
-    required = _required(found)
-    if required == 1 and not inspect.isclass(found):
-        model: Model = found
+    if isinstance(named, nn.Module):
+        return named
+    if not callable(named):
+        raise InputError(f"{spec} is a {type(named).__name__}: it must be a model, or a callable that returns one")
+    required = _required(named)
+    if required == 1 and not inspect.isclass(named):
+        model: Model = named
         return model
     if required:
         raise InputError(f"{spec} needs {required} arguments: write a function without any that returns the model")
-    built: Model = found()
+    built: Model = named()
     if not callable(built):
         raise InputError(f"{spec}() returned a {type(built).__name__}: it must return a model, images -> logits [N, K]")
     return built
 
 
-def _required(found: Any) -> int:
+def _required(named: Any) -> int:
     """How many arguments it cannot be called without."""
     try:
-        parameters = inspect.signature(found).parameters.values()
+        parameters = inspect.signature(named).parameters.values()
     except (TypeError, ValueError):  # a callable written in C has no signature
         return 1
     return sum(p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in parameters)
@@ -259,24 +235,6 @@ def _importable_here() -> Iterator[None]:
         yield
     finally:
         sys.path.remove(here)
-
-
-def _normalisation(
-    opened: Opened, mean: float | Sequence[float] | None, std: float | Sequence[float] | None
-) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
-    """The mean and deviation inside the model: those asked for, else those of its library; None for neither."""
-    if (mean is None) != (std is None):
-        raise InputError(f"mean = {mean} and std = {std} belong together: give both, or neither")
-    if mean is None or std is None:
-        return opened.mean, opened.std
-    checked = Normalize(mean, std)
-    return tuple(checked.mean.flatten().tolist()), tuple(checked.std.flatten().tolist())
-
-
-def _checked_size(size: Size | None) -> Size | None:
-    if size is not None and not (len(size) == 2 and all(isinstance(side, int) and side >= 1 for side in size)):
-        raise InputError(f"size = {size} must be one or two whole numbers of pixels, each at least 1")
-    return size
 
 
 def _first_channels(network: Model) -> int | None:

@@ -5,7 +5,7 @@
 AOTInductor, evaluates symbolic sizes by `sympy.sympify`, which is `eval`, imports modules that a pytree names, resolves
 operators by any name below `torch`, and `exec`s guards. So the archive is looked through first, by PyTorch's own reader
 and on the very bytes that are then loaded: everything that is not plain tensors and a graph of ATen operators is
-refused. Guards are dropped, and the shape of the images is checked by `adapted` instead."""
+refused. Guards are dropped, and the shape of the images is checked by `adapters` instead."""
 
 import io
 import json
@@ -53,10 +53,10 @@ def read_pt2(content: bytes, name: str, device: torch.device) -> tuple[nn.Module
         network = program.module(check_guards=False)
     except Exception as error:  # the reader has no error of its own
         raise InputError(f"{name} cannot be read ({_line(error)}): export it again with this torch") from error
-    asked = [node.meta["val"] for node in program.graph.nodes if node.name in program.graph_signature.user_inputs]
-    if len(asked) != 1 or not isinstance(asked[0], torch.Tensor):
-        raise InputError(f"{name} takes {len(asked)} inputs, not images [N, C, H, W] alone: export such a model")
-    return network, [size if isinstance(size, int) else None for size in asked[0].shape]
+    inputs = [node.meta["val"] for node in program.graph.nodes if node.name in program.graph_signature.user_inputs]
+    if len(inputs) != 1 or not isinstance(inputs[0], torch.Tensor):
+        raise InputError(f"{name} takes {len(inputs)} inputs, not images [N, C, H, W] alone: export such a model")
+    return network, [size if isinstance(size, int) else None for size in inputs[0].shape]
 
 
 def _check_archive(content: bytes, name: str) -> None:
@@ -108,7 +108,7 @@ def _check(key: str, value: Any, where: str) -> None:
         case "target" | "as_operator":
             harmless = not isinstance(value, str) or bool(OPERATORS.fullmatch(value))
         case "expr_str":
-            harmless = _is_arithmetic(str(value))
+            harmless = is_arithmetic(str(value))
         case "in_spec" | "out_spec":
             harmless = not TREES.search(str(value))
         case "treespec_namedtuple_fields":
@@ -119,8 +119,8 @@ def _check(key: str, value: Any, where: str) -> None:
         raise InputError(f"{where} has {key} = {str(value)[:80]!r}: {WHAT_IS_READ}")
 
 
-def _is_arithmetic(expression: str) -> bool:
-    """Whether it is made of sizes, numbers, arithmetic and known functions alone."""
+def is_arithmetic(expression: str) -> bool:
+    """Whether a size is made of sizes, numbers, arithmetic and known functions alone."""
     expression = DECLARED.sub("1", expression)
     words = re.findall(r"[^\W\d]\w*", expression)
     rest = re.sub(r"[^\W\d]\w*|\d+(\.\d+)?", "", expression)

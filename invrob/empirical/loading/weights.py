@@ -3,7 +3,7 @@
 A file of weights never executes: what `torch.load` would have to unpickle freely is refused."""
 
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ State = dict[str, Tensor]
 
 NESTED = ("state_dict", "model_state_dict", "model", "net", "weights")  # where training scripts keep it
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.")  # of DataParallel, torch.compile, Lightning and the like
-SHOWN = 3  # names of each kind in an error
+EXAMPLES = 3  # names of each kind in an error
 SAVE_SO = "save it as safetensors.torch.save_file(model.state_dict(), path) or torch.save(model.state_dict(), path)"
 
 
@@ -26,10 +26,10 @@ def read_weights(content: bytes, name: str) -> State:
     """The tensors by name in a file of safetensors, or of a state dict by `torch.save`; the latter also one level down,
     as a training script keeps it beside its epoch. content: the bytes of the file; name: what the errors call it.
 
-    Raises InputError for anything else; no Python object is ever unpickled."""
+    Raises InputError for anything else, and where there is no tensor; no Python object is ever unpickled."""
     if Path(name).suffix == ".safetensors":
         try:
-            return safetensors.torch.load(content)
+            return _state(safetensors.torch.load(content), name)
         except safetensors.SafetensorError as error:
             raise InputError(f"{name} is damaged or no file of safetensors ({error}): {SAVE_SO}") from error
     try:
@@ -45,23 +45,26 @@ def read_weights(content: bytes, name: str) -> State:
 
 def _state(loaded: Any, name: str) -> State:
     for candidate in (loaded, *(loaded.get(key) for key in NESTED if isinstance(loaded, Mapping))):
-        if isinstance(candidate, Mapping) and candidate and all(isinstance(v, Tensor) for v in candidate.values()):
-            return {str(key): value for key, value in candidate.items()}
-    held = f"a dict with {', '.join(map(repr, list(loaded)[:5]))}" if isinstance(loaded, Mapping) else type(loaded)
-    raise InputError(f"{name} holds {held}, not a state dict of tensors: {SAVE_SO}")
+        pairs = candidate.items() if isinstance(candidate, Mapping) else ()
+        if pairs and all(isinstance(key, str) and isinstance(value, Tensor) for key, value in pairs):
+            return dict(pairs)
+    content = f"a {type(loaded).__name__}"
+    if isinstance(loaded, Mapping):
+        content = f"a dict with {', '.join(map(repr, list(loaded)[:5]))}" if loaded else "no tensors"
+    raise InputError(f"{name} holds {content}, not a state dict of tensors: {SAVE_SO}")
 
 
 def put_weights(network: nn.Module, state: State, name: str) -> None:
     """Load `state` into `network`, every tensor of it and no other; prefixes of wrappers are taken off first.
 
     Raises InputError that names some of the missing and unexpected keys, and of the tensors of another shape."""
-    own = network.state_dict()
-    state = _unwrapped(state, own)
-    missing, unexpected = [key for key in own if key not in state], [key for key in state if key not in own]
+    expected = network.state_dict()
+    state = _unwrapped(state, set(expected))
+    missing, unexpected = [key for key in expected if key not in state], [key for key in state if key not in expected]
     shapes = [
-        f"{key} {[*state[key].shape]} instead of {[*own[key].shape]}"
-        for key in own
-        if key in state and state[key].shape != own[key].shape
+        f"{key} {[*state[key].shape]} instead of {[*expected[key].shape]}"
+        for key in expected
+        if key in state and state[key].shape != expected[key].shape
     ]
     if missing or unexpected or shapes:
         parts = (("missing", missing), ("unexpected", unexpected), ("of another shape", shapes))
@@ -70,10 +73,9 @@ def put_weights(network: nn.Module, state: State, name: str) -> None:
     network.load_state_dict(state)
 
 
-def _unwrapped(state: State, own: Iterable[str]) -> State:
+def _unwrapped(state: State, expected: set[str]) -> State:
     """`state` without prefixes that all its keys have, as long as the network has no such key."""
-    known = set(own)
-    while not known & set(state):
+    while state and not expected & set(state):
         prefix = next((p for p in PREFIXES if all(key.startswith(p) for key in state)), None)
         if prefix is None:
             break
@@ -82,4 +84,4 @@ def _unwrapped(state: State, own: Iterable[str]) -> State:
 
 
 def _some(keys: list[str]) -> str:
-    return ", ".join(keys[:SHOWN]) + (", ..." if len(keys) > SHOWN else "")
+    return ", ".join(keys[:EXAMPLES]) + (", ..." if len(keys) > EXAMPLES else "")

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from invrob.empirical.groups import GroupPool, P4ConvP4, P4ConvZ2, PlaneMaxPool2d
-from invrob.empirical.models.layers import check_head, door, scaled
+from invrob.empirical.models.layers import check_head, input_layer, scaled
 from invrob.errors import InputError
 
 _STAGES = (2, 2, 3, 3, 3)  # convolutions before each pool of VGG16
@@ -34,7 +34,7 @@ def vgg16(
     (multiplies 64, 128, 256, 512 and 512 channels), dropout in [0, 1), before the last layer (the original has none).
     `build` checks them; InputError for another size or normalization."""
     _check_size(size, 32, "five 2x2 pools halve the map, down to one pixel at 32")
-    layers: list[nn.Module] = [door(in_channels, size, normalization)]
+    layers: list[nn.Module] = [input_layer(in_channels, size, normalization)]
     before = in_channels
     for convolutions, channels in zip(_STAGES, scaled(width, 64, 128, 256, 512, 512), strict=True):
         for _ in range(convolutions):
@@ -64,7 +64,7 @@ def gcnn_vgg16(
     `build` checks them; InputError for another size, normalization or head."""
     check_head(head)
     _check_size(size, 32, "on other sizes a 2x2 pool meets an odd map and breaks the 90-degree symmetry")
-    layers: list[nn.Module] = [door(in_channels, size, normalization)]
+    layers: list[nn.Module] = [input_layer(in_channels, size, normalization)]
     before = in_channels
     for convolutions, channels in zip(_STAGES, scaled(width, 32, 64, 128, 256, 256), strict=True):
         for _ in range(convolutions):
@@ -97,7 +97,7 @@ def madry_resnet(
     _check_size(size, 4, "two strides of 2 halve the map")
     widths = scaled(width, 16, 32, 64)
     before = min(16, widths[0])
-    layers: list[nn.Module] = [door(in_channels, size, normalization), SameConv2d(in_channels, before)]
+    layers: list[nn.Module] = [input_layer(in_channels, size, normalization), SameConv2d(in_channels, before)]
     for stage, channels in enumerate(widths):
         for unit in range(_UNITS):
             stride = 2 if stage and not unit else 1

@@ -1,4 +1,4 @@
-"""What the networks share: the door that images come in by, normalisation as a layer, names of heads, and widths."""
+"""What the networks share: a first layer that checks images and normalises them, names of heads, and widths."""
 
 import math
 from collections.abc import Sequence
@@ -19,27 +19,47 @@ MEAN_STD = {  # of the training sets, per channel, in pixels of [0, 1], as the p
 NORMALIZATIONS = ("none", "image", *MEAN_STD)
 
 
-class Normalize(nn.Module):
-    """(x - mean) / std per channel, as the first layer of a model, so that attacks and profiles stay in [0, 1] pixels.
+def per_channel(
+    mean: float | Sequence[float], std: float | Sequence[float]
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and deviation as lists of equal length. Raises InputError where they are no finite numbers, std above 0."""
+    means, stds = ([v] if is_number(v) or not isinstance(v, Sequence) else list(v) for v in (mean, std))
+    numbers = all(map(is_number, means + stds)) and all(map(math.isfinite, means + stds))
+    if not (numbers and len(means) == len(stds) > 0 and min(stds) > 0):
+        raise InputError(
+            f"mean = {mean!r} and std = {std!r} must be finite numbers, one of both or one of both per channel, with "
+            f"std above 0: take those of the training set, in pixels of [0, 1]"
+        )
+    return tuple(map(float, means)), tuple(map(float, stds))
 
-    mean, std: one number, or one per channel; std > 0. Images [N, C, H, W] float -> the same shape.
-    `nn.Sequential(Normalize(0.1307, 0.3081), network)`. Raises InputError for other values, and in forward for images
-    with another number of channels."""
+
+class Normalize(nn.Module):
+    """Subtract a mean and divide by a deviation, as the first layer of a model, so that attacks and profiles stay in
+    pixels of [0, 1]. Images float [N, C, H, W] -> the same shape.
+
+    Args:
+        mean: one number, or one per channel.
+        std: above 0, likewise.
+
+    Raises:
+        InputError: for other values, and in `forward` for images with another number of channels.
+
+    Example:
+        >>> import torch
+        >>> from invrob.empirical.models import Normalize, build
+        >>> model = torch.nn.Sequential(Normalize(0.1307, 0.3081), build("stdcnn"))
+        >>> model(torch.rand(5, 1, 28, 28)).shape
+        torch.Size([5, 10])
+    """
 
     mean: Tensor
     std: Tensor
 
     def __init__(self, mean: float | Sequence[float], std: float | Sequence[float]) -> None:
         super().__init__()
-        means, stds = ([v] if is_number(v) or not isinstance(v, Sequence) else list(v) for v in (mean, std))
-        numbers = all(map(is_number, means + stds)) and all(map(math.isfinite, means + stds))
-        if not (numbers and len(means) == len(stds) > 0 and min(stds) > 0):
-            raise InputError(
-                f"mean = {mean!r} and std = {std!r} must be finite numbers, one each or one per channel each, with std "
-                f"above 0: take those of the training set, in pixels of [0, 1]"
-            )
-        self.register_buffer("mean", torch.tensor([*map(float, means)]).view(-1, 1, 1))
-        self.register_buffer("std", torch.tensor([*map(float, stds)]).view(-1, 1, 1))
+        means, stds = per_channel(mean, std)
+        self.register_buffer("mean", torch.tensor(means).view(-1, 1, 1))
+        self.register_buffer("std", torch.tensor(stds).view(-1, 1, 1))
 
     def forward(self, images: Tensor) -> Tensor:
         channels = len(self.mean)
@@ -52,16 +72,17 @@ class Normalize(nn.Module):
 
 
 class Images(nn.Module):
-    """The door of a network: hands images on as they are, or says what it expects of them."""
+    """Hands images on as they are, or says what the network expects of them; a `size` of None is not checked."""
 
-    def __init__(self, channels: int, size: int) -> None:
+    def __init__(self, channels: int, size: int | None) -> None:
         super().__init__()
         self.channels, self.size = channels, size
 
     def forward(self, images: Tensor) -> Tensor:
-        if images.ndim != 4 or images.shape[1:] != (self.channels, self.size, self.size):
+        size = images.shape[-1] if self.size is None else self.size
+        if images.ndim != 4 or images.shape[1:] != (self.channels, size, size):
             raise InputError(
-                f"images {[*images.shape]} must be [N, {self.channels}, {self.size}, {self.size}]: "
+                f"images {[*images.shape]} must be [N, {self.channels}, {size}, {size}]: "
                 f"reshape them, or build the model with other in_channels and size"
             )
         if not images.is_floating_point():
@@ -86,8 +107,8 @@ class Standardize(nn.Module):
         return centred / variance.clamp(min=floor).sqrt()  # sqrt first would have gradient 0 * inf = NaN at 0
 
 
-def door(channels: int, size: int, normalization: str) -> nn.Module:
-    """The first layer of a network, by the name of its normalisation: one of NORMALIZATIONS.
+def input_layer(channels: int, size: int, normalization: str) -> nn.Module:
+    """The first layer of a network: checks its images, and normalises them as `normalization` (of NORMALIZATIONS) says.
 
     Raises InputError for another name, and for a mean and std of another number of channels."""
     if normalization not in NORMALIZATIONS:

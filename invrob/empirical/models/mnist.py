@@ -8,7 +8,7 @@ import math
 from torch import nn
 
 from invrob.empirical.groups import GroupPool, P4ConvP4, P4ConvZ2, PlaneMaxPool2d
-from invrob.empirical.models.layers import check_head, door, scaled
+from invrob.empirical.models.layers import check_head, input_layer, scaled
 from invrob.errors import InputError
 
 
@@ -30,7 +30,7 @@ def stdcnn(
         raise InputError(f"size = {size} must be at least 16: four valid 3x3 convolutions and two pools leave no pixel")
     side = ((size - 4) // 2 - 4) // 2
     return nn.Sequential(
-        door(in_channels, size, normalization),
+        input_layer(in_channels, size, normalization),
         nn.Conv2d(in_channels, narrow, 3),
         nn.ReLU(),
         nn.Conv2d(narrow, narrow, 3),
@@ -77,7 +77,7 @@ def gcnn(
     side = (size // 2 - 6) // 2
     invariant = head == "invariant"
     return nn.Sequential(
-        door(in_channels, size, normalization),
+        input_layer(in_channels, size, normalization),
         P4ConvZ2(in_channels, narrow, 3),
         nn.ReLU(),
         P4ConvP4(narrow, narrow, 3),
@@ -113,7 +113,7 @@ def madry_lenet(
     narrow, wide, hidden = scaled(width, 32, 64, 1024)
     side = math.ceil(math.ceil(size / 2) / 2)
     network = nn.Sequential(
-        door(in_channels, size, normalization),
+        input_layer(in_channels, size, normalization),
         nn.Conv2d(in_channels, narrow, 5, padding=2),
         nn.ReLU(),
         nn.MaxPool2d(2, ceil_mode=True),  # TensorFlow's SAME

@@ -11,11 +11,9 @@ import torch
 from torch import nn
 
 from invrob.empirical.models.cifar import gcnn_vgg16, madry_resnet, vgg16
-from invrob.empirical.models.layers import HEADS, NORMALIZATIONS, Images, Normalize, Standardize, is_integer, is_number
+from invrob.empirical.models.layers import is_integer, is_number
 from invrob.empirical.models.mnist import gcnn, madry_lenet, stdcnn
 from invrob.errors import InputError, did_you_mean
-
-__all__ = ["HEADS", "MODELS", "NORMALIZATIONS", "P4_MODELS", "Images", "Normalize", "Standardize", "build"]
 
 MODELS: dict[str, Callable[..., nn.Module]] = {
     "stdcnn": stdcnn,
