@@ -297,7 +297,7 @@ def test_what_is_asked_for_later_is_measured_beside_what_is_there(copied, alone,
 def test_a_p4_network_is_measured_at_exact_quarter_turns_and_no_other(alone, cells):
     found = {cell.model: read_result(Store(alone[0]), cell).quarter_turns for cell in cells}
     assert found["stdcnn"] is found["madry_lenet"] is None
-    assert len(found["gcnn"]["rate"]) == 3
+    assert len(found["gcnn"].rate) == 3
 
 
 @pytest.fixture(scope="module")
