@@ -20,7 +20,6 @@ from typing import Any
 
 import torch
 
-import invrob
 from invrob.empirical.execution.cell import run_group
 from invrob.empirical.execution.ray_connection import connected, imported
 from invrob.empirical.execution.work import EventRelay, EventSender, Execution, Failure, Group, Observer, stacks
@@ -155,7 +154,7 @@ def decisive() -> dict[str, str]:
 
 def sources() -> str:
     """The SHA-256 of this package's code, in hex: a checkout changes while its version stays."""
-    root, digest = Path(invrob.__file__).parent, hashlib.sha256()
+    root, digest = Path(__file__).parents[2], hashlib.sha256()
     for file in sorted(root.rglob("*.py")):
         digest.update(str(file.relative_to(root)).encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()

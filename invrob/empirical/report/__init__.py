@@ -14,6 +14,8 @@ from invrob.empirical.report.render import rendered
 from invrob.errors import InputError
 from invrob.files import write_atomically
 
+__all__ = ["Report", "write_report"]
+
 
 @dataclass(frozen=True)
 class Report:
