@@ -167,9 +167,15 @@ def test_other_rooms_are_entered_by_their_faces():
         if room_of(imported) in faces
         and room_of(imported) != room_of(importer)
         and imported != "invrob.empirical.profiles.plots"  # matplotlib, which a face that everybody loads must not load
-        and not (imported == room_of(imported) and (name in faces[imported] or name == ""))
+        and imported not in (room_of(imported), f"{room_of(imported)}.{name}")  # of a function, or of a module
     ]
     assert beside == []
+    taken = [
+        (room_of(imported), name)
+        for _, imported, name in imports(SOURCES)
+        if imported in faces and not imported.endswith(name)
+    ]
+    assert [f"{room}: {name}" for room, name in taken if name not in ("", *faces[room])] == []
 
 
 def test_the_old_corridor_is_gone():
