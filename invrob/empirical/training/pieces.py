@@ -27,7 +27,6 @@ def sum_over_pieces(
     buffers = [(buffer, buffer.clone()) for buffer in model.buffers()]
 
     def undo() -> None:
-        rewind()
         for buffer, value in buffers:
             buffer.copy_(value)
 

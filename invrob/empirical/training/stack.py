@@ -66,7 +66,7 @@ class Stack:
 
     def by_network(self, x: Tensor) -> Tensor:
         """[M N, ...] -> [M, N, ...]."""
-        return x.unflatten(0, (len(self.models), -1))
+        return x.view(len(self.models), -1, *x.shape[1:])
 
     def unstack(self) -> None:
         """Hand the weights back to the networks."""
