@@ -11,7 +11,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from invrob import load_model, robustness_profile
+from invrob import PGD, Preprocessing, load_model, robustness_profile
 
 with warnings.catch_warnings():  # foolbox imports gaussian_filter from where SciPy 2 will not have it
     warnings.filterwarnings("ignore", "Please import `gaussian_filter`", DeprecationWarning)
@@ -61,7 +61,7 @@ def loaded(raw, tmp_path, monkeypatch, request):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # TorchScript is deprecated
         torch.jit.trace(raw, torch.rand(2, 1, 28, 28)).save("strange.ts")
-    options = {"mean": MEAN, "std": STD}
+    options = {"preprocessing": Preprocessing(MEAN, STD)}
     yield (
         load_model("strangers:Normalised", weights="strange.safetensors", **options).model
         if request.param == "Python"
@@ -97,7 +97,7 @@ def test_whom_foolbox_or_torchattacks_fool_the_profile_fools(loaded, raw, digits
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         theirs = {attack.__name__: attack(raw, images, own, norm) for attack in (by_foolbox, by_torchattacks)}
-    profile = robustness_profile(loaded, images, BALLS[norm], norm=norm, steps=STEPS)
+    profile = robustness_profile(loaded, images, BALLS[norm], norm=norm, attack=PGD(STEPS))
     ours = profile.levels <= np.arange(len(BALLS[norm]))[:, None]
     assert profile.verdict == "sound"
     for name, fooled in theirs.items():

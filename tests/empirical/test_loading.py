@@ -11,12 +11,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch.nn import functional as F
 
-from invrob import InputError, load_model, robustness_profile
-from invrob.empirical.experiments.cells import Cell
-from invrob.empirical.experiments.experiment import Profiling
-from invrob.empirical.experiments.store import Store
-from invrob.empirical.models import build
-from invrob.empirical.training.loop import Recipe
+from invrob import PGD, InputError, Preprocessing, load_model, robustness_profile
 
 SOURCE = """
 import torch
@@ -142,7 +137,7 @@ def test_the_profile_of_every_kind_with_gradients_is_that_of_the_module(here, ne
         ("a function that builds it", "TorchScript", "torch.export with a fixed batch"),
     )
     plain, *others = (
-        robustness_profile(model, images, [0.05, 0.1, 0.2], probes=8)
+        robustness_profile(model, images, [0.05, 0.1, 0.2], attack=PGD(probes=8))
         for model in (net, *(load_model(spec, weights=weights).model for spec, weights in map(SAME.get, specs)))
     )
     for other in others:
@@ -168,11 +163,11 @@ def test_the_callers_random_state_and_path_come_back(here):
 
 
 def test_mean_std_and_size_are_inside_the_model(here, net, images):
-    loaded = load_model("my_networks:build", weights="net.pth", mean=0.13, std=0.31, size=28)
+    loaded = load_model("my_networks:build", weights="net.pth", preprocessing=Preprocessing(0.13, 0.31, 28))
     small = F.avg_pool2d(images, 2)
     enlarged = F.interpolate(small, 28, mode="bilinear", align_corners=False)
     torch.testing.assert_close(loaded.model(small), net((enlarged - 0.13) / 0.31))
-    assert (loaded.mean, loaded.std, loaded.size) == (pytest.approx((0.13,)), pytest.approx((0.31,)), (28, 28))
+    assert (loaded.mean, loaded.std, loaded.size) == ((0.13,), (0.31,), (28, 28))
     with torch.enable_grad():
         x = small.clone().requires_grad_()
         loaded.model(x).sum().backward()
@@ -203,13 +198,13 @@ def test_names_of_libraries_have_their_normalisation_the_classes_of_the_data_and
     mean, std = (torch.tensor(v)[:, None, None] for v in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
     assert loaded.model(images).shape == (2, 7)
     torch.testing.assert_close(loaded.model(images), loaded.model.network((images - mean) / std))
-    assert loaded.notes == ("the weights are random: give --weights FILE, or --pretrained for the published ones",)
+    assert loaded.notes == ("the weights are random: neither a file nor the published ones were asked for",)
 
 
 def test_a_network_of_a_library_takes_weights(tmp_path):
     kept = load_model("timm:resnet10t", classes=5, seed=1).model.network
     safetensors.torch.save_file(kept.state_dict(), tmp_path / "w.safetensors")
-    loaded = load_model("timm:resnet10t", weights=tmp_path / "w.safetensors", classes=5, mean=0, std=1)
+    loaded = load_model("timm:resnet10t", weights=tmp_path / "w.safetensors", classes=5, preprocessing=Preprocessing(0, 1))
     images = torch.rand(2, 3, 64, 64)
     assert torch.equal(loaded.model(images), kept(images))
     assert loaded.notes == ()
@@ -232,29 +227,9 @@ def test_published_weights_come_by_the_librarys_own_loader(monkeypatch):
     assert all(torch.equal(value, loaded.model.network.state_dict()[name]) for name, value in state.items())
 
 
-def test_a_cell_of_a_run_is_a_spec(tmp_path, digits):
-    recipe = Recipe(epochs=1)
-    how = Profiling(thetas=[0, 90], epsilons=[0, 0.1])
-    cell = Cell(
-        dataset="mnist-mini",
-        fingerprint=digits.fingerprint,
-        model="stdcnn",
-        options={"width": 0.2},
-        recipe=recipe,
-        seed=3,
-        profiling=how,
-    )
-    network = build("stdcnn", seed=5, width=0.2, in_channels=1, size=28, classes=10).eval()
-    Store(tmp_path).write_training(cell.key, network.state_dict(), {"cell": cell.model_dump(mode="json")})
-    loaded = load_model(tmp_path / "cells" / cell.key)
-    images = digits.test.images[:3]
-    assert torch.equal(loaded.model(images), network(images))
-    assert (loaded.kind, len(loaded.files)) == ("run", 1)
-
-
 PICKLED = "pickled Python objects, which would run code as they are read"
 WAY_OUT = (
-    "name the Python that builds the network, pkg.module:callable --weights FILE, or save all of it by "
+    "name the Python that builds the network, pkg.module:callable, and its `weights`, or save all of it by "
     "torch.export.save(torch.export.export(model.eval(), (images,)), 'model.pt2')"
 )
 SAVE_SO = "save it as safetensors.torch.save_file(model.state_dict(), path) or torch.save(model.state_dict(), path)"
@@ -302,7 +277,7 @@ REFUSED = {
     "weights for a file": (
         "net.pt2",
         {"weights": "net.pth"},
-        "--weights net.pth is for Python that builds a module; net.pt2 (torch.export) has its own",
+        "weights = net.pth is for Python that builds a module; net.pt2 (torch.export) has its own",
     ),
     "pickled weights": (
         "my_networks:build",
@@ -328,24 +303,13 @@ REFUSED = {
     "pretrained Python": (
         "my_networks:build",
         {"pretrained": True},
-        "--pretrained is for timm:NAME and torchvision:NAME, not for 'my_networks:build': leave it out",
+        "`pretrained` is for timm:NAME and torchvision:NAME, not for 'my_networks:build': leave it out",
     ),
     "pretrained offline": (
         "timm:resnet18",
         {"pretrained": True, "offline": True},
-        "--pretrained and --offline exclude each other: leave one out",
+        "`pretrained` and `offline` exclude each other: leave one out",
     ),
-    "mean without std": (
-        "my_networks:build",
-        {"mean": 0.1},
-        "mean = 0.1 and std = None belong together: give both, or neither",
-    ),
-    "no size": (
-        "my_networks:build",
-        {"size": 0},
-        "size = (0, 0) must be one or two whole numbers of pixels, each at least 1",
-    ),
-    "another mean per channel": ("my_networks:build", {"mean": [0.1, 0.2], "std": 1}, "mean = [0.1, 0.2] and std = 1"),
 }
 
 
@@ -354,3 +318,34 @@ def test_what_cannot_be_used_is_refused_with_a_way_out(here, spec, options, text
     with pytest.raises(InputError) as caught:
         load_model(spec, **options)
     assert str(caught.value).startswith(text)
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"mean": 0.1}, "`mean` and `std` belong together: give both, or neither"),
+        ({"std": [0.1]}, "`mean` and `std` belong together: give both, or neither"),
+        ({"mean": [0.1, 0.2], "std": 1}, "mean = [0.1, 0.2] and std = 1 must be finite numbers"),
+        ({"mean": 0, "std": 0}, "mean = 0 and std = 0 must be finite numbers"),
+        ({"size": 0}, "size = 0 must be one or two whole numbers of pixels, each at least 1"),
+        ({"size": (28,)}, "size = (28,) must be one or two whole numbers of pixels, each at least 1"),
+        ({"size": "28"}, "size = '28' must be one or two whole numbers of pixels, each at least 1"),
+    ],
+)
+def test_preprocessing_outside_its_ranges_is_refused(settings, text):
+    with pytest.raises(InputError) as caught:
+        Preprocessing(**settings)
+    assert str(caught.value).startswith(text)
+
+
+def test_preprocessing_leaves_open_what_it_does_not_say():
+    demanded = Preprocessing([0.1, 0.2, 0.3], [1, 2, 3], 224)
+    assert Preprocessing().completed(demanded) == demanded
+    assert Preprocessing(size=32).completed(demanded) == Preprocessing([0.1, 0.2, 0.3], [1, 2, 3], (32, 32))
+    assert Preprocessing(0, 1).completed(demanded) == Preprocessing(0, 1, (224, 224))
+
+
+@pytest.mark.parametrize("spec", [spec for spec, weights in SAME.values() if weights is None])
+def test_no_images_have_no_logits(here, images, spec):
+    with torch.no_grad():
+        assert load_model(spec).model(images[:0]).shape == (0, 10)

@@ -3,7 +3,7 @@
 A file of weights never executes: what `torch.load` would have to unpickle freely is refused."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import safetensors
 import safetensors.torch
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from invrob.errors import InputError
 
@@ -57,20 +58,33 @@ def _state(loaded: Any, name: str) -> State:
 def put_weights(network: nn.Module, state: State, name: str) -> None:
     """Load `state` into `network`, every tensor of it and no other; prefixes of wrappers are taken off first.
 
-    Raises InputError that names some of the missing and unexpected keys, and of the tensors of another shape."""
+    Raises InputError that names some of the missing and unexpected keys, and of the tensors of another shape or kind;
+    the network is then as it was."""
     expected = network.state_dict()
     state = _unwrapped(state, set(expected))
-    missing, unexpected = [key for key in expected if key not in state], [key for key in state if key not in expected]
-    shapes = [
-        f"{key} {[*state[key].shape]} instead of {[*expected[key].shape]}"
-        for key in expected
-        if key in state and state[key].shape != expected[key].shape
-    ]
-    if missing or unexpected or shapes:
-        parts = (("missing", missing), ("unexpected", unexpected), ("of another shape", shapes))
-        said = "; ".join(f"{len(keys)} {what}: {_some(keys)}" for what, keys in parts if keys)
-        raise InputError(f"{name} does not fit the network ({said}): name the one that these weights are of")
+
+    def others(described: Callable[[Tensor], object]) -> list[str]:
+        """The tensors for which `described` does not say what it says of the network's."""
+        keys = (key for key in expected if key in state and not is_lazy(expected[key]))
+        pairs = ((key, described(state[key]), described(expected[key])) for key in keys)
+        return [f"{key} {given} instead of {wanted}" for key, given, wanted in pairs if given != wanted]
+
+    misfits = {
+        "missing": [key for key in expected if key not in state],
+        "unexpected": [key for key in state if key not in expected],
+        "of another shape": others(lambda tensor: [*tensor.shape]),
+        "of another kind": others(_kind),
+    }
+    if any(misfits.values()):
+        listed = "; ".join(f"{len(keys)} {what}: {_some(keys)}" for what, keys in misfits.items() if keys)
+        raise InputError(f"{name} does not fit the network ({listed}): name the one that these weights are of")
     network.load_state_dict(state)
+
+
+def _kind(tensor: Tensor) -> str:
+    if tensor.is_meta or tensor.is_quantized or tensor.layout != torch.strided:
+        return "no plain numbers"
+    return "complex numbers" if tensor.is_complex() else "floats" if tensor.is_floating_point() else "whole numbers"
 
 
 def _unwrapped(state: State, expected: set[str]) -> State:

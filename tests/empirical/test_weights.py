@@ -1,0 +1,141 @@
+"""Weights from a file: they arrive in the network bit by bit, or they are refused by name and the network stays."""
+
+import io
+import signal
+from contextlib import contextmanager
+
+import pytest
+import safetensors.torch
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from invrob import InputError, load_model
+from invrob.empirical.loading.weights import NESTED, PREFIXES, put_weights, read_weights
+
+
+def network(seed=0):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(8, 3))
+
+
+def saved(value):
+    file = io.BytesIO()
+    torch.save(value, file)
+    return file.getvalue()
+
+
+FORMATS = {"w.safetensors": safetensors.torch.save, "w.pt": saved}
+
+
+@contextmanager
+def within(seconds):
+    """Ends what is inside after so long, since a loop without an end would stop all tests."""
+
+    def late(*_):
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_file_without_tensors_is_refused(tmp_path, name):
+    (tmp_path / name).write_bytes(FORMATS[name]({}))
+    with within(60), pytest.raises(InputError, match=rf"{name} holds no tensors, not a state dict of tensors: save it"):
+        load_model("torch.nn:Flatten", weights=tmp_path / name)
+
+
+def test_no_tensors_are_no_weights_of_a_network_that_has_some():
+    with within(60), pytest.raises(InputError, match=r"w\.pt does not fit the network \(9 missing: 0\.weight, "):
+        put_weights(network(), {}, "w.pt")
+    put_weights(nn.Flatten(), {}, "w.pt")
+
+
+def of_another(tensor):
+    """Tensors that say other things than numbers of this kind and shape."""
+    return [
+        tensor[None],
+        tensor.flatten()[:0],
+        tensor.to(torch.complex64),
+        tensor.to(torch.int8) if tensor.is_floating_point() else tensor.double(),
+        tensor.to("meta"),
+        tensor[None].to_sparse(),
+        tensor.to_sparse(),
+        "no tensor",
+    ]
+
+
+@st.composite
+def states(draw):
+    """What a file may hold: the weights of a network, changed in no place or in a few, and wrapped.
+
+    Returns the state, the prefix of its names, and whether it still fits the network."""
+    original = network(seed=1).state_dict()
+    state, fits = dict(original), True
+    for key in draw(st.lists(st.sampled_from(list(original)), max_size=2, unique=True)):
+        change = draw(st.sampled_from(["missing", "unexpected", "other", "precision"]))
+        fits &= change == "precision"
+        if change == "missing":
+            del state[key]
+        elif change == "unexpected":
+            state[draw(st.sampled_from(["x", f"{key}x", f"module.{key}", ""]))] = torch.ones(2)
+        elif change == "other":
+            state[key] = draw(st.sampled_from(of_another(original[key])))
+        elif original[key].is_floating_point():
+            state[key] = original[key].to(draw(st.sampled_from([torch.float64, torch.float16, torch.bfloat16])))
+    prefix = "".join(draw(st.lists(st.sampled_from(PREFIXES), max_size=3)))
+    return {f"{prefix}{key}": value for key, value in state.items()}, prefix, fits
+
+
+@settings(deadline=None, max_examples=300)
+@given(states(), st.sampled_from(list(FORMATS)), st.sampled_from([None, *NESTED]))
+@pytest.mark.filterwarnings("ignore:Sparse")
+def test_weights_arrive_as_they_are_or_are_refused_by_name_and_the_network_stays(wrapped, name, nested):
+    state, prefix, fits = wrapped
+    loaded, before = network(), network().state_dict()
+    try:
+        content = FORMATS[name]({nested: state, "epoch": 3} if nested and name == "w.pt" else state)
+    except (ValueError, AttributeError, NotImplementedError, RuntimeError):
+        return  # safetensors keeps no such tensors
+    try:
+        put_weights(loaded, read_weights(content, name), name)
+    except InputError as error:
+        assert str(error).startswith(name)  # noqa: PT017
+        assert not fits
+        expected = before
+    else:
+        assert fits
+        expected = {key.removeprefix(prefix): value for key, value in state.items()}
+    after = loaded.state_dict()
+    assert after.keys() == before.keys()
+    assert all(torch.equal(value, expected[key].to(value.dtype)) for key, value in after.items())
+
+
+@settings(deadline=None, max_examples=150)
+@given(st.sampled_from(list(FORMATS)), st.data())
+def test_any_bytes_are_weights_of_this_network_or_refused_by_name(name, data):
+    content = bytearray(FORMATS[name](network(seed=1).state_dict()))
+    for _ in range(data.draw(st.integers(0, 3))):
+        place = data.draw(st.integers(0, len(content) - 1))
+        content[place : place + data.draw(st.integers(0, 30))] = data.draw(st.binary(max_size=9))
+    loaded = network()
+    try:
+        put_weights(loaded, read_weights(bytes(content), name), name)
+    except InputError as error:
+        assert str(error).startswith(name)  # noqa: PT017
+        assert all(torch.equal(value, network().state_dict()[key]) for key, value in loaded.state_dict().items())
+
+
+def test_layers_that_wait_for_their_first_images_take_the_shapes_of_the_weights():
+    lazy = nn.Sequential(nn.LazyConv2d(2, 3), nn.BatchNorm2d(2), nn.Flatten(), nn.LazyLinear(3))
+    put_weights(lazy, network(seed=1).state_dict(), "w.pt")
+    images = torch.rand(4, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(lazy(images), network(seed=1)(images))
