@@ -71,7 +71,7 @@ def test_the_maps_agree_with_torchvision(size, degrees, shift, factor, lean, see
 
 @laws
 @given(sizes, whole, whole, seeds, modes, st.floats(-1, 1, width=32).map(lambda fill: fill + 0.0), st.booleans())
-def test_whole_shifts_move_pixels_to_the_bit(size, down, right, seed, mode, fill, each):
+def test_whole_shifts_move_pixels_to_the_bit(size, down, right, seed, mode, fill, repeated):
     images = noise(2, 2, *size, seed=seed)
     expected = torch.full_like(images, fill)  # of 0.0 and -0.0 the first: an interpolated zero has no sign
     for row in range(size[0]):
@@ -79,7 +79,7 @@ def test_whole_shifts_move_pixels_to_the_bit(size, down, right, seed, mode, fill
             if 0 <= row - down < size[0] and 0 <= column - right < size[1]:
                 expected[:, :, row, column] = images[:, :, row - down, column - right]
     matrix = shifted(down, right)
-    matrix = matrix.expand(2, 2, 3) if each else matrix
+    matrix = matrix.expand(2, 2, 3) if repeated else matrix
     assert same_bits(affine(images, matrix, interpolation=mode, fill=fill), expected)
 
 
@@ -102,7 +102,7 @@ def test_the_identity_and_reflections_are_exact(size, seed, mode, dtype):
 @given(sizes, seeds, st.lists(maps, min_size=1, max_size=5), modes)
 def test_a_batch_is_its_images_one_by_one_to_the_bit(size, seed, matrices, mode):
     images = noise(len(matrices), 2, *size, seed=seed)
-    alone = [affine(image[None], one, interpolation=mode) for image, one in zip(images, matrices, strict=True)]
+    alone = [affine(image[None], matrix, interpolation=mode) for image, matrix in zip(images, matrices, strict=True)]
     assert same_bits(affine(images, torch.stack(matrices), interpolation=mode), torch.cat(alone))
 
 
@@ -132,6 +132,14 @@ def test_maps_as_large_as_they_may_be_leave_nothing_but_fill(size):
 
 
 # ---- the maps
+
+
+@laws
+@given(st.lists(st.floats(0.1, 30), min_size=1, max_size=4), st.floats(-9, 9))
+def test_maps_of_many_numbers_are_those_of_the_numbers_and_a_number_beside_them_serves_all(numbers, beside):
+    many = torch.tensor(numbers, dtype=torch.float64)
+    for of in (scaled, sheared, turned, lambda number: shifted(number, beside), lambda number: shifted(beside, number)):
+        assert same_bits(of(many), torch.stack([of(number) for number in numbers]))
 
 
 @pytest.mark.parametrize(
@@ -189,10 +197,10 @@ def test_rotate_has_the_bits_it_had_before_it_was_one_map_of_many(mode, size, di
     """Digests of the code before affine.py, 16 angles for 16 images and each for all of them."""
     angles = [-359, -180, -91.3, -33.25, -1e-3, 0, 7.3, 44.9, 45, 60, 90, 133.7, 179.9, 270, 301.1, 719]
     images = noise(16, 2, *size, seed=3)
-    each = rotate(images, angles, interpolation=mode, fill=0.25)
+    apart = rotate(images, angles, interpolation=mode, fill=0.25)
     together = torch.cat([rotate(images, angle, interpolation=mode, fill=0.25) for angle in angles])
-    found = (hashlib.sha256(turned.numpy().tobytes()).hexdigest()[:16] for turned in (each, together))
-    assert tuple(found) == digests
+    bits = (hashlib.sha256(turned.numpy().tobytes()).hexdigest()[:16] for turned in (apart, together))
+    assert tuple(bits) == digests
 
 
 # ---- what is refused

@@ -69,7 +69,7 @@ def test_the_rate_is_the_share_of_angles_that_do_not_cross_the_threshold():
     )
     assert (estimates[:, 0] == 1).all()
     error, spread = estimates.mean(0) - exact, estimates.std(0, ddof=1) / 40**0.5
-    assert (np.abs(error) <= 3.5 * spread + 0.15 / np.maximum(thetas, 1)).all()  # the dot's own 0.15 degrees
+    assert (np.abs(error) <= 3.5 * spread + 0.15 / np.maximum(thetas, 1)).all()  # the dot's 0.15 degrees
     assert (estimates.std(0) < 0.08).all()  # stratified: one independent angle for each of 4 images would give 0.2
 
 
@@ -125,7 +125,7 @@ def test_an_invariant_group_network_keeps_its_prediction_at_quarter_turns():
     assert all(torch.allclose(z, logits[0], atol=1e-4) for z in logits)
 
 
-def test_a_step_gives_each_of_eight_groups_its_own_angle_between_two_thetas(net, digits):
+def test_a_step_gives_eight_groups_of_images_an_angle_for_every_band(net, digits):
     # What finished profiles rest on, written as a plain loop.
     images, thetas = digits.test.images[:83], np.array([0.0, 15, 30, 60])
     intervals = parts_of(thetas, 15)
@@ -168,6 +168,14 @@ def swept(limits, classes, thetas, seed):
     return rates_in_boxes(np.vstack([np.ones((1, n), bool), hits]).T, draws, classes, thetas)
 
 
+@pytest.mark.parametrize("step", [None, 15])
+@pytest.mark.parametrize("thetas", [EVERY_15, np.zeros(1)])
+def test_of_no_images_there_are_no_draws_and_no_rates(step, thetas):
+    draws, nobody = draw(thetas, step, 0, np.random.default_rng(0)), np.zeros(0, dtype=int)
+    assert draws.radii.shape == draws.part_of.shape == (len(draws.radii), 0)
+    assert rates_in_boxes(np.zeros((0, 1 + len(draws.radii)), bool), draws, nobody, thetas).shape == (0, len(thetas))
+
+
 @given(grids, st.integers(1, 300), seeds)
 @settings(deadline=None, max_examples=50)
 def test_each_image_has_an_angle_in_every_band_and_each_interval_its_share_of_images(thetas, n, seed):
@@ -180,14 +188,14 @@ def test_each_image_has_an_angle_in_every_band_and_each_interval_its_share_of_im
     assert {t for t in thetas if t > 0} <= {*intervals[:, 1]}
     sizes = np.abs(angles)
     assert ((intervals[where, 0] <= sizes) & (sizes <= intervals[where, 1])).all()
-    for band, own, angle in zip(bands, where, angles, strict=True):
-        counts = np.bincount(own - band.start, minlength=band.stop - band.start)
+    for band, part_of, angle in zip(bands, where, angles, strict=True):
+        counts = np.bincount(part_of - band.start, minlength=band.stop - band.start)
         widths = np.diff(intervals[band]).ravel()
         assert (counts >= 1).all()
         assert np.abs(counts - n * widths / widths.sum()).max() <= 1 + len(counts)
         for interval in range(band.start, band.stop):
-            right = (angle[own == interval] > 0).sum()
-            assert abs(2 * right - (own == interval).sum()) <= 1
+            right = (angle[part_of == interval] > 0).sum()
+            assert abs(2 * right - (part_of == interval).sum()) <= 1
         if len(counts) > 1:
             assert intervals[band.stop - 1, 1] <= 2 * intervals[band.start, 0] * (1 + 1e-6)
             assert n >= FEWEST * len(counts)
@@ -205,10 +213,10 @@ def test_in_shared_bands_the_rates_have_no_bias_and_less_error_than_one_draw_per
 def test_in_shared_bands_the_rates_of_a_class_have_no_bias_either():
     limits, classes = crossings(400, np.random.default_rng(2))
     for label in range(4):
-        own = classes == label
-        estimates = np.array([swept(limits, classes, EVERY_15, seed)[own].mean(0) for seed in range(200)])
+        members = classes == label
+        estimates = np.array([swept(limits, classes, EVERY_15, seed)[members].mean(0) for seed in range(200)])
         error = estimates.std(0, ddof=1) / 200**0.5
-        assert (np.abs(estimates.mean(0) - shares(limits[:, own], EVERY_15).mean(0)) <= 4 * error).all()
+        assert (np.abs(estimates.mean(0) - shares(limits[:, members], EVERY_15).mean(0)) <= 4 * error).all()
         assert (estimates >= 0).all()
         assert (estimates <= 1).all()
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from invrob import InputError, invariance_profile
+from invrob.empirical.profiles import Change
 from invrob.empirical.profiles.sampling import draw
 from invrob.empirical.transforms.families import TRANSFORMATIONS
 from invrob.empirical.transforms.rotation import rotate
@@ -48,17 +49,17 @@ def above(threshold, measure):
 @given(st.sampled_from(NAMES), st.lists(st.floats(-1, 1), min_size=1, max_size=50), st.floats(0.01, 1), seeds)
 def test_parameters_lie_on_the_box_of_their_volume_to_the_side_of_their_sign(name, shares, size, seed):
     change = TRANSFORMATIONS[name]
-    places = np.array(shares) * size
-    parameters = change.parameters(places, np.random.default_rng(seed))
+    radii = np.array(shares) * size
+    parameters = change.parameters(radii, np.random.default_rng(seed))
     d = max(change.dimensions, 1)
-    assert parameters.shape == (len(places), d)
-    assert np.abs(parameters).max(1) == pytest.approx(np.abs(places) ** (1 / d), abs=1e-12)
+    assert parameters.shape == (len(radii), d)
+    assert np.abs(parameters).max(1) == pytest.approx(np.abs(radii) ** (1 / d), abs=1e-12)
     outermost = np.take_along_axis(parameters, np.abs(parameters).argmax(1)[:, None], 1)[:, 0]
-    assert (outermost * places >= 0).all()
+    assert (outermost * radii >= 0).all()
 
 
 @pytest.mark.parametrize("name", BOXES)
-def test_uniform_places_are_uniform_parameters(name):
+def test_uniform_radii_are_uniform_parameters(name):
     change = TRANSFORMATIONS[name]
     volume = change.volumes(np.array([change.values[2]]))
     rng = np.random.default_rng(3)
@@ -82,12 +83,12 @@ def test_boxes_nest_and_only_the_first_value_changes_nothing(name):
     assert len(change.steps) == max(change.dimensions, 1)
 
 
-def test_an_angle_is_its_own_volume_and_takes_no_draw_beside_its_place():
+def test_an_angle_is_its_volume_and_takes_no_draw_beside_its_radius():
     change, rng = TRANSFORMATIONS["rotation"], np.random.default_rng(1)
     thetas = np.array([0.0, 7.3, 180])
     assert (change.volumes(thetas) == thetas).all()
-    places = np.array([[-1 / 3, 17.123]])
-    assert (change.parameters(places, rng) == places[..., None]).all()
+    radii = np.array([[-1 / 3, 17.123]])
+    assert (change.parameters(radii, rng) == radii[..., None]).all()
     assert rng.random() == np.random.default_rng(1).random()
 
 
@@ -123,11 +124,11 @@ def test_the_first_value_leaves_every_bit(name, together):
 @pytest.mark.parametrize("mode", ["bilinear", "nearest"])
 def test_one_change_for_all_is_that_change_for_each(name, mode):
     change, images = TRANSFORMATIONS[name], noise(4, 1, 9, 9)
-    one = change.parameters(change.volumes(np.array([change.values[1]])), np.random.default_rng(0))
-    alike = np.repeat(one, 4, axis=0)
-    assert torch.equal(change.apply(images, one, mode, 0.3), change.apply(images, alike, mode, 0.3))
-    alone = torch.cat([change.apply(image[None], one, mode, 0.3) for image in images])
-    assert torch.equal(change.apply(images, one, mode, 0.3), alone)
+    single = change.parameters(change.volumes(np.array([change.values[1]])), np.random.default_rng(0))
+    alike = np.repeat(single, 4, axis=0)
+    assert torch.equal(change.apply(images, single, mode, 0.3), change.apply(images, alike, mode, 0.3))
+    alone = torch.cat([change.apply(image[None], single, mode, 0.3) for image in images])
+    assert torch.equal(change.apply(images, single, mode, 0.3), alone)
 
 
 def test_flips_are_those_of_torch_for_the_images_that_are_flipped():
@@ -242,12 +243,12 @@ def test_a_profile_of_another_change_is_plain_json_and_replayable():
     [
         (
             {"over": "translations"},
-            "transformation 'translations' is unknown; did you mean 'translation'?: use rotation, translation, "
+            "over = 'translations' is unknown; did you mean 'translation'?: use rotation, translation, "
             "scaling, shear, rotation+translation, horizontal-flip, vertical-flip",
         ),
         (
             {"over": ["shear"]},
-            "transformation ['shear'] is unknown; did you mean 'shear'?: use rotation, translation, scaling, shear, "
+            "over = ['shear'] is unknown; did you mean 'shear'?: use rotation, translation, scaling, shear, "
             "rotation+translation, horizontal-flip, vertical-flip",
         ),
         (
@@ -277,3 +278,13 @@ def test_arguments_out_of_range_are_refused_in_words(arguments, text):
     with pytest.raises(InputError) as caught:
         invariance_profile(above(0.0, mean_of(X)), dots(2), **{"thetas": [0, 3], **arguments})
     assert str(caught.value) == text
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_change_refuses_an_interpolation_and_a_fill_that_it_does_not_have(name):
+    with pytest.raises(InputError, match=r"^interpolation = 'cubic' is unknown: use 'bilinear' or 'nearest'"):
+        invariance_profile(above(0.0, mean_of(X)), dots(2), [1], over=name, interpolation="cubic")
+    with pytest.raises(InputError, match=r"^fill = nan must be a finite number"):
+        Change(name, fill=nan)
+    with pytest.raises(InputError, match=r"^name = 'sheer' is unknown; did you mean 'shear'"):
+        Change("sheer")

@@ -137,10 +137,11 @@ def test_a_batch_is_its_images_one_by_one_to_the_bit(size, degrees, seed, mode, 
     assert same_bits(together, torch.cat(alone))
 
 
-def test_a_batch_longer_than_one_block_is_its_images_one_by_one(monkeypatch):
-    monkeypatch.setattr("invrob.empirical.transforms.affine._BLOCK", 60)  # two images
-    images, degrees = noise(7, 1, 5, 5), 720 * noise(7, dtype=torch.float64) - 360
-    alone = [rotate(image[None], float(angle)) for image, angle in zip(images, degrees, strict=True)]
+@pytest.mark.parametrize("pixels", [150_000, 80_000])
+def test_a_batch_that_does_not_fit_into_a_cache_is_its_images_one_by_one(pixels):
+    """A pass on a CPU takes 200,000 values: an image of these at a time, or two."""
+    images, degrees = noise(3, 1, 50, pixels // 50), [12.0, -101.5, 270.0]
+    alone = [rotate(image[None], angle) for image, angle in zip(images, degrees, strict=True)]
     assert same_bits(rotate(images, degrees), torch.cat(alone))
     assert same_bits(rotate(images, 33.0), torch.cat([rotate(image[None], 33.0) for image in images]))
     assert same_bits(rotate(images.requires_grad_(), degrees).detach(), torch.cat(alone))
@@ -268,7 +269,7 @@ def test_an_empty_batch_stays_empty():
 
 
 WANTED = "but must be a float tensor [N, C, H, W]: x / 255 for bytes, x[None] for one image"
-ONE_EACH = "give one number, or one angle per image"
+PER_IMAGE = "give one number, or one angle per image"
 NEAREST = "use 'bilinear' or 'nearest'; did you mean 'bilinear'?"
 
 
@@ -278,8 +279,8 @@ NEAREST = "use 'bilinear' or 'nearest'; did you mean 'bilinear'?"
         ({"images": torch.zeros(2, 1, 4, 4).byte()}, f"images are torch.uint8 [2, 1, 4, 4] {WANTED}"),
         ({"images": torch.zeros(1, 4, 4)}, f"images are torch.float32 [1, 4, 4] {WANTED}"),
         ({"images": np.zeros((2, 1, 4, 4))}, f"images are ndarray {WANTED}"),
-        ({"degrees": [1.0, 2.0, 3.0]}, f"degrees has the shape [3] for 2 images: {ONE_EACH}"),
-        ({"degrees": torch.zeros(2, 1)}, f"degrees has the shape [2, 1] for 2 images: {ONE_EACH}"),
+        ({"degrees": [1.0, 2.0, 3.0]}, f"degrees has the shape [3] for 2 images: {PER_IMAGE}"),
+        ({"degrees": torch.zeros(2, 1)}, f"degrees has the shape [2, 1] for 2 images: {PER_IMAGE}"),
         ({"degrees": math.nan}, "degrees holds nan: every angle must be finite"),
         ({"degrees": [0.0, -math.inf]}, "degrees holds -inf: every angle must be finite"),
         ({"degrees": "30"}, "degrees = '30' must be a number or one number per image (new(): invalid data type 'str')"),

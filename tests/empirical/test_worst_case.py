@@ -153,23 +153,23 @@ def test_the_worst_of_one_is_the_average_in_expectation(name):
         for measure, how in ((worst_case_profile, {"against": WorstOf(1)}), (invariance_profile, {}))
     )
     for field in ("rate", "accuracy"):
-        one, all_ = (np.array([getattr(profile, field) for profile in found]) for found in (worst, average))
-        error = np.sqrt((one.var(0, ddof=1) + all_.var(0, ddof=1)) / 20)
-        assert (np.abs(one.mean(0) - all_.mean(0)) <= 4 * error + 1e-12).all()
+        a, b = (np.array([getattr(profile, field) for profile in profiles]) for profiles in (worst, average))
+        error = np.sqrt((a.var(0, ddof=1) + b.var(0, ddof=1)) / 20)
+        assert (np.abs(a.mean(0) - b.mean(0)) <= 4 * error + 1e-12).all()
 
 
 @pytest.mark.parametrize("name", ["rotation", "translation", "rotation+translation"])
 def test_the_draws_of_each_theta_are_uniform_in_its_box_though_larger_ones_lend_them(name):
     change = TRANSFORMATIONS[name]
     volumes, rng = change.volumes(np.array(change.values[1:5])), np.random.default_rng(2)
-    places = volumes[:, None] * rng.uniform(-1, 1, (4, 5000))
-    owner = draw_sources(places, volumes)
-    assert (owner >= np.arange(4)[:, None]).all()
-    assert (np.diff(owner, axis=0) >= 0).all()
+    radii = volumes[:, None] * rng.uniform(-1, 1, (4, 5000))
+    source = draw_sources(radii, volumes)
+    assert (source >= np.arange(4)[:, None]).all()
+    assert (np.diff(source, axis=0) >= 0).all()
     for theta, volume in enumerate(volumes):
-        used = places[owner[theta], np.arange(5000)]
+        used = radii[source[theta], np.arange(5000)]
         assert stats.kstest(used / volume, "uniform", args=(-1, 2)).pvalue > 0.01
-    lent = (owner[:-1] == owner[1:]).mean(1)
+    lent = (source[:-1] == source[1:]).mean(1)
     assert lent == pytest.approx(volumes[:-1] / volumes[1:], abs=0.03)
 
 
@@ -192,10 +192,10 @@ def test_what_is_not_asked_does_not_matter(name, draws, seed, labelled):
     lazy = sum(asked)
     rng, stays, right = np.random.default_rng(seed), np.ones((n, 4), bool), np.ones((n, 4), bool)
     for _ in range(draws):
-        places = volumes[:, None] * rng.uniform(-1, 1, (4, n))
-        parameters, owner = change.parameters(places, rng), draw_sources(places, volumes)
+        radii = volumes[:, None] * rng.uniform(-1, 1, (4, n))
+        parameters, source = change.parameters(radii, rng), draw_sources(radii, volumes)
         for theta in range(1, 4):
-            answers = answer(np.arange(n), parameters[owner[theta], np.arange(n)])
+            answers = answer(np.arange(n), parameters[source[theta], np.arange(n)])
             stays[:, theta] &= answers == clean
             right[:, theta] &= answers == truth
     right[:, 0] = clean == truth
@@ -208,13 +208,13 @@ def test_a_prediction_that_becomes_right_counts_for_the_accuracy_of_random_draws
     """Wrong as it is, right wherever it is shifted: as on average, so in the worst of k; a grid has the image too."""
     reference = dots(3)
 
-    def found_out(x):
+    def recognising(x):
         same = (x == reference[:1]).flatten(1).all(1).float()
         return torch.stack([same, 1 - same], 1)
 
     labels = torch.ones(3).long()
     worst, grid = (
-        worst_case_profile(found_out, reference, [0, 2], labels, over="translation", against=adversary)
+        worst_case_profile(recognising, reference, [0, 2], labels, over="translation", against=adversary)
         for adversary in (WorstOf(4), Grid())
     )
     assert (worst.accuracy.tolist(), worst.rate.tolist(), worst.clean_accuracy) == ([0, 1], [1, 0], 0)
@@ -268,6 +268,18 @@ def test_fill_and_interpolation_reach_the_images():
     assert values == {0, 1}
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_about_no_images_nothing_is_asked(name):
+    def refusing(rows, parameters):
+        raise AssertionError
+
+    change, nobody = TRANSFORMATIONS[name], np.zeros(0, dtype=int)
+    volumes = change.volumes(np.array(change.values[:2]))
+    kept, correct = kept_in_all_draws(refusing, nobody, nobody, change, volumes, 3, np.random.default_rng(0))
+    assert kept.shape == correct.shape == (0, 2)
+    assert change.apply(noise(0, 1, 6, 6), np.zeros((1, max(change.dimensions, 1)))).shape == (0, 1, 6, 6)
+
+
 UNKNOWN = "is unknown: use 'average', 'grid', or 'worst-of-10' for ten random changes"
 
 
@@ -277,6 +289,10 @@ UNKNOWN = "is unknown: use 'average', 'grid', or 'worst-of-10' for ten random ch
         ({"against": "worst-of-0"}, f"against = 'worst-of-0' {UNKNOWN}"),
         ({"against": "worst"}, f"against = 'worst' {UNKNOWN}"),
         ({"against": None}, f"against = None {UNKNOWN}"),
+        (
+            {"against": "average"},
+            "against = 'average' is no adversary: use 'grid', or 'worst-of-10' for ten random changes",
+        ),
         (
             {"against": "worst-of-3", "over": Rotation(step=5)},
             "step = 5 is made for against = 'average': leave it out for worst-of-3",

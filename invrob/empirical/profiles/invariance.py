@@ -9,6 +9,7 @@ from functools import partial
 from typing import Literal, overload
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from invrob.checks import Array, check_settings
@@ -100,21 +101,21 @@ def invariance_profile(
     seed: int = 0,
     confidence: float = 0.95,
 ) -> InvarianceProfile | WorstCaseProfile:
-    """How often the prediction of a model stays when the image is changed, for each theta that says how far.
+    """How often the prediction of a model stays when the image is changed, by how far it may be changed.
 
-    One sweep serves all thetas: each image gets one change in each of a few bands of the parameters, and a rate is the
-    mean over the bands inside its box, without bias (see docs/how-to/transformations.md).
+    A single sweep serves all thetas: an image is changed once in each of a few bands of the parameters, and a rate is
+    the mean over the bands inside its box, without bias (docs/how-to/transformations.md derives it).
 
     Args:
         model: any callable, images [N, C, H, W] in [0, 1] -> logits [N, K >= 2]. An nn.Module runs in eval mode with
             frozen parameters, and gets both back.
         images: float32 or float64 [N >= 1, C, H, W] in [0, 1].
-        thetas: increasing values of the change: degrees in [0, 180] for rotations, pixels for translations, and so on,
-            as `transforms.TRANSFORMATIONS` has them.
+        thetas: [T >= 1] increasing, how far a change may go: degrees in [0, 180] for rotations, pixels for
+            translations, and so on, as `transforms.TRANSFORMATIONS` has them.
         labels: int [N], the true classes, for the accuracy under the same changes.
         over: what changes the images: `Rotation(...)`, `Change("translation")`, or the name alone for its defaults.
-        against: "average" for changes drawn at random. `WorstOf(10)` or `Grid()`, or their names "worst-of-10" and
-            "grid", for an adversary that tries several changes of each image and keeps the worst.
+        against: "average" for changes drawn at random; `WorstOf(10)` or `Grid()`, or their names "worst-of-10" and
+            "grid", for an adversary that tries several changes of an image and keeps the worst.
         interpolation: "bilinear" or "nearest", between pixels.
         seed: of the draws, in [0, 2^63).
         confidence: level of the intervals, in (0, 1). They are over the images: normal, or exact binomial near 0 and 1;
@@ -144,33 +145,29 @@ def invariance_profile(
     check_settings(confidence=confidence, seed=seed)
     if adversary is not None and change.step is not None:
         raise InputError(f"step = {change.step} is made for against = 'average': leave it out for {adversary.name}")
-    show = partial(_changed, change=change, interpolation=interpolation)
     images = on_canvas(images, change.fill) if change.border == "canvas" else images
     with evaluating(model):
         labels = checked_labels(labels, images, model)
+        truth = None if labels is None else labels.cpu().numpy()
+
+        def ask(chosen: Tensor, parameters: Array) -> Array:
+            answers: Array = predict(model, changed_images(chosen, parameters, change, interpolation)).cpu().numpy()
+            return answers
+
         if adversary is not None:
-            return in_the_worst_case(
-                lambda rows, parameters: predict(model, show(images[rows], parameters)),
-                images.device,
-                len(images),
-                labels,
-                change.family,
-                grid,
-                adversary,
-                seed,
-                confidence,
-            )
+            ask_rows = lambda rows, parameters: ask(images[torch.from_numpy(rows)], parameters)  # noqa: E731
+            return in_the_worst_case(ask_rows, len(images), truth, change.family, grid, adversary, seed, confidence)
         rng = np.random.default_rng(seed)
         volumes = change.family.volumes(grid)
         draws = _draws(change, volumes, len(images), rng)
         parameters = change.family.parameters(draws.radii, rng)
         unchanged = np.zeros((1, parameters.shape[-1]))
-        answers = [predict(model, show(images, values)).cpu().numpy() for values in (unchanged, *parameters)]
-    predictions = np.stack(answers, 1)  # [N, 1 + M]
-    clean, truth = predictions[:, 0], None if labels is None else labels.cpu().numpy()
+        predictions = np.stack([ask(images, values) for values in (unchanged, *parameters)], 1)  # [N, 1 + M]
+    clean = predictions[:, 0]
     classes = clean if truth is None else truth
-    kept = sampling.rates_in_boxes(predictions == clean[:, None], draws, classes, volumes)
-    correct = None if truth is None else sampling.rates_in_boxes(predictions == truth[:, None], draws, classes, volumes)
+    rates = partial(sampling.rates_in_boxes, draws=draws, classes=classes, volumes=volumes)
+    kept = rates(predictions == clean[:, None])
+    correct = None if truth is None else rates(predictions == truth[:, None])
     bounds = partial(sampling.normal_bounds if change.family.dimensions else binomial_bounds, confidence=confidence)
     if change.step is not None:
         bounds = partial(bootstrap_bounds, rng=rng, confidence=confidence)
@@ -191,24 +188,24 @@ def worst_case_profile(
     labels: Tensor | None = None,
     *,
     over: Over = "rotation",
-    against: WorstOf | Grid = WorstOf(10),
+    against: Against = WorstOf(10),
     interpolation: Interpolation = "bilinear",
     seed: int = 0,
     confidence: float = 0.95,
 ) -> WorstCaseProfile:
     """How often the prediction of a model stays under all changes that an adversary tries.
 
-    It is `invariance_profile` with `against=WorstOf(10)`, under a name of its own.
+    It is `invariance_profile` with `against=WorstOf(10)`, under another name.
 
     Args:
         model, images, thetas, labels, over, interpolation, seed, confidence: as for `invariance_profile`.
-        against: `WorstOf(k)` or `Grid(finer)`.
+        against: `WorstOf(k)` or `Grid(finer)`, or their names "worst-of-10" and "grid".
 
     Returns:
         A `WorstCaseProfile`.
 
     Raises:
-        InputError: as `invariance_profile`.
+        InputError: as `invariance_profile`, and for the average.
 
     Example:
         >>> import torch, invrob
@@ -216,13 +213,16 @@ def worst_case_profile(
         >>> invrob.worst_case_profile(model, torch.rand(4, 1, 8, 8), [0, 30], against=invrob.Grid()).adversary
         'grid'
     """
+    adversary = adversary_of(against)
+    if adversary is None:
+        raise InputError(f"against = {against!r} is no adversary: use 'grid', or 'worst-of-10' for ten random changes")
     return invariance_profile(
         model,
         images,
         thetas,
         labels,
         over=over,
-        against=against,
+        against=adversary,
         interpolation=interpolation,
         seed=seed,
         confidence=confidence,
@@ -237,8 +237,10 @@ def _draws(change: Rotation | Change, volumes: Array, n: int, rng: np.random.Gen
     return sampling.Draws(np.tile([0.0, 1.0], (count, 1)), np.ones((count, n)), np.zeros((count, n), dtype=int))
 
 
-def _changed(images: Tensor, parameters: Array, change: Rotation | Change, interpolation: Interpolation) -> Tensor:
-    """What the model is shown at these parameters; where they are 0, what its answer is compared with."""
+def changed_images(
+    images: Tensor, parameters: Array, change: Rotation | Change, interpolation: Interpolation = "bilinear"
+) -> Tensor:
+    """What the model sees at these parameters, [N or 1, d]; at 0 it is what its answers are compared with."""
     apply = partial(change.family.apply, interpolation=interpolation, fill=change.fill)
     changed = apply(images, parameters)
     if change.path == "there-and-back":

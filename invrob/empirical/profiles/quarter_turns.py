@@ -32,11 +32,26 @@ class QuarterTurns(Result):
 
 
 def quarter_turn_consistency(model: Model, images: Tensor, *, confidence: float = 0.95) -> QuarterTurns:
-    """Whether the predictions stay when the images are turned by 90, 180 and 270 degrees, and how much the logits move.
+    """Ask whether predictions stay when images are turned by 90, 180 and 270 degrees, and how far the logits move.
 
-    model, images: as for `robustness_profile`; images must be square. deviation: max |f(rot x) - f(x)| over images and
-    classes, divided by the standard deviation of the logits (of unturned and turned images); 0 for a model that is
-    invariant, up to rounding. Intervals are Clopper-Pearson over the images. Raises InputError for anything else."""
+    Args:
+        model, images: as for `robustness_profile`; images must be square.
+        confidence: level of the intervals, in (0, 1). They are Clopper-Pearson over the images.
+
+    Returns:
+        `QuarterTurns`. Its deviation is max |f(turned x) - f(x)| over images and classes, divided by the standard
+        deviation of all logits, of unturned and turned images; 0 up to rounding for a model that is invariant.
+
+    Raises:
+        InputError: outside these ranges.
+
+    Example:
+        >>> import torch
+        >>> from invrob.empirical.profiles import quarter_turn_consistency
+        >>> model = lambda images: torch.stack([images[:, 0, 0, 0], images[:, 0, 0, 1]], 1)  # the two upper corners
+        >>> quarter_turn_consistency(model, torch.tensor([[[[0.0, 1.0], [1.0, 0.0]]]])).rate
+        array([0., 1., 0.])
+    """
     images = checked_images(images)
     check_settings(confidence=confidence, seed=0)
     if images.shape[2] != images.shape[3]:

@@ -1,9 +1,10 @@
-"""Which change each image of an invariance profile gets, and what its answers say about every theta at once.
+"""Which changes the images of an invariance profile get, and what their answers say about every theta at once.
 
 The changes at theta are uniform in a box around 0 that grows with theta. A draw has a signed radius: its magnitude is
 the volume of the smallest box around 0 that holds it, its sign the side. Of a uniform draw that volume is uniform, in
 any dimension, so bands of volume serve all thetas: the box of theta is the union of the bands inside it. For a single
-parameter, such as an angle, the volume is the size of the parameter itself."""
+parameter, such as an angle, the volume is the size of the parameter itself. docs/how-to/transformations.md derives
+what is used here."""
 
 from dataclasses import dataclass
 
@@ -39,7 +40,7 @@ def draw(volumes: Array, step: float | None, n: int, rng: np.random.Generator) -
     # The volume below the first theta weighs in every rate: it is halved, and gets two draws.
     parts = parts_of(np.union1d(volumes, volumes[volumes > 0][:1] / 2), np.inf)
     draws = [_split_band(parts, band, n, rng) for band in bands_of(parts, max(1, n // FEWEST))]
-    radii, part_of = (np.array([pair[i] for pair in draws]).reshape(-1, n) for i in (0, 1))
+    radii, part_of = (np.array([pair[i] for pair in draws]).reshape(len(draws), n) for i in (0, 1))
     return Draws(parts, radii, part_of.astype(int))
 
 
@@ -97,7 +98,7 @@ def rates_in_boxes(hits: Array, draws: Draws, classes: Array, volumes: Array) ->
     drawn, hit = np.zeros((2, len(hits), len(draws.parts)))
     for column, part in enumerate(draws.part_of, start=1):
         drawn[rows, part], hit[rows, part] = 1, hits[:, column]
-    values, of_all_images = np.empty_like(hit), hit.sum(0) / drawn.sum(0)
+    values, of_all_images = np.empty_like(hit), hit.sum(0) / np.maximum(drawn.sum(0), 1)
     for label in np.unique(classes):
         members = classes == label
         values[members] = values_in_parts(hit[members], drawn[members], of_all_images)
@@ -112,8 +113,8 @@ def rates_in_boxes(hits: Array, draws: Draws, classes: Array, volumes: Array) ->
 def values_in_parts(hit: Array, drawn: Array, of_all_images: Array) -> Array:
     """Values [N, S] for the images of a class, from their hits where they were drawn, both [N, S].
 
-    Their mean is that of the hits, or `of_all_images` [S] where none was drawn; the variance of their mean is that of
-    the mean of the hits. Where all images were drawn, the values are the hits."""
+    Their mean is that of the hits, or `of_all_images` [S] where no image was drawn, and the variance of their mean is
+    that of the mean of the hits. Where all images were drawn, the values are the hits."""
     n, counts = len(hit), drawn.sum(0)
     mean = np.where(counts > 0, hit.sum(0) / np.maximum(counts, 1), of_all_images)
     freedom = np.where(counts < n, counts / np.maximum(counts - 1, 1), 1.0)  # the mean is estimated too

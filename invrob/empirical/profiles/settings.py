@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from invrob.checks import check_counts
-from invrob.empirical.transforms import Transformation, transformation_named
+from invrob.empirical.transforms import TRANSFORMATIONS, Transformation, check_fill, transformation_named
 from invrob.errors import InputError, did_you_mean
 
 Border = Literal["zero", "canvas", "disc"]
@@ -18,11 +18,11 @@ class Change:
     """A family of changes of the images, by the name that `transforms.TRANSFORMATIONS` has for it.
 
     Args:
-        name: such as "translation"; "rotation" is better said by `Rotation`, which has more settings.
-        fill: the value of the pixels that come in from outside the image.
+        name: such as "translation"; for "rotation" see `Rotation`, which has more settings.
+        fill: the finite value of the pixels that come in from outside the image.
 
     Raises:
-        InputError: for an unknown name.
+        InputError: for an unknown name, and a fill that is not finite.
 
     Example:
         >>> from invrob.empirical.profiles import Change
@@ -36,7 +36,8 @@ class Change:
     border, path, step = "zero", "there", None  # settings of rotations alone
 
     def __post_init__(self) -> None:
-        transformation_named(self.name)
+        transformation_named(self.name, "name =")
+        check_fill(self.fill)
 
     @property
     def family(self) -> Transformation:
@@ -56,7 +57,7 @@ class Rotation:
             changes by interpolation and border alone.
         step: the widest band of angles in degrees, in (0, 180]: smaller is finer and dearer. None takes as few bands
             as the grid of thetas allows.
-        fill: the value of the pixels that come in from outside the image.
+        fill: the finite value of the pixels that come in from outside the image.
 
     Raises:
         InputError: outside these ranges.
@@ -72,7 +73,7 @@ class Rotation:
     step: float | None = None
     fill: float = 0.0
 
-    name = "rotation"
+    name, family = "rotation", TRANSFORMATIONS["rotation"]
 
     def __post_init__(self) -> None:
         for argument, known in (("border", get_args(Border)), ("path", get_args(Path))):
@@ -84,11 +85,7 @@ class Rotation:
             raise InputError(
                 f"step = {self.step} is outside (0, 180] degrees: smaller is finer, and None asks the model least"
             )
-
-    @property
-    def family(self) -> Transformation:
-        """The transformation that the images are changed by."""
-        return transformation_named(self.name)
+        check_fill(self.fill)
 
 
 @dataclass(frozen=True)
@@ -140,7 +137,7 @@ class PGD:
         probes: images that the checks of the attack look at, >= 1.
 
     Raises:
-        InputError: where one of them is no integer of at least 1.
+        InputError: for a number that is no integer of at least 1.
 
     Example:
         >>> import invrob
@@ -164,7 +161,7 @@ class Square:
         queries: model evaluations per image at one epsilon, >= 1.
 
     Raises:
-        InputError: where it is no integer of at least 1.
+        InputError: for a number that is no integer of at least 1.
 
     Example:
         >>> import invrob
@@ -209,6 +206,7 @@ def change_of(over: Over) -> Rotation | Change:
     """The value that `over` stands for. Raises InputError for an unknown name."""
     if isinstance(over, (Rotation, Change)):
         return over
+    transformation_named(over, "over =")
     return Rotation() if over == Rotation.name else Change(over)
 
 

@@ -10,8 +10,6 @@ from itertools import pairwise
 from math import prod
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from invrob.checks import Array
 from invrob.empirical.profiles.rates import Levels, RatesOverTheta, binomial_bounds, rates_per_image
@@ -21,7 +19,7 @@ from invrob.errors import InputError
 
 MOST_POINTS = 1_000_000  # of a grid: more than a model can be asked in days
 
-Predict = Callable[[Tensor, Array], Tensor]  # indices of images [n], parameters [n or 1, d] -> predicted classes [n]
+Ask = Callable[[Array, Array], Array]  # indices of images [n], parameters [n or 1, d] -> predicted classes [n]
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,49 +35,40 @@ class WorstCaseProfile(RatesOverTheta):
     finer: int
 
 
-class _Questions:
-    """Asks about images under changes, and counts how many it asked about."""
-
-    def __init__(self, predict: Predict, device: torch.device) -> None:
-        self.predict, self.device, self.count = predict, device, 0
-
-    def __call__(self, rows: Array, parameters: Array) -> Array:
-        self.count += len(rows)
-        answers: Array = self.predict(torch.from_numpy(rows).to(self.device), parameters).cpu().numpy()
-        return answers
-
-
 def in_the_worst_case(
-    predict: Predict,
-    device: torch.device,
+    ask: Ask,
     n: int,
-    labels: Tensor | None,
+    truth: Array | None,
     family: Transformation,
     thetas: Array,
     adversary: WorstOf | Grid,
     seed: int,
     confidence: float,
 ) -> WorstCaseProfile:
-    """The profile of n >= 1 images, as `invariance_profile` says; call it inside `evaluating(model)`.
+    """The profile of n >= 1 images with the classes `truth` [n], as `invariance_profile` says.
 
     With random changes, `accuracy` is the share that is right under all of them; with a grid also as they are."""
-    ask, volumes, levels = _Questions(predict, device), family.volumes(thetas), None
+    asked: list[int] = []
+
+    def counted(rows: Array, parameters: Array) -> Array:
+        asked.append(len(rows))
+        return ask(rows, parameters)
+
+    levels, volumes = None, family.volumes(thetas)
     shells = grid_points(family, thetas, adversary.finer) if isinstance(adversary, Grid) else []
-    clean = ask(np.arange(n), np.zeros((1, max(family.dimensions, 1))))
-    truth = None if labels is None else labels.cpu().numpy()
+    clean = counted(np.arange(n), np.zeros((1, max(family.dimensions, 1))))
     if isinstance(adversary, Grid):
-        levels = _first_shell_that_moves(ask, clean, shells)
+        levels = _first_shell_that_moves(counted, clean, shells)
         kept = levels[:, None] > np.arange(len(thetas))
         correct = None if truth is None else kept & (clean == truth)[:, None]
     else:
-        kept, correct = kept_in_all_draws(
-            ask, clean, truth, family, volumes, adversary.draws, np.random.default_rng(seed)
-        )
+        rng = np.random.default_rng(seed)
+        kept, correct = kept_in_all_draws(counted, clean, truth, family, volumes, adversary.draws, rng)
     bounds = partial(binomial_bounds, confidence=confidence)
     return WorstCaseProfile(
         **rates_per_image(kept, correct, clean, truth, volumes == 0, bounds, confidence=confidence, seed=seed),
         thetas=thetas,
-        evaluations=ask.count / n,
+        evaluations=sum(asked) / n,
         levels=levels,
         transformation=family.name,
         adversary=adversary.name,
@@ -89,8 +78,9 @@ def in_the_worst_case(
 
 @lru_cache
 def most_evaluations(family: Transformation, thetas: tuple[float, ...], adversary: WorstOf | Grid) -> float:
-    """What an adversary asks per image where no prediction moves; its mean, for random draws. Raises InputError for
-    thetas that the family does not have, and for a grid of more than a million points."""
+    """How often an adversary asks about an image that never moves, on average where it draws at random.
+
+    Raises InputError for thetas that the family does not have, and for a grid of more than a million points."""
     values = family.checked(thetas)
     if isinstance(adversary, Grid):
         return 1.0 + sum(map(len, grid_points(family, values, adversary.finer)))
@@ -100,8 +90,8 @@ def most_evaluations(family: Transformation, thetas: tuple[float, ...], adversar
 
 
 def grid_points(family: Transformation, thetas: Array, finer: int) -> list[Array]:
-    """For each theta the grid's points [P, d] that its box has more than that of the theta before: a shell, the
-    furthest points first. The grid has the gaps of `family.steps` / `finer`, and the corners of every box."""
+    """For each theta its shell: the points [P, d] of the grid in its box and not in that of the theta before, the
+    furthest first. The grid has the gaps of `family.steps` / `finer`, and the corners of every box."""
     reach = np.asarray(family.reach(thetas), dtype=float)
     if family.dimensions == 0:
         return [np.ones((int(size > 0), 1)) for size in reach]
@@ -116,13 +106,13 @@ def grid_points(family: Transformation, thetas: Array, finer: int) -> list[Array
     corners = np.stack(np.meshgrid(*[[-1.0, 1.0]] * family.dimensions), -1).reshape(-1, family.dimensions)
     inner = np.stack(np.meshgrid(*axes), -1).reshape(-1, family.dimensions)
     points = np.unique(np.concatenate([inner, *(size * corners for size in reach)]), axis=0)
+    points = points[np.argsort(-np.abs(points).max(1), kind="stable")]
     sizes = np.abs(points).max(1)
-    far_first = np.argsort(-sizes, kind="stable")
     shell = np.searchsorted(reach, sizes)
-    return [points[far_first[(shell == i)[far_first] & (sizes > 0)[far_first]]] for i in range(len(reach))]
+    return [points[(shell == index) & (sizes > 0)] for index in range(len(reach))]
 
 
-def _first_shell_that_moves(ask: _Questions, clean: Array, shells: Sequence[Array]) -> Array:
+def _first_shell_that_moves(ask: Ask, clean: Array, shells: Sequence[Array]) -> Array:
     """For each image the index [N] of the first shell with a point that moves its prediction; their number for none."""
     first, unmoved = np.full(len(clean), len(shells)), np.arange(len(clean))
     for index, shell in enumerate(shells):
@@ -136,7 +126,7 @@ def _first_shell_that_moves(ask: _Questions, clean: Array, shells: Sequence[Arra
 
 
 def kept_in_all_draws(
-    ask: _Questions,
+    ask: Ask,
     clean: Array,
     truth: Array | None,
     family: Transformation,
@@ -144,32 +134,29 @@ def kept_in_all_draws(
     draws: int,
     rng: np.random.Generator,
 ) -> tuple[Array, Array | None]:
-    """Whether each image's prediction stays, and is right, in all draws at each theta: bool [N, T], [N, T] or None.
+    """Whether the prediction stays, and is right, in all draws at each theta: bool [N, T], and [N, T] or None.
 
-    Each theta needs `draws` uniform draws from its box. A draw for a larger theta that happens to lie in the smaller
-    box is uniform there as well, so it serves the smaller theta too, and only the others are asked about anew."""
-    n, certain = len(clean), int((volumes == 0).sum())
-    kept = np.ones((n, len(volumes)), dtype=bool)
-    correct = None if truth is None else kept & np.where(volumes > 0, True, (clean == truth)[:, None])
+    A theta needs `draws` uniform draws from its box. A draw for a larger theta that lies in the smaller box is uniform
+    there as well: it serves both, so that nothing new is asked. Nor is an image asked about where all is lost."""
+    wanted = np.stack([clean] if truth is None else [clean, truth], 1)  # [N, K] classes
+    holds = (wanted == clean[:, None])[..., None] | (volumes > 0)  # [N, K, T] whether all answers were the wanted class
     for _ in range(draws if family.dimensions else 1):
-        largest = np.tile(volumes[:, None], n)
-        radii = largest * rng.uniform(-1, 1, largest.shape) if family.dimensions else largest
+        radii = np.tile(volumes[:, None], len(clean))
+        if family.dimensions:
+            radii = radii * rng.uniform(-1, 1, radii.shape)
         parameters, source = family.parameters(radii, rng), draw_sources(radii, volumes)
-        for theta in range(certain, len(volumes)):
-            serves = (source == theta).T  # [N, T]: the draw of this theta is the one that counts there
-            undecided = serves & (kept if correct is None else kept | correct)
-            rows = undecided.any(1).nonzero()[0]
-            if not len(rows):
-                continue
-            answers = ask(rows, parameters[theta, rows])[:, None]
-            kept[rows] &= ~serves[rows] | (answers == clean[rows, None])
-            if truth is not None and correct is not None:
-                correct[rows] &= ~serves[rows] | (answers == truth[rows, None])
-    return kept, correct
+        for theta in volumes.nonzero()[0]:
+            serves = (source == theta).T  # [N, T] the thetas that this draw counts for
+            rows = (serves & holds.any(1)).any(1).nonzero()[0]
+            if len(rows):
+                as_wanted = ask(rows, parameters[theta, rows])[:, None] == wanted[rows]
+                holds[rows] &= as_wanted[..., None] | ~serves[rows, None]
+    return holds[:, 0], None if truth is None else holds[:, 1]
 
 
 def draw_sources(radii: Array, volumes: Array) -> Array:
-    """Which theta's draw each theta uses, [T, N]: that of the next larger theta where it lies in the smaller box.
+    """The index [T, N] of the theta whose draw serves a theta: that which serves the next larger theta, if it lies in
+    the smaller box.
 
     radii: signed, [T, N], uniform in the box of each theta; volumes: of these boxes, [T], increasing."""
     source = np.tile(np.arange(len(volumes))[:, None], radii.shape[1])

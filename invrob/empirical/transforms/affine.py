@@ -1,4 +1,4 @@
-"""Affine maps of image batches: one differentiable resampling, a map per image or one for all, on any device.
+"""Affine maps of image batches: a differentiable resampling, with a map per image or for all, on any device.
 
 Everything about a map is computed in float64 on the CPU; from there on each sampling position is one rounded addition,
 the same on every device. So the same map gives the same bits alone and in a batch, and a map that takes pixels to
@@ -26,21 +26,31 @@ def affine(
     interpolation: Interpolation = "bilinear",
     fill: float = 0.0,
 ) -> Tensor:
-    """Read each image through an affine map about its centre, on the same canvas.
+    """Read images through an affine map about their centre, on the same canvas.
 
-    images: [N, C, H, W] of a floating dtype, any range, any device; N = 0 is fine. maps: [2, 3] for all, or [N, 2, 3],
-    in pixels: the output at row y and column x, counted downwards and to the right from the centre, is the image at
-    row maps[0] @ (y, x, 1) and column maps[1] @ (y, x, 1). So it goes from the output to the image, as the matrix of
-    scipy.ndimage.affine_transform: `shifted(3, 0)` moves what one sees down by reading three rows further up.
-    interpolation: "bilinear", or "nearest" (a tie takes the pixel to the right or below, as PIL does). fill: the value
-    of everything outside the canvas; at the border bilinear interpolates between the image and the fill, as
-    scipy does with order=1, mode="grid-constant", and torchvision with fill=None. Nothing is smoothed before it is made
-    smaller.
+    Nothing is smoothed before it is made smaller. Differentiable in the images and in a tensor of maps.
 
-    Returns a new tensor [N, C, H, W] of the same dtype and device. No result lies outside the range of the image and
-    the fill, to the last bit. Differentiable in the images and in a tensor of maps. Raises InputError for images that
-    are not a float [N, C, H, W], for maps of another shape, not finite or above 1e9, and for an unknown
-    interpolation."""
+    Args:
+        images: [N, C, H, W] of a floating dtype, any range, any device; N = 0 is fine.
+        maps: [2, 3] for all images or [N, 2, 3], in pixels. The output at row y and column x, counted downwards and to
+            the right from the centre, is the image at row maps[0] @ (y, x, 1) and column maps[1] @ (y, x, 1): from the
+            output to the image, as the matrix of scipy.ndimage.affine_transform.
+        interpolation: "bilinear", or "nearest", where a tie takes the pixel to the right or below, as in PIL.
+        fill: the finite value of everything outside the canvas. At the border bilinear interpolates between the image
+            and the fill, as scipy with order=1, mode="grid-constant", and torchvision with fill=None.
+
+    Returns:
+        A new tensor [N, C, H, W] of the same dtype and device, in the range of the image and the fill to the last bit.
+
+    Raises:
+        InputError: for images that are no float [N, C, H, W], maps of another shape, not finite or above 1e9, an
+            unknown interpolation, and a fill that is not finite.
+
+    Example:
+        >>> import torch
+        >>> affine(torch.tensor([[[[1.0, 2.0, 3.0]]]]), shifted(down=0, right=1))
+        tensor([[[[0., 1., 2.]]]])
+    """
     check_resampling(images, interpolation, fill)
     try:
         maps = torch.as_tensor(maps, dtype=torch.float64, device="cpu")
@@ -58,25 +68,20 @@ def affine(
 
 
 def shifted(down: Tensor | float, right: Tensor | float) -> Tensor:
-    """The map [..., 2, 3] that moves what one sees by so many pixels; numbers or tensors [...]."""
-    down, right = (torch.as_tensor(value, dtype=torch.float64) for value in (down, right))
-    one, zero = torch.ones_like(down), torch.zeros_like(down)
-    return _map((one, zero, -down), (zero, one, -right))
+    """The map [..., 2, 3] that moves the picture by so many pixels; numbers or tensors [...]."""
+    return _map(1, 0, -down, 0, 1, -right)
 
 
 def scaled(factor: Tensor | float) -> Tensor:
-    """The map [..., 2, 3] that makes what one sees `factor` > 0 times as large about the centre."""
-    factor = torch.as_tensor(factor, dtype=torch.float64)
-    zero = torch.zeros_like(factor)
-    return _map((1 / factor, zero, zero), (zero, 1 / factor, zero))
+    """The map [..., 2, 3] that makes the picture `factor` > 0 times as large about the centre."""
+    shrink = 1 / torch.as_tensor(factor, dtype=torch.float64)
+    return _map(shrink, 0, 0, 0, shrink, 0)
 
 
 def sheared(degrees: Tensor | float) -> Tensor:
-    """The map [..., 2, 3] that leans what stands upright by so many degrees to the right, in (-90, 90): rows slide by
+    """The map [..., 2, 3] that leans an upright line by so many degrees to the right, in (-90, 90): rows slide by
     tan(degrees) for each row above the centre."""
-    slope = torch.deg2rad(torch.as_tensor(degrees, dtype=torch.float64)).tan()
-    one, zero = torch.ones_like(slope), torch.zeros_like(slope)
-    return _map((one, zero, zero), (slope, one, zero))
+    return _map(1, 0, 0, torch.deg2rad(torch.as_tensor(degrees, dtype=torch.float64)).tan(), 1, 0)
 
 
 def turned(degrees: Tensor | float) -> Tensor:
@@ -88,20 +93,22 @@ def turned(degrees: Tensor | float) -> Tensor:
         torch.tensor(table, dtype=rest.dtype)[quarters.long() % 4] for table in ((1, 0, -1, 0), (0, 1, 0, -1))
     )
     cos, sin = cos90 * rest.cos() - sin90 * rest.sin(), sin90 * rest.cos() + cos90 * rest.sin()
-    zero = torch.zeros_like(cos)
-    return _map((cos, sin, zero), (-sin, cos, zero))
+    return _map(cos, sin, 0, -sin, cos, 0)
 
 
 def followed_by(first: Tensor, second: Tensor) -> Tensor:
-    """The map [..., 2, 3] that does to what one sees first the one thing, then the other."""
-    # Maps go from the output to the image, so the point that the second one reads is where the first one reads.
+    """The map [..., 2, 3] that changes the picture by the first map, and then by the second."""
+    # Maps go from the output to the image, so the point that the second map reads is where the first map reads.
     both = first[..., :2] @ second
     both[..., 2] += first[..., 2]
     return both
 
 
-def _map(row: tuple[Tensor, ...], column: tuple[Tensor, ...]) -> Tensor:
-    return torch.stack([torch.stack(row, -1), torch.stack(column, -1)], -2)
+def _map(*numbers: Tensor | float) -> Tensor:
+    """The map [..., 2, 3] with these six numbers, row by row."""
+    tensors = [torch.as_tensor(number, dtype=torch.float64) for number in numbers]
+    shape = max((tensor.shape for tensor in tensors), key=len)
+    return torch.stack([tensor.expand(shape) for tensor in tensors], -1).view(*shape, 2, 3)
 
 
 def check_resampling(images: Tensor, interpolation: str, fill: float) -> None:
@@ -114,6 +121,11 @@ def check_resampling(images: Tensor, interpolation: str, fill: float) -> None:
     if interpolation not in ("bilinear", "nearest"):
         near = did_you_mean(str(interpolation), ("bilinear", "nearest"))
         raise InputError(f"interpolation = {interpolation!r} is unknown: use 'bilinear' or 'nearest'{near}")
+    check_fill(fill)
+
+
+def check_fill(fill: float) -> None:
+    """Raises InputError for a fill that is not finite."""
     if not abs(fill) < float("inf"):
         raise InputError(f"fill = {fill} must be a finite number: it is the value of the pixels outside the image")
 
@@ -122,24 +134,24 @@ def resampled(images: Tensor, maps: Tensor, interpolation: Interpolation, fill: 
     """`affine` for checked arguments: maps float64 [1, 2, 3] or [N, 2, 3] on the CPU."""
     if images.numel() == 0:
         return images.clone()
-    block = _BLOCK if images.device.type == "cpu" else 2**26  # so that places in it fit into int32
+    block = _BLOCK if images.device.type == "cpu" else 2**26  # so that an index in it fits into int32
     parts = torch.split(images, max(1, block // images[0].numel()))
     if len(maps) == 1:
         taps = _taps(maps, images, interpolation)
         moved = (_read(part, taps, fill) for part in parts)
     else:
         pairs = zip(parts, torch.split(maps, len(parts[0])), strict=True)
-        moved = (_read(part, _taps(own, part, interpolation), fill) for part, own in pairs)
+        moved = (_read(part, _taps(maps_of_part, part, interpolation), fill) for part, maps_of_part in pairs)
     if torch.is_grad_enabled() and (images.requires_grad or maps.requires_grad):
         return torch.cat([*moved])
     result = torch.empty(images.shape, dtype=images.dtype, device=images.device)
     for place, part in zip(torch.split(result, len(parts[0])), moved, strict=True):
-        place.copy_(part)  # one by one, so that each takes the memory of the one before
+        place.copy_(part)  # in turn, so that a part takes the memory of the part before it
     return result
 
 
 def _taps(maps: Tensor, images: Tensor, interpolation: Interpolation) -> tuple[Tensor, ...]:
-    """Where each output pixel comes from in an image with a frame: the place [A, H W] of the pixel above and left of it
+    """Where each output pixel comes from in an image with a frame: the index [A, H W] of the pixel above and left of it
     and, for bilinear, how far below and to the right of that it lies, both [A, H W] in [0, 1)."""
     rows, columns = _positions(maps, images)
     if interpolation == "nearest":
@@ -169,12 +181,12 @@ def _positions(maps: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _read(images: Tensor, taps: tuple[Tensor, ...], fill: float) -> Tensor:
-    """The images, with a frame of fill around them, read at `taps`: one row of taps for all images or one for each."""
+    """The images, with a frame of fill around them, read at `taps`: a row for all images, or a row per image."""
     n, channels, height, width = images.shape
     index, *weights = taps
     frame = (1, 2, 1, 2)
     shape: tuple[int, ...]
-    if shared := len(index) == 1:  # a table [P, N C]: what one tap reads in all images lies side by side
+    if shared := len(index) == 1:  # a table [P, N C]: what a tap reads in all images lies side by side
         pixels = _transposed(images.reshape(n * channels, -1)).view(height, width, -1)
         table = F.pad(pixels, (0, 0, *frame), value=fill).flatten(0, 1)
         index, shape = index[0], (height * width, n * channels)

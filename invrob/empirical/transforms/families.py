@@ -1,8 +1,8 @@
 """The changes of an image that a profile can be measured over, by name.
 
-Each has a value that says how far it goes, such as 30 degrees. At a value v the parameters of one change are uniform in
-the box [-reach(v), reach(v)]^d, so the boxes of larger values hold those of smaller ones, and one sweep from small to
-large serves them all. Rotation with translation, 30 degrees with 3 pixels: Engstrom et al. 2019 (arXiv 1712.02779)."""
+A value says how far a change goes, such as 30 degrees. At a value v the parameters of a change are uniform in the box
+[-reach(v), reach(v)]^d, so the boxes of larger values hold those of smaller values, and a sweep from small to large
+serves them all. Rotation with translation, 30 degrees with 3 pixels: Engstrom et al. 2019 (arXiv 1712.02779)."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -13,28 +13,37 @@ import torch
 from torch import Tensor
 
 from invrob.checks import Array, checked_grid
-from invrob.empirical.transforms.affine import Interpolation, affine, followed_by, scaled, sheared, shifted, turned
+from invrob.empirical.transforms.affine import (
+    Interpolation,
+    affine,
+    check_resampling,
+    followed_by,
+    scaled,
+    sheared,
+    shifted,
+    turned,
+)
 from invrob.empirical.transforms.rotation import rotate
 from invrob.errors import InputError, did_you_mean
 
 PIXELS_PER_DEGREE = 0.1  # of rotation with translation: 30 degrees go with 3 pixels
 
-Change = Callable[[Tensor, Tensor, Interpolation, float], Tensor]  # images [N, C, H, W], parameters, fill -> the same
+ImageMap = Callable[[Tensor, Tensor, Interpolation, float], Tensor]  # images [N, C, H, W], parameters, fill -> images
 
 
 @dataclass(frozen=True)
 class Transformation:
-    """One family of changes."""
+    """A family of changes of images, and the boxes that its parameters are drawn from."""
 
     name: str
     axis: str  # what the values B of an axis mean, for the label of a figure
     unit: str  # of a value; empty where it has none
-    limits: tuple[float, float]  # of a value; the first one changes nothing
+    limits: tuple[float, float]  # of a value; the first value changes nothing
     why: str  # the limits, in words
-    values: tuple[float, ...]  # usual ones
-    dimensions: int  # of the box; 0 where the value itself is the one parameter
+    values: tuple[float, ...]  # the usual values
+    dimensions: int  # of the box; 0 where the value itself is the only parameter
     steps: tuple[float, ...]  # the widest gap of an adversary's grid along each parameter
-    change: Change  # parameters: float64 [1 or N, d] on the CPU
+    change: ImageMap  # parameters: float64 [1 or N, d] on the CPU
     reach: Callable[[Array], Array] = np.asarray  # of values [T]: half the sides of their boxes; 0 for the identity
 
     def checked(self, thetas: Iterable[float]) -> Array:
@@ -72,7 +81,7 @@ def _turn(images: Tensor, parameters: Tensor, interpolation: Interpolation, fill
     return rotate(images, parameters[:, 0].squeeze(), interpolation=interpolation, fill=fill)
 
 
-def _through(maps: Callable[[Tensor], Tensor]) -> Change:
+def _through(maps: Callable[[Tensor], Tensor]) -> ImageMap:
     """The change whose affine maps [N, 2, 3] follow from the columns of its parameters."""
 
     def change(images: Tensor, parameters: Tensor, interpolation: Interpolation, fill: float) -> Tensor:
@@ -88,6 +97,7 @@ def _turn_and_shift(columns: Tensor) -> Tensor:
 
 def _flip(name: str, exchanged: str, axis: int) -> Transformation:
     def change(images: Tensor, parameters: Tensor, interpolation: Interpolation, fill: float) -> Tensor:
+        check_resampling(images, interpolation, fill)
         mirrored = (parameters != 0).view(-1, 1, 1, 1).to(images.device)
         return torch.where(mirrored, images.flip(axis), images)
 
@@ -105,8 +115,8 @@ def _flip(name: str, exchanged: str, axis: int) -> Transformation:
 
 
 TRANSFORMATIONS = {
-    each.name: each
-    for each in (
+    family.name: family
+    for family in (
         Transformation(
             name="rotation",
             axis="B: rotated by angles in [-B, B] (degrees)",
@@ -169,9 +179,11 @@ TRANSFORMATIONS = {
 }
 
 
-def transformation_named(name: str) -> Transformation:
-    """The transformation called `name`. Raises InputError with the nearest name and all of them."""
+def transformation_named(name: str, asked_as: str = "transformation") -> Transformation:
+    """The transformation called `name`. Raises InputError with the nearest name and all names.
+
+    asked_as: where the text of the error says that the name comes from."""
     if not isinstance(name, str) or name not in TRANSFORMATIONS:
         near = did_you_mean(str(name), TRANSFORMATIONS)
-        raise InputError(f"transformation {name!r} is unknown{near}: use {', '.join(TRANSFORMATIONS)}")
+        raise InputError(f"{asked_as} {name!r} is unknown{near}: use {', '.join(TRANSFORMATIONS)}")
     return TRANSFORMATIONS[name]
