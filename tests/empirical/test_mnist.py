@@ -120,7 +120,7 @@ def test_an_unreachable_mirror_is_an_error_that_says_how_to_do_it_by_hand(small_
 
 
 def test_a_mirror_that_never_answers_is_given_up_and_the_callers_timeout_is_kept(small_mnist, tmp_path, monkeypatch):
-    monkeypatch.setattr(fetching, "_PATIENCE", 0.2)
+    monkeypatch.setattr(fetching, "PATIENCE", 0.2)
     before = socket.getdefaulttimeout()
     with socket.create_server(("127.0.0.1", 0)) as silent:
         publish(monkeypatch, mnist.FILES, {"a.gz": b"x"}, f"http://127.0.0.1:{silent.getsockname()[1]}/")

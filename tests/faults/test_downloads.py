@@ -136,7 +136,7 @@ def test_a_mirror_that_is_no_web_server_is_refused(tmp_path, url):
 
 
 def test_https_is_never_left_for_http():
-    handler, request = fetching._Redirects(), Request("https://example.org/x")
+    handler, request = fetching.Redirects(), Request("https://example.org/x")
     with pytest.raises(URLError, match=re.escape("redirects to http://example.org/y, which is not followed")):
         handler.redirect_request(request, None, 302, "Found", {}, "http://example.org/y")
     followed = handler.redirect_request(request, None, 302, "Found", {}, "https://example.org/y")

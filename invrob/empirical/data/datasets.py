@@ -20,9 +20,9 @@ from invrob.empirical.data import download as fetching
 from invrob.empirical.data.npz import read_npz
 from invrob.errors import InputError, did_you_mean
 
-_MINI = Path(__file__).parent / "assets" / "mnist-mini.npz"
-_MINI_SHA256 = "5948adcaa15975b36d13e129f8edcc037dd0d9a5ffd4c0581506ce41e7ca5333"  # tools/make_mnist_mini.py
-_ORDER_SEED = 20200219
+MINI = Path(__file__).parent / "assets" / "mnist-mini.npz"
+MINI_SHA256 = "5948adcaa15975b36d13e129f8edcc037dd0d9a5ffd4c0581506ce41e7ca5333"  # tools/make_mnist_mini.py
+ORDER_SEED = 20200219
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +87,7 @@ def load(spec: str, root: str | os.PathLike[str] | None = None) -> Dataset:
     kind, _, path = spec.partition(":")
     if kind == "npz" and path:
         file = Path(path).expanduser()
-        return _dataset(spec, read_npz(file, str(file)))
+        return dataset_of_arrays(spec, read_npz(file, str(file)))
     if spec not in SOURCES:
         hint = f"; did you mean 'npz:{spec}'?" if spec.endswith(".npz") else did_you_mean(spec, SOURCES)
         raise InputError(f"dataset {spec!r} is unknown: use {', '.join(SOURCES)}, or npz:PATH for your own{hint}")
@@ -151,14 +151,14 @@ def fixed_order(n: int) -> NDArray[np.int64]:
     """A pseudo-random permutation of range(n), the same on every machine and with every version of numpy.
 
     It sorts the raw stream of PCG64, which numpy keeps stable; Generator.permutation carries no such promise."""
-    keys = np.random.PCG64([_ORDER_SEED, n]).random_raw(n)
+    keys = np.random.PCG64([ORDER_SEED, n]).random_raw(n)
     return np.argsort(keys, kind="stable").astype(np.int64)
 
 
-def _dataset(name: str, arrays: dict[str, Array]) -> Dataset:
+def dataset_of_arrays(name: str, arrays: dict[str, Array]) -> Dataset:
     """The arrays of `read_npz` as a Dataset, with a validation set split off where they have none."""
     if "validation_images" not in arrays:
-        arrays = _with_validation(arrays)
+        arrays = with_validation(arrays)
     classes = tuple(map(str, arrays["label_names"]))
     train, validation, test = (
         _split(arrays[f"{part}_images"], arrays[f"{part}_labels"]) for part in ("train", "validation", "test")
@@ -171,7 +171,7 @@ def _dataset(name: str, arrays: dict[str, Array]) -> Dataset:
     return Dataset(name, train, validation, test, classes, digest.hexdigest())
 
 
-def _with_validation(arrays: dict[str, Array]) -> dict[str, Array]:
+def with_validation(arrays: dict[str, Array]) -> dict[str, Array]:
     images, labels = arrays["train_images"], arrays["train_labels"]
     n = len(images)
     size = max(1, n // 10)
@@ -211,12 +211,12 @@ def _split_summary(split: Split, classes: int) -> SplitSummary:
 
 
 def _load_mini(root: Path) -> Dataset:
-    content = _MINI.read_bytes() if _MINI.exists() else b""
-    if hashlib.sha256(content).hexdigest() != _MINI_SHA256:
+    content = MINI.read_bytes() if MINI.exists() else b""
+    if hashlib.sha256(content).hexdigest() != MINI_SHA256:
         raise InputError(
-            f"{_MINI} is damaged or missing: install invrob again, e.g. pip install --force-reinstall invrob"
+            f"{MINI} is damaged or missing: install invrob again, e.g. pip install --force-reinstall invrob"
         )
-    return _dataset("mnist-mini", read_npz(io.BytesIO(content), "mnist-mini"))
+    return dataset_of_arrays("mnist-mini", read_npz(io.BytesIO(content), "mnist-mini"))
 
 
 def _published(
@@ -230,7 +230,7 @@ def _published(
         sizes=sizes,
         shape=shape,
         licence=licence,
-        load=lambda root: _dataset(files.name, read(root / files.folder)),
+        load=lambda root: dataset_of_arrays(files.name, read(root / files.folder)),
         is_present=lambda root: not fetching.faults(files, root / files.folder),
         fetch=partial(fetching.fetch, files),
     )
@@ -244,8 +244,8 @@ SOURCES = {
         shape=(1, 28, 28),
         licence=_MNIST_LICENCE,
         load=_load_mini,
-        is_present=lambda root: _MINI.exists(),
-        fetch=lambda root, offline, progress: _MINI,
+        is_present=lambda root: MINI.exists(),
+        fetch=lambda root, offline, progress: MINI,
     ),
     "mnist": _published(mnist.FILES, mnist.read_mnist, (55_000, 5_000, 10_000), (1, 28, 28), _MNIST_LICENCE),
     "cifar10": _published(

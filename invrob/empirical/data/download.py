@@ -32,9 +32,9 @@ from invrob.errors import InputError, printable
 from invrob.files import write_atomically
 from invrob.versions import __version__
 
-_PATIENCE = 30.0  # seconds without a byte after which a mirror counts as unreachable
-_LARGEST = 2**26  # bytes of an unpacked file: MNIST's training images are 47 million
-_BLOCK = 2**16
+PATIENCE = 30.0  # seconds without a byte after which a mirror counts as unreachable
+LARGEST = 2**26  # bytes of an unpacked file: MNIST's training images are 47 million
+BLOCK = 2**16
 
 Progress = Callable[[str, int, int], object]  # the name of an archive, its bytes so far, and in all
 
@@ -160,8 +160,8 @@ def _blocks(archive: Archive, url: str, progress: Callable[[int, int], object]) 
     """The content of `url`, refused as soon as it is known to be another than the archive."""
     request = Request(url, headers={"User-Agent": f"invrob/{__version__}"})  # noqa: S310 - see _opener
     total, digest = 0, hashlib.sha256()
-    with _opener().open(request, timeout=_PATIENCE) as response:
-        while block := response.read(_BLOCK):
+    with _opener().open(request, timeout=PATIENCE) as response:
+        while block := response.read(BLOCK):
             total += len(block)
             if total > archive.size:
                 raise MirrorError(f"sends more than the {archive.size:,} bytes of the archive")
@@ -179,11 +179,11 @@ def _opener() -> OpenerDirector:
     opener = OpenerDirector()
     for kind in (ProxyHandler, UnknownHandler, HTTPHandler, HTTPSHandler, HTTPDefaultErrorHandler, HTTPErrorProcessor):
         opener.add_handler(kind())
-    opener.add_handler(_Redirects())
+    opener.add_handler(Redirects())
     return opener
 
 
-class _Redirects(HTTPRedirectHandler):
+class Redirects(HTTPRedirectHandler):
     """Follows a redirect to HTTPS, or from HTTP to HTTP."""
 
     max_redirections = 5
@@ -212,7 +212,7 @@ def _unpacked(path: Path, files: Files) -> Iterator[tuple[str, bytes]]:
 
 
 def _limited(file: IO[bytes] | gzip.GzipFile, name: str) -> bytes:
-    content = file.read(_LARGEST + 1)
-    if len(content) > _LARGEST:
-        raise MirrorError(f"{name} unpacks to more than {_LARGEST:,} bytes")
+    content = file.read(LARGEST + 1)
+    if len(content) > LARGEST:
+        raise MirrorError(f"{name} unpacks to more than {LARGEST:,} bytes")
     return content
