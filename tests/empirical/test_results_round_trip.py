@@ -177,6 +177,12 @@ def test_results_differ_where_any_field_does(kind, data):
         assert hash(changed) == hash(result)
 
 
+def test_zeros_of_either_sign_are_equal_and_have_equal_hashes(measured):
+    zero, minus = (replace(measured[0], rate=sign * np.zeros(3), clean_accuracy=sign * 0.0) for sign in (1, -1))
+    assert zero == minus
+    assert hash(zero) == hash(minus)
+
+
 def test_without_labels_a_result_differs_from_the_same_with_them(measured):
     with_labels = measured[0]
     without = replace(with_labels, accuracy=None)
@@ -234,9 +240,9 @@ def test_lists_of_unlike_lengths_and_empty_ones_are_refused(kind, data):
     plain = result.to_dict()
     lists = [name for name, value in vars(result).items() if isinstance(value, np.ndarray)]
     name = data.draw(st.sampled_from(lists))
-    plain[name] = data.draw(st.sampled_from([plain[name] + plain[name][:1], plain[name] + [0, 0], []]))
+    wrong = [{name: plain[name] + [0]}, {name: [*plain[name], 0, 0]}, {name: []}, {key: [] for key in lists}]
     with pytest.raises(InputError, match=f"^this is no {kind.__name__}: .*needs? a (number|rate) for each"):
-        kind.from_dict(plain)
+        kind.from_dict({**plain, **data.draw(st.sampled_from(wrong))})
 
 
 @pytest.mark.parametrize("plain", [None, 3, "{}", [], {}, [{"rate": [1.0]}], {"rate": {}}, nan], ids=repr)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 from torch import nn
 
-from invrob import InputError, robustness_profile
+from invrob import PGD, InputError, Square, Weak, robustness_profile
 from invrob.empirical import groups
 from invrob.empirical.attacks import search
 from invrob.empirical.models import build
@@ -46,7 +46,7 @@ def fooled_for_certain(worst_case, model, images, epsilons, norm):
 @settings(deadline=None, max_examples=20)
 def test_the_profile_of_a_linear_model_is_the_closed_form(linear, worst_case, classes, seed, epsilons, dtype, n):
     model, images = linear(classes, 25, seed, dtype), digits_like(seed, n, dtype=dtype)
-    profile = robustness_profile(model, images, epsilons, seed=seed, steps=10)
+    profile = robustness_profile(model, images, epsilons, seed=seed, attack=PGD(steps=10))
     fooled, sure = fooled_for_certain(worst_case, model, images, epsilons, "linf")
     ours = profile.levels[:, None] <= np.arange(len(epsilons))
     assert (ours == fooled)[sure].all()
@@ -87,11 +87,11 @@ def test_in_l2_many_linear_classes_are_within_5_percent_of_epsilon(linear, worst
 @settings(deadline=None, max_examples=8)
 def test_scaling_or_shifting_the_logits_of_a_linear_model_changes_nothing(linear, seed, factor, offset):
     model, images, epsilons = linear(4, 25, seed, torch.float64), digits_like(seed, 60, dtype=torch.float64), ELEVEN / 4
-    plain = robustness_profile(model, images, epsilons, steps=8)
-    assert (
-        plain.levels.tolist()
-        == robustness_profile(lambda x: factor * model(x) + offset, images, epsilons, steps=8).levels.tolist()
+    plain, changed = (
+        robustness_profile(network, images, epsilons, attack=PGD(steps=8)).levels.tolist()
+        for network in (model, lambda x: factor * model(x) + offset)
     )
+    assert plain == changed
 
 
 @given(seed=seeds, extra=st.lists(st.floats(0.001, 0.3), min_size=1, max_size=4))
@@ -109,7 +109,9 @@ def test_a_finer_grid_gives_the_same_rates_where_they_are_exact(linear, seed, ex
 def test_the_order_of_the_images_does_not_matter_where_rates_are_exact(linear, seed):
     model, images = linear(3, 25, seed, torch.float64), digits_like(seed, 300, dtype=torch.float64)
     order = torch.randperm(300, generator=torch.Generator().manual_seed(seed))
-    levels, shuffled = (robustness_profile(model, x, [0.02, 0.1, 0.2], steps=8).levels for x in (images, images[order]))
+    levels, shuffled = (
+        robustness_profile(model, x, [0.02, 0.1, 0.2], attack=PGD(steps=8)).levels for x in (images, images[order])
+    )
     assert (levels[order.numpy()] == shuffled).all()
 
 
@@ -184,7 +186,7 @@ def test_to_dict_is_plain_json(profile):
 
 def test_the_same_seed_gives_the_same_profile_also_as_a_numpy_integer(net, digits):
     first, again = (
-        robustness_profile(net, digits.test.images[:40], ELEVEN, restarts=2, steps=5, seed=seed)
+        robustness_profile(net, digits.test.images[:40], ELEVEN, attack=PGD(steps=5, restarts=2), seed=seed)
         for seed in (3, np.int64(3))
     )
     assert json.dumps(first.to_dict()) == json.dumps(again.to_dict())
@@ -214,7 +216,7 @@ def test_grids_of_one_value_and_curves_without_a_slope(net, digits, epsilons, ra
 @pytest.mark.parametrize("classes", [2, 1000])
 def test_any_number_of_images_and_classes(n, classes):
     model = nn.Sequential(nn.Flatten(), nn.Linear(25, classes))
-    profile = robustness_profile(model, digits_like(0, n), [0, 0.01, 0.5], probes=1000, steps=5)
+    profile = robustness_profile(model, digits_like(0, n), [0, 0.01, 0.5], attack=PGD(steps=5, probes=1000))
     assert profile.images == profile.sanity.probed == len(profile.levels) == n
     assert profile.rate[0] == 1
 
@@ -258,7 +260,7 @@ def test_eleven_epsilons_cost_less_than_a_sixth_of_a_loop_over_pgd(net, digits):
             with_gradient.append(len(x) if x.requires_grad else 0)
             return self.net(x)
 
-    profile = robustness_profile(Counting(), digits.test.images[:200], ELEVEN, steps=20)
+    profile = robustness_profile(Counting(), digits.test.images[:200], ELEVEN, attack=PGD(steps=20))
     assert profile.gradient_evaluations == sum(with_gradient) / 200
     assert profile.gradient_evaluations < 10 * 20 / 6
 
@@ -268,7 +270,7 @@ def test_a_k_step_attack_expands_the_filters_once_per_layer(monkeypatch):
     monkeypatch.setattr(groups, "expand_filters", lambda *args: expanded.append(1) or expand(*args))
     model = build("gcnn", width=0.1)
     model.register_forward_hook(lambda *_: calls.append(1))
-    robustness_profile(model, digits_like(0, 3, 28), [0.1, 0.2], steps=10)
+    robustness_profile(model, digits_like(0, 3, 28), [0.1, 0.2], attack=PGD(steps=10))
     assert len(expanded) == 4
     assert len(calls) > 20
 
@@ -292,10 +294,10 @@ RANGE = "outside [0, 1]: pixels are in [0, 1], so write 8 / 255, not 8"
         ({"epsilons": 0.1}, "epsilons = 0.1 must be a list of numbers, such as [0, 0.1, 0.2]"),
         ({"epsilons": ["a"]}, "epsilons = ['a'] must be a list of numbers, such as [0, 0.1, 0.2]"),
         ({"norm": "l1"}, "norm 'l1' is unknown: choose one of linf, l2; did you mean 'l2'?"),
-        ({"steps": 0}, "steps = 0 must be an integer of at least 1"),
-        ({"steps": 2.5}, "steps = 2.5 must be an integer of at least 1"),
-        ({"restarts": 0}, "restarts = 0 must be an integer of at least 1"),
-        ({"probes": 0}, "probes = 0 must be an integer of at least 1"),
+        (
+            {"attack": "pgdd"},
+            "attack = 'pgdd' is unknown; did you mean 'pgd'?: use pgd, square, weak, or a value such as PGD(steps=100)",
+        ),
         ({"seed": -1}, "seed = -1 must be an integer in [0, 2^63)"),
         ({"seed": 0.5}, "seed = 0.5 must be an integer in [0, 2^63)"),
         ({"confidence": 95}, "confidence = 95 is outside (0, 1): write 0.95 for 95 %"),
@@ -307,3 +309,24 @@ def test_arguments_out_of_range_are_refused_in_words(linear, arguments, text):
     with pytest.raises(InputError) as caught:
         robustness_profile(linear(3, 25, 0), digits_like(0, 3), **{"epsilons": [0, 0.1], **arguments})
     assert str(caught.value) == text
+
+
+@pytest.mark.parametrize("setting", ["steps", "restarts", "probes"])
+@pytest.mark.parametrize("count", [0, 2.5, -3, "20", None])
+def test_attacks_without_a_whole_number_of_steps_restarts_or_probes_are_refused(setting, count):
+    with pytest.raises(InputError) as caught:
+        PGD(**{setting: count})
+    assert str(caught.value) == f"{setting} = {count!r} must be an integer of at least 1"
+
+
+@pytest.mark.parametrize(("name", "value"), [("pgd", PGD()), ("square", Square()), ("weak", Weak())])
+def test_a_name_stands_for_the_default_of_its_kind(linear, name, value):
+    model, images = linear(3, 25, 0), digits_like(0, 5)
+    assert robustness_profile(model, images, [0, 0.1], attack=name) == robustness_profile(
+        model, images, [0, 0.1], attack=value
+    )
+
+
+def test_settings_are_given_by_keyword(linear):
+    with pytest.raises(TypeError, match="positional arguments"):
+        robustness_profile(linear(3, 25, 0), digits_like(0, 3), [0.1], None, "linf")

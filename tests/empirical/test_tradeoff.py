@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 import invrob
 from invrob.empirical.profiles.grids import EPSILONS, L2_EPSILONS
-from invrob.empirical.transforms.families import TRANSFORMATIONS
+from invrob.empirical.transforms import TRANSFORMATIONS
 
 SMALL = torch.rand((4, 1, 5, 5), generator=torch.Generator().manual_seed(0))
 WEIGHTS = torch.rand((25, 3), generator=torch.Generator().manual_seed(1))
@@ -69,7 +69,7 @@ def test_a_card_without_labels_and_with_one_value_each_can_be_drawn_too(net, dig
 
 def test_the_default_grids_are_those_of_the_norm_and_the_transformation():
     usual = invrob.tradeoff(LINEAR, SMALL)
-    other = invrob.tradeoff(LINEAR, SMALL, norm="l2", transformation="scaling")
+    other = invrob.tradeoff(LINEAR, SMALL, norm="l2", over="scaling")
     assert tuple(usual.robustness.epsilons) == EPSILONS
     assert tuple(usual.invariance.thetas) == tuple(range(0, 181, 15))
     assert (tuple(other.robustness.epsilons), other.robustness.norm) == (L2_EPSILONS, "l2")
@@ -81,7 +81,7 @@ def test_the_default_grids_are_those_of_the_norm_and_the_transformation():
 
 def test_the_axes_of_the_plot_say_what_was_measured():
     grids = {"epsilons": [0, 0.1], "thetas": [0, 1]}
-    card = invrob.tradeoff(LINEAR, SMALL, norm="l2", transformation="translation", **grids)
+    card = invrob.tradeoff(LINEAR, SMALL, norm="l2", over="translation", **grids)
     assert [axes.get_xlabel() for axes in card.plot().axes] == [
         r"$\epsilon$, L2 norm of the perturbation (pixels in [0, 1])",
         "B: shifted by up to B pixels along both axes",

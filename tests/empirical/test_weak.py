@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from invrob import InputError, robustness_profile
-from invrob.empirical.profiles.weak import WEAK, _attacked, weak_profile
+from invrob import InputError, Weak, robustness_profile
+from invrob.empirical.attacks import norm_named
+from invrob.empirical.profiles import WEAK
+from invrob.empirical.profiles.weak import last_iterate
 
 EPSILONS = [0, 0.05, 0.1, 0.3]
 
@@ -14,17 +16,20 @@ EPSILONS = [0, 0.05, 0.1, 0.3]
 def test_no_weak_attack_leaves_ball_or_box_or_the_seed(net, digits, attack):
     images = digits.test.images[:20]
     labels = net(images).argmax(1)
-    found = [_attacked(net, images, labels, 0.1, WEAK[attack], torch.Generator().manual_seed(3)) for _ in range(2)]
-    assert torch.equal(*found)
-    assert (found[0] - images).abs().max() <= 0.1
-    assert 0 <= found[0].min() <= found[0].max() <= 1
-    assert not torch.equal(found[0], images)
+    linf = norm_named("linf")
+    x, again = (
+        last_iterate(net, images, labels, 0.1, WEAK[attack], linf, torch.Generator().manual_seed(3)) for _ in range(2)
+    )
+    assert torch.equal(x, again)
+    assert (x - images).abs().max() <= 0.1
+    assert 0 <= x.min() <= x.max() <= 1
+    assert not torch.equal(x, images)
 
 
 @pytest.mark.parametrize("attack", sorted(WEAK.keys() - {"noise"}))
 def test_on_an_easy_network_it_finds_about_what_the_strong_one_finds(net, digits, attack):
     images, labels = digits.test.images[:100], digits.test.labels[:100]
-    weak = weak_profile(net, images, EPSILONS, labels, attack=attack)
+    weak = robustness_profile(net, images, EPSILONS, labels, attack=Weak(attack))
     strong = robustness_profile(net, images, EPSILONS, labels)
     assert weak.rate[0] == 1
     assert (weak.rate >= strong.rate - 0.05).all()
@@ -36,14 +41,14 @@ def test_on_an_easy_network_it_finds_about_what_the_strong_one_finds(net, digits
 
 def test_a_random_start_alone_fools_next_to_nobody(net, digits):
     images = digits.test.images[:100]
-    weak, strong = weak_profile(net, images, [0.1], attack="noise"), robustness_profile(net, images, [0.1])
+    weak, strong = robustness_profile(net, images, [0.1], attack=Weak("noise")), robustness_profile(net, images, [0.1])
     assert weak.rate[0] > 0.9 > strong.rate[0] + 0.1
 
 
 @pytest.mark.parametrize("attack", ["paper", "softmax", "half"])
 def test_large_logits_make_it_report_robustness_that_is_not_there(net, digits, attack):
     images = digits.test.images[:100]
-    weak = weak_profile(lambda x: 100 * net(x), images, EPSILONS, attack=attack)
+    weak = robustness_profile(lambda x: 100 * net(x), images, EPSILONS, attack=Weak(attack))
     strong = robustness_profile(lambda x: 100 * net(x), images, EPSILONS)
     assert strong.verdict == "sound"
     assert strong.rate[-1] < 0.1
@@ -58,19 +63,27 @@ def test_a_fixed_step_falls_short_where_the_ball_is_larger_than_its_way():
         mean = x.flatten(1).mean(1)
         return torch.stack([0.45 - mean, mean - 0.45], 1)
 
-    assert weak_profile(model, images, [0.5], attack="fixed-step").rate.tolist() == [1.0]
+    assert robustness_profile(model, images, [0.5], attack=Weak("fixed-step")).rate.tolist() == [1.0]
     assert robustness_profile(model, images, [0.5]).rate.tolist() == [0.0]
 
 
 def test_the_curve_is_measured_anew_at_every_epsilon_and_says_how_sure_it_is(net, digits):
-    profile = weak_profile(net, digits.test.images[:50], EPSILONS, attack="few-steps")
+    profile = robustness_profile(net, digits.test.images[:50], EPSILONS, attack=Weak("few-steps"))
     assert ((profile.low <= profile.rate) & (profile.rate <= profile.high)).all()
     assert profile.low[0] == 1
     assert np.array_equal(profile.epsilons, EPSILONS)
 
 
 def test_an_attack_of_another_name_is_refused_with_the_nearest_one(net, digits):
-    with pytest.raises(
-        InputError, match=r"attack 'softmx' is unknown; did you mean 'softmax'\?; choose one of paper, "
-    ):
-        weak_profile(net, digits.test.images[:2], EPSILONS, attack="softmx")
+    with pytest.raises(InputError) as caught:
+        robustness_profile(net, digits.test.images[:2], EPSILONS, attack=Weak("softmx"))
+    assert str(caught.value) == (
+        "attack = Weak(name='softmx') is unknown; did you mean 'softmax'?: use Weak(name) with one of "
+        + ", ".join(WEAK)
+    )
+
+
+def test_another_norm_than_that_of_the_attack_is_refused(net, digits):
+    with pytest.raises(InputError) as caught:
+        robustness_profile(net, digits.test.images[:2], EPSILONS, norm="l2", attack="weak")
+    assert str(caught.value) == "norm = 'l2' is not what weak attacks are made for: use 'linf'"

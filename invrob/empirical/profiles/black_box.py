@@ -58,8 +58,6 @@ def search_by_queries(search: searching.Search, queries: int, generator: torch.G
     while len(who := search.next_batch()):
         level = (search.fooled[who] + search.withstood[who]) // 2
         for budget in sorted({max(1, queries // FIRST_LOOK), queries}):
-            if not len(who):
-                break
             clean, radius = search.images[who], search.epsilons[level]
             x, fools = square(
                 search.model, clean, search.labels[who], radius, search.norm, queries=budget, generator=generator

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     Numbers = Array
     Levels = Array
 else:  # fields of results, and how a file's lists become them
-    Numbers = Annotated[list[float], AfterValidator(partial(np.array, dtype=np.float64))]
+    Numbers = Annotated[list[float], AfterValidator(np.array)]
     Levels = Annotated[list[NonNegativeInt], AfterValidator(partial(np.array, dtype=np.int64))]
 
 PER_IMAGE = ("per_image", "levels")  # fields with a number for each image; the others have one for each value
