@@ -21,7 +21,7 @@ def to_toml(experiment: Experiment) -> str:
 
 
 def _plain(grid: ModelGrid) -> dict[str, Any]:
-    """The fields of a model, and those of its recipe that are not the ones of "fast" and that the grid does not span."""
+    """The fields of a model, and of its recipe those that differ from "fast" and that the grid does not span."""
     fields = grid.model_dump(mode="json", exclude={"training"}, exclude_none=True)
     recipe = grid.training.model_dump(mode="json", exclude={"rotation", "epsilon"}, exclude_none=True)
     usual = Recipe().model_dump(mode="json")
