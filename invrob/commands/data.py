@@ -1,14 +1,13 @@
 """`invrob data list | fetch | info`: which data sets there are, getting them onto this disk, and what is in them."""
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from invrob.commands.progress import progress_bar
 from invrob.errors import printable
 
 app = typer.Typer(
@@ -66,7 +65,7 @@ def fetch(
     """Put a data set on this disk, unless it is there and whole. Interrupted? Run it again."""
     from invrob.empirical import data
 
-    with _progress() as progress:
+    with progress_bar(hidden=False) as progress:
         where = data.fetch(name, root, offline=offline, progress=progress)
     typer.echo(f"{name} is ready: {where}")
 
@@ -101,30 +100,3 @@ def info(
     typer.echo(f"name:        {printable(summary.name)}")
     typer.echo(f"fingerprint: {summary.fingerprint}")
     typer.echo(f"licence:     {summary.licence}")
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str, int, int], None] | None]:
-    """A bar per archive with the time left on stderr, if that is a terminal."""
-    from rich.console import Console
-    from rich.progress import DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield None
-        return
-    with Progress(
-        *Progress.get_default_columns()[:2],
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-        console=console,
-    ) as bar:
-        tasks = {}
-
-        def advance(name: str, done: int, total: int) -> None:
-            if name not in tasks:
-                tasks[name] = bar.add_task(name, total=total)
-            bar.update(tasks[name], completed=done)
-
-        yield advance

@@ -6,6 +6,7 @@ the width and so of the same size (the paper does not give its widths); `madry_r
 All take normalization = "none", "image", "mnist" or "cifar10": a layer in front, see `layers`."""
 
 import math
+from collections.abc import Callable, Iterator
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -34,15 +35,10 @@ def vgg16(
     (multiplies 64, 128, 256, 512 and 512 channels), dropout in [0, 1), before the last layer (the original has none).
     `build` checks them; InputError for another size or normalization."""
     _check_size(size, 32, "five 2x2 pools halve the map, down to one pixel at 32")
-    layers: list[nn.Module] = [input_layer(in_channels, size, normalization)]
-    before = in_channels
-    for convolutions, channels in zip(_STAGES, scaled(width, 64, 128, 256, 512, 512), strict=True):
-        for _ in range(convolutions):
-            layers += [nn.Conv2d(before, channels, 3, padding=1), nn.BatchNorm2d(channels), nn.ReLU()]
-            before = channels
-        layers.append(nn.MaxPool2d(2))
-    head = (nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(dropout), nn.Linear(before, classes))
-    return nn.Sequential(*layers, *head)
+    first = input_layer(in_channels, size, normalization)
+    widths = scaled(width, 64, 128, 256, 512, 512)
+    trunk = _trunk((nn.Conv2d, nn.Conv2d, nn.BatchNorm2d, nn.MaxPool2d), in_channels, widths)
+    return nn.Sequential(first, *trunk, *_head(dropout, widths[-1], classes))
 
 
 def gcnn_vgg16(
@@ -64,17 +60,12 @@ def gcnn_vgg16(
     `build` checks them; InputError for another size, normalization or head."""
     check_head(head)
     _check_size(size, 32, "on other sizes a 2x2 pool meets an odd map and breaks the 90-degree symmetry")
-    layers: list[nn.Module] = [input_layer(in_channels, size, normalization)]
-    before = in_channels
-    for convolutions, channels in zip(_STAGES, scaled(width, 32, 64, 128, 256, 256), strict=True):
-        for _ in range(convolutions):
-            convolution = P4ConvZ2 if len(layers) == 1 else P4ConvP4
-            layers += [convolution(before, channels, 3, padding=1), nn.BatchNorm3d(channels), nn.ReLU()]
-            before = channels
-        layers.append(PlaneMaxPool2d(2))
+    first = input_layer(in_channels, size, normalization)
+    widths = scaled(width, 32, 64, 128, 256, 256)
+    trunk = _trunk((P4ConvZ2, P4ConvP4, nn.BatchNorm3d, PlaneMaxPool2d), in_channels, widths)
     invariant = head == "invariant"
-    layers += [GroupPool("max") if invariant else nn.Flatten(1, 2), nn.AdaptiveAvgPool2d(1), nn.Flatten()]
-    return nn.Sequential(*layers, nn.Dropout(dropout), nn.Linear(before if invariant else 4 * before, classes))
+    planes = GroupPool("max") if invariant else nn.Flatten(1, 2)
+    return nn.Sequential(first, *trunk, planes, *_head(dropout, widths[-1] * (1 if invariant else 4), classes))
 
 
 def madry_resnet(
@@ -109,6 +100,23 @@ def madry_resnet(
     return nn.Sequential(
         *layers, *_activation(before), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(dropout), last
     )
+
+
+def _trunk(
+    kinds: tuple[Callable[..., nn.Module], ...], in_channels: int, widths: tuple[int, ...]
+) -> Iterator[nn.Module]:
+    """VGG16 up to its head. kinds: the first convolution, those after it, the batch norm, the pool."""
+    convolution, later, norm, pool = kinds
+    before = in_channels
+    for convolutions, channels in zip(_STAGES, widths, strict=True):
+        for _ in range(convolutions):
+            yield from (convolution(before, channels, 3, padding=1), norm(channels), nn.ReLU())
+            before, convolution = channels, later
+        yield pool(2)
+
+
+def _head(dropout: float, features: int, classes: int) -> tuple[nn.Module, ...]:
+    return nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(dropout), nn.Linear(features, classes)
 
 
 class SameConv2d(nn.Conv2d):

@@ -4,6 +4,7 @@ et al. 2018 (arXiv 1706.06083) and their mnist_challenge repository.
 All take normalization = "none", as in these sources, "image", "mnist" or "cifar10": a layer in front, see `layers`."""
 
 import math
+from collections.abc import Callable
 
 from torch import nn
 
@@ -25,28 +26,13 @@ def stdcnn(
 
     in_channels >= 1, classes >= 2, size >= 16 (side of the image), width > 0 (multiplies 10, 20 and 50 channels),
     dropout in [0, 1). `build` checks them all; InputError for a smaller size."""
-    narrow, wide, hidden = scaled(width, 10, 20, 50)
     if size < 16:
         raise InputError(f"size = {size} must be at least 16: four valid 3x3 convolutions and two pools leave no pixel")
-    side = ((size - 4) // 2 - 4) // 2
-    return nn.Sequential(
-        input_layer(in_channels, size, normalization),
-        nn.Conv2d(in_channels, narrow, 3),
-        nn.ReLU(),
-        nn.Conv2d(narrow, narrow, 3),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Conv2d(narrow, wide, 3),
-        nn.ReLU(),
-        nn.Conv2d(wide, wide, 3),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Flatten(),
-        nn.Linear(wide * side * side, hidden),
-        nn.ReLU(),
-        nn.Dropout(dropout),
-        nn.Linear(hidden, classes),
-    )
+    first = input_layer(in_channels, size, normalization)
+    narrow, wide, hidden = scaled(width, 10, 20, 50)
+    trunk = _trunk((nn.Conv2d, nn.Conv2d, nn.MaxPool2d), in_channels, narrow, wide)
+    features = wide * (((size - 4) // 2 - 4) // 2) ** 2
+    return nn.Sequential(first, *trunk, nn.Flatten(), *_head(features, hidden, classes, dropout))
 
 
 def gcnn(
@@ -73,28 +59,13 @@ def gcnn(
             f"size = {size} must be a multiple of 4 of at least 16: on other sizes a 2x2 pool meets an odd map and "
             f"breaks the 90-degree symmetry; pad or resize the images to {max(16, math.ceil(size / 4) * 4)}"
         )
+    first = input_layer(in_channels, size, normalization)
     narrow, wide, hidden = scaled(width, 10, 20, 50)
-    side = (size // 2 - 6) // 2
-    invariant = head == "invariant"
-    return nn.Sequential(
-        input_layer(in_channels, size, normalization),
-        P4ConvZ2(in_channels, narrow, 3),
-        nn.ReLU(),
-        P4ConvP4(narrow, narrow, 3),
-        nn.ReLU(),
-        PlaneMaxPool2d(2),
-        P4ConvP4(narrow, wide, 3),
-        nn.ReLU(),
-        P4ConvP4(wide, wide, 3),
-        nn.ReLU(),
-        PlaneMaxPool2d(2),
-        *((GroupPool("max"), nn.AdaptiveMaxPool2d(1)) if invariant else ()),
-        nn.Flatten(),
-        nn.Linear(wide if invariant else wide * 4 * side * side, hidden),
-        nn.ReLU(),
-        nn.Dropout(dropout),
-        nn.Linear(hidden, classes),
-    )
+    trunk = _trunk((P4ConvZ2, P4ConvP4, PlaneMaxPool2d), in_channels, narrow, wide)
+    features = 4 * wide * ((size // 2 - 6) // 2) ** 2
+    if head == "invariant":
+        trunk, features = [*trunk, GroupPool("max"), nn.AdaptiveMaxPool2d(1)], wide
+    return nn.Sequential(first, *trunk, nn.Flatten(), *_head(features, hidden, classes, dropout))
 
 
 def madry_lenet(
@@ -114,17 +85,12 @@ def madry_lenet(
     side = math.ceil(math.ceil(size / 2) / 2)
     network = nn.Sequential(
         input_layer(in_channels, size, normalization),
-        nn.Conv2d(in_channels, narrow, 5, padding=2),
-        nn.ReLU(),
+        *(nn.Conv2d(in_channels, narrow, 5, padding=2), nn.ReLU()),
         nn.MaxPool2d(2, ceil_mode=True),  # TensorFlow's SAME
-        nn.Conv2d(narrow, wide, 5, padding=2),
-        nn.ReLU(),
+        *(nn.Conv2d(narrow, wide, 5, padding=2), nn.ReLU()),
         nn.MaxPool2d(2, ceil_mode=True),
         nn.Flatten(),
-        nn.Linear(wide * side * side, hidden),
-        nn.ReLU(),
-        nn.Dropout(dropout),
-        nn.Linear(hidden, classes),
+        *_head(wide * side * side, hidden, classes, dropout),
     )
     for name, parameter in network.named_parameters():
         if name.endswith("weight"):
@@ -132,3 +98,22 @@ def madry_lenet(
         else:
             nn.init.constant_(parameter, 0.1)
     return network
+
+
+def _trunk(kinds: tuple[Callable[..., nn.Module], ...], in_channels: int, narrow: int, wide: int) -> list[nn.Module]:
+    """Table 1 up to its fully connected layers. kinds: the first convolution, those after it, the pool."""
+    first, later, pool = kinds
+    layers: list[nn.Module] = []
+    for before, after in ((in_channels, narrow), (narrow, wide)):
+        layers += [
+            (later if layers else first)(before, after, 3),
+            nn.ReLU(),
+            later(after, after, 3),
+            nn.ReLU(),
+            pool(2),
+        ]
+    return layers
+
+
+def _head(features: int, hidden: int, classes: int, dropout: float) -> tuple[nn.Module, ...]:
+    return nn.Linear(features, hidden), nn.ReLU(), nn.Dropout(dropout), nn.Linear(hidden, classes)
