@@ -32,24 +32,18 @@ def selftest(
     if as_json:
         typer.echo(json.dumps({"ok": ok, "rows": [asdict(row) for row in done]}, indent=2))
     else:
-        _print(done)
+        _print_table(done)
     raise typer.Exit(0 if ok else 1)
 
 
-def _print(done: list["Row"]) -> None:
+def _print_table(done: list["Row"]) -> None:
     from rich.console import Console
     from rich.table import Table
 
     table = Table("model", "epsilon", "weak", "ours", "verdict", "findings", "caught or passed")
     for row in done:
-        table.add_row(
-            row.model,
-            f"{row.epsilon:g}",
-            f"{row.weak:.0%}",
-            f"{row.ours:.0%}",
-            row.verdict,
-            ", ".join(row.findings) or "none",
-            "yes" if row.caught else "NO",
-        )
+        rates = f"{row.epsilon:g}", f"{row.weak:.0%}", f"{row.ours:.0%}"
+        findings = ", ".join(row.findings) or "none"
+        table.add_row(row.model, *rates, row.verdict, findings, "yes" if row.caught else "NO")
     Console(width=100).print(table)
     typer.echo("weak, ours: the robustness at epsilon that a weak attack reports, and the profile.")

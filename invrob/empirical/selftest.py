@@ -48,14 +48,16 @@ def rows(*, quick: bool = False, seed: int = 0) -> Iterator[Row]:
     quick: fewer images and less training. seed: of the network, of its training and of the attacks."""
     digits = data.load("mnist-mini")
     images = digits.test.images[: 16 if quick else 100]
-    training, validation = _first(digits.train, 2000 if quick else 4000), _first(digits.validation, 200)
+    parts = ((digits.train, 2000 if quick else 4000), (digits.validation, 200))
+    training, validation = (data.Split(part.images[:n], part.labels[:n]) for part, n in parts)
     network = _network(seed)
     train(network, training, validation, Recipe(epochs=2, learning_rate=5e-3), seed=seed)
     network.requires_grad_(False)  # the planted models are functions, whose weights nobody else can reach
     generator = torch.Generator().manual_seed(seed)
     for (name, variant), plant in PLANTED.items():
         profile, weak = _measure(plant(network, generator), images, seed)
-        caught = name in _names(profile) and (profile.verdict == "masked" or not _worthless(profile))
+        worthless = any(finding.worthless for finding in profile.sanity.findings)
+        caught = name in _names(profile) and (profile.verdict == "masked" or not worthless)
         yield _row(name + variant, name, profile, weak, caught)
     profile, weak = _measure(network, images, seed)
     yield _row("honest network", None, profile, weak, _passed(profile))
@@ -65,10 +67,6 @@ def rows(*, quick: bool = False, seed: int = 0) -> Iterator[Row]:
         profile, weak = _measure(linear, wide, seed, LINEAR_EPSILONS)
         exact = _is_exact(profile, weight, wide)
         yield _row(f"honest linear model, {classes} classes", None, profile, weak, exact and _passed(profile))
-
-
-def _first(split: data.Split, n: int) -> data.Split:
-    return data.Split(split.images[:n], split.labels[:n])
 
 
 def _linear(weight: Tensor, x: Tensor) -> Tensor:
@@ -91,10 +89,6 @@ def _row(model: str, expected: str | None, profile: RobustnessProfile, weak: flo
 
 def _names(profile: RobustnessProfile) -> tuple[str, ...]:
     return tuple(finding.name for finding in profile.sanity.findings)
-
-
-def _worthless(profile: RobustnessProfile) -> bool:
-    return any(finding.worthless for finding in profile.sanity.findings)
 
 
 def _passed(profile: RobustnessProfile) -> bool:

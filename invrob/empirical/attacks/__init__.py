@@ -1,6 +1,7 @@
 """Norms, gradients, attacks, the search for each image's smallest epsilon, and the judge of the attack."""
 
 from invrob.empirical.attacks import search
+from invrob.empirical.attacks.apgd import apgd
 from invrob.empirical.attacks.faults import TEXTS, Finding, findings
 from invrob.empirical.attacks.gradients import odds_loss
 from invrob.empirical.attacks.norms import NORMS, Norm, norm_named, per_image
@@ -15,6 +16,7 @@ __all__ = [
     "Finding",
     "Norm",
     "Sanity",
+    "apgd",
     "fgsm",
     "findings",
     "judge",

@@ -70,7 +70,8 @@ def apgd(
         InputError: for a model that returns NaN.
 
     Example:
-        >>> from invrob.empirical.attacks import norm_named
+        >>> import torch
+        >>> from invrob.empirical.attacks import apgd, norm_named
         >>> image, generator = torch.tensor([0.4, 0.6]).reshape(1, 1, 1, 2), torch.Generator().manual_seed(0)
         >>> case = image, torch.tensor([1]), torch.tensor([0.2], dtype=torch.float64), norm_named("linf")
         >>> apgd(lambda x: x.flatten(1), *case, loss="ce", steps=5, generator=generator).fooled

@@ -39,14 +39,14 @@ TEXTS = {
     CONSTANT: "one and the same class for every image: rates of 100 % are worthless",
 }
 WORTHLESS = frozenset(  # with one of these the rates say nothing
-    {
+    (
         "quantised input",
         "detached input",
         "random outputs",
         "dropout in train mode",
         "batch norm in train mode",
         CONSTANT,
-    }
+    )
 )
 
 
@@ -55,6 +55,7 @@ class Finding:
     """A fault of a model, by its fixed name and in words.
 
     Example:
+        >>> from invrob.empirical.attacks import TEXTS, Finding
         >>> finding = Finding("quantised input", TEXTS["quantised input"])
         >>> finding.worthless
         True
@@ -90,8 +91,8 @@ def findings(model: Model, images: Tensor, constant: bool) -> tuple[Finding, ...
         "normalised twice": seen.normalised_twice,
         **_shape_of(outputs, spread),
     }
-    gradients = _gradients(model, x, outputs, names)
-    names |= {} if random or constant else gradients
+    if not (random or constant):
+        names |= _gradients(model, x, outputs, names)
     return tuple(Finding(name, text) for name, text in TEXTS.items() if names.get(name, False))
 
 
@@ -110,18 +111,15 @@ def _shape_of(outputs: Tensor, spread: float) -> dict[str, bool]:
     """What the outputs themselves give away."""
     wide = outputs.double()
     certain = outputs.float().softmax(1)
-    probabilities = bool((wide >= 0).all() and ((wide.sum(1) - 1).abs() < 1e-3).all())
-    log_probabilities = bool((wide <= 0).all() and (wide.logsumexp(1).abs() < 1e-3).all())
     coarse = any(
         bool((wide == outputs.to(dtype).double()).all())
         and 0 < COARSE * spread < wide.abs().amax().item() * torch.finfo(dtype).eps
         for dtype in (torch.float16, torch.bfloat16)
     )
-    saturated = ((certain > 0).sum(1) == 1).double().mean().item() > 0.5
     return {
-        "softmax outputs": probabilities,
-        "log-softmax outputs": log_probabilities,
-        "saturated logits": saturated,
+        "softmax outputs": bool((wide >= 0).all() and ((wide.sum(1) - 1).abs() < 1e-3).all()),
+        "log-softmax outputs": bool((wide <= 0).all() and (wide.logsumexp(1).abs() < 1e-3).all()),
+        "saturated logits": ((certain > 0).sum(1) == 1).double().mean().item() > 0.5,
         "half-precision logits": coarse,
     }
 

@@ -1,6 +1,6 @@
 """Losses of an attack and their gradients for the images."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -53,22 +53,18 @@ def value_and_gradient(
     asked about at once as fit into memory."""
 
     def ask(piece: slice) -> tuple[Tensor, Tensor, Tensor]:
-        return _value_and_gradient(model, x[piece], lambda outputs: loss(outputs, *(values[piece] for values in rows)))
+        with torch.enable_grad():
+            z = x[piece].detach().requires_grad_()
+            outputs = logits(model, z)
+            values = loss(outputs, *(row[piece] for row in rows))
+            slopes: tuple[Tensor | None, ...] = (None,)
+            if values.requires_grad:  # unless the model ignores its input, or detaches it
+                slopes = torch.autograd.grad(values.sum(), z, allow_unused=True)
+        gradient = torch.zeros_like(z) if slopes[0] is None else slopes[0].nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
+        return outputs.detach(), values.detach(), gradient
 
     outputs, values, gradients = zip(*in_pieces(model, x, ask), strict=True)
     return torch.cat(outputs), torch.cat(values), torch.cat(gradients)
-
-
-def _value_and_gradient(model: Model, x: Tensor, loss: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-    with torch.enable_grad():
-        x = x.detach().requires_grad_()
-        outputs = logits(model, x)
-        values = loss(outputs)
-        slopes: Sequence[Tensor | None] = (None,)
-        if values.requires_grad:  # unless the model ignores its input, or detaches it
-            slopes = torch.autograd.grad(values.sum(), x, allow_unused=True)
-    gradient = torch.zeros_like(x) if slopes[0] is None else slopes[0].nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
-    return outputs.detach(), values.detach(), gradient
 
 
 def runner_up(outputs: Tensor, labels: Tensor, rank: int) -> Tensor:

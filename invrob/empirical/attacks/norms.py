@@ -80,7 +80,8 @@ class Norm:
 
     Example:
         >>> import torch
-        >>> NORMS["l2"].size(torch.ones(1, 1, 2, 2))
+        >>> from invrob.empirical.attacks import norm_named
+        >>> norm_named("l2").size(torch.ones(1, 1, 2, 2))
         tensor([2.])
     """
 
@@ -98,11 +99,8 @@ class Norm:
 
 
 NORMS = {
-    norm.name: norm
-    for norm in (
-        Norm("linf", _linf_size, _l1_size, torch.sign, _linf_project, _linf_draw, largest=1.0),
-        Norm("l2", _l2_size, _l2_size, _l2_ascent, _l2_project, _l2_draw, largest=float("inf")),
-    )
+    "linf": Norm("linf", _linf_size, _l1_size, torch.sign, _linf_project, _linf_draw, largest=1.0),
+    "l2": Norm("l2", _l2_size, _l2_size, _l2_ascent, _l2_project, _l2_draw, largest=float("inf")),
 }
 
 
@@ -119,6 +117,7 @@ def norm_named(name: str) -> Norm:
         InputError: for anything else, such as 2 or float("inf").
 
     Example:
+        >>> from invrob.empirical.attacks import norm_named
         >>> norm_named("linf").largest
         1.0
     """

@@ -4,6 +4,7 @@ Sources: Goodfellow et al. 2015 (arXiv 1412.6572), FGSM; Madry et al. 2018 (arXi
 random start. The loss is log(sum of the other classes' odds): cross-entropy is log(1 + exp(it)), so both have the same
 gradient direction, but this one never vanishes, however sure the model is (no masking by float32 underflow)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,80 +62,12 @@ def pgd(
         InputError: outside these ranges, and for a model that returns NaN.
 
     Example:
+        >>> import torch
+        >>> from invrob.empirical.attacks import pgd
         >>> image = torch.tensor([0.4, 0.6]).reshape(1, 1, 1, 2)
         >>> pgd(lambda x: x.flatten(1), image, 0.2).fooled
         tensor([True])
     """
-    images, ball = checked_images(images), norm_named(norm)
-    _check(epsilon, ball, steps, step_size, restarts)
-    radius = torch.full((len(images),), float(epsilon), device=images.device, dtype=torch.float64)
-    stride = 2.5 * radius / steps if step_size is None else torch.full_like(radius, step_size)
-    with evaluating(model):
-        labels = checked_labels(labels, images, model)
-        labels = predict(model, images) if labels is None else labels
-        attacks = [
-            attack_batch(
-                model,
-                images[part],
-                labels[part],
-                radius[part],
-                ball,
-                steps=steps,
-                stride=stride[part],
-                restarts=restarts,
-                generator=torch.Generator(images.device).manual_seed(int(seed) + part.start),  # whatever came before it
-            )
-            for part in batches(len(images), images.device)
-        ]
-    return Attack(
-        torch.cat([attack.images for attack in attacks]),
-        torch.cat([attack.fooled for attack in attacks]),
-        torch.cat([attack.stuck for attack in attacks]),
-        sum(attack.evaluations for attack in attacks),
-    )
-
-
-def fgsm(model: Model, images: Tensor, epsilon: float, *, labels: Tensor | None = None, norm: str = "linf") -> Attack:
-    """Take a single gradient step of size `epsilon` from each image itself, kept in [0, 1].
-
-    The model runs in eval mode with frozen parameters and gets both back.
-
-    Args:
-        model: images [N, C, H, W] in [0, 1] -> logits [N, K >= 2].
-        images: float32 or float64 [N, C, H, W] in [0, 1], N >= 1.
-        epsilon: >= 0 in pixel units (<= 1 for "linf").
-        labels: int [N]; by default the model's own predictions (then `fooled` is a change of prediction).
-        norm: "linf" or "l2".
-
-    Returns:
-        An `Attack`.
-
-    Raises:
-        InputError: outside these ranges, and for a model that returns NaN.
-
-    Example:
-        >>> image = torch.tensor([0.4, 0.6]).reshape(1, 1, 1, 2)
-        >>> fgsm(lambda x: x.flatten(1), image, 0.05).fooled
-        tensor([False])
-    """
-    images, ball = checked_images(images), norm_named(norm)
-    _check(epsilon, ball, 1, None, 1)
-    radius = torch.full((len(images),), float(epsilon), device=images.device, dtype=torch.float64)
-    with evaluating(model):
-        labels = checked_labels(labels, images, model)
-        labels = predict(model, images) if labels is None else labels
-        parts = batches(len(images), images.device)
-        gradient = torch.cat([loss_and_gradient(model, images[part], labels[part], None)[1] for part in parts])
-        x = ball.move(images, images, radius, ball.ascent(gradient), radius)
-        fooled = predict(model, x) != labels
-    stuck = (gradient == 0).flatten(1).all(1) & ~fooled
-    return Attack(x, fooled, stuck, len(images))
-
-
-def _check(epsilon: float, norm: Norm, steps: int, step_size: float | None, restarts: int) -> None:
-    if not 0 <= epsilon <= norm.largest or epsilon == float("inf"):
-        limits = f"[0, {norm.largest:g}]" if norm.largest < float("inf") else "[0, inf)"
-        raise InputError(f"epsilon = {epsilon} is outside {limits}: pixels are in [0, 1], so write 8 / 255, not 8")
     if not (isinstance(steps, (int, np.integer)) and steps >= 1):
         raise InputError(
             f"steps = {steps} must be an integer of at least 1: for the clean predictions call the model itself"
@@ -143,6 +76,69 @@ def _check(epsilon: float, norm: Norm, steps: int, step_size: float | None, rest
         raise InputError(f"step_size = {step_size} must be positive: leave it out for 2.5 epsilon / steps")
     if not (isinstance(restarts, (int, np.integer)) and restarts >= 1):
         raise InputError(f"restarts = {restarts} must be an integer of at least 1: 1 is a single attack")
+
+    def attack(x: Tensor, labels: Tensor, radius: Tensor, norm: Norm, start: int) -> Attack:
+        stride = 2.5 * radius / steps if step_size is None else torch.full_like(radius, step_size)
+        generator = torch.Generator(x.device).manual_seed(int(seed) + start)  # whatever came before it
+        return attack_batch(
+            model, x, labels, radius, norm, steps=steps, stride=stride, restarts=restarts, generator=generator
+        )
+
+    return _by_batches(model, images, epsilon, labels, norm, attack)
+
+
+def fgsm(model: Model, images: Tensor, epsilon: float, *, labels: Tensor | None = None, norm: str = "linf") -> Attack:
+    """Take a single gradient step of size `epsilon` from each image itself, kept in [0, 1].
+
+    The model runs in eval mode with frozen parameters and gets both back.
+
+    Args:
+        model, images, epsilon, labels, norm: as those of `pgd`.
+
+    Returns:
+        An `Attack`.
+
+    Raises:
+        InputError: outside these ranges, and for a model that returns NaN.
+
+    Example:
+        >>> import torch
+        >>> from invrob.empirical.attacks import fgsm
+        >>> image = torch.tensor([0.4, 0.6]).reshape(1, 1, 1, 2)
+        >>> fgsm(lambda x: x.flatten(1), image, 0.05).fooled
+        tensor([False])
+    """
+
+    def step(x: Tensor, labels: Tensor, radius: Tensor, norm: Norm, start: int) -> Attack:
+        _, gradient = loss_and_gradient(model, x, labels, None)
+        moved = norm.move(x, x, radius, norm.ascent(gradient), radius)
+        fooled = predict(model, moved) != labels
+        return Attack(moved, fooled, (gradient == 0).flatten(1).all(1) & ~fooled, len(x))
+
+    return _by_batches(model, images, epsilon, labels, norm, step)
+
+
+def _by_batches(
+    model: Model,
+    images: Tensor,
+    epsilon: float,
+    labels: Tensor | None,
+    norm: str,
+    attack: Callable[[Tensor, Tensor, Tensor, Norm, int], Attack],
+) -> Attack:
+    """`attack` on one batch after the other: images, labels, radius [n], norm, index of the first image -> `Attack`."""
+    images, ball = checked_images(images), norm_named(norm)
+    if not 0 <= epsilon <= ball.largest or epsilon == float("inf"):
+        limits = f"[0, {ball.largest:g}]" if ball.largest < float("inf") else "[0, inf)"
+        raise InputError(f"epsilon = {epsilon} is outside {limits}: pixels are in [0, 1], so write 8 / 255, not 8")
+    radius = torch.full((len(images),), float(epsilon), device=images.device, dtype=torch.float64)
+    with evaluating(model):
+        labels = checked_labels(labels, images, model)
+        labels = predict(model, images) if labels is None else labels
+        parts = batches(len(images), images.device)
+        attacks = [attack(images[part], labels[part], radius[part], ball, part.start) for part in parts]
+    x, fooled, stuck = (torch.cat([getattr(a, name) for a in attacks]) for name in ("images", "fooled", "stuck"))
+    return Attack(x, fooled, stuck, sum(a.evaluations for a in attacks))
 
 
 def attack_batch(

@@ -31,7 +31,7 @@ class Sanity:
     """What the probes of an attack came to, as shares in [0, 1] of the images they looked at.
 
     Example:
-        >>> import invrob
+        >>> import invrob, torch
         >>> profile = invrob.robustness_profile(lambda x: x.flatten(1), torch.eye(2).reshape(2, 1, 1, 2), [0, 0.6])
         >>> profile.sanity.suspicious()
         frozenset()
@@ -74,16 +74,22 @@ def judge(search: Search, who: Tensor, other_classes: float, steps: int, generat
     other_classes: what `aim_at_others` gained on them, as a share. Call it inside `evaluating(model)`."""
     if not len(who):
         return Sanity(0, 0.0, 0.0, 0.0, None, 0.0, 0.0, 0.0, 0.0, constant=False, reasons=())
-    model, clean, labels = search.model, search.images[who], search.labels[who]
+    model, norm, clean, labels = search.model, search.norm, search.images[who], search.labels[who]
     changed = _share(predict(model, clean) != labels)
-    withstood = who[search.withstood[who] >= 0]
-    radius = search.radius(withstood)
+    rest = who[search.withstood[who] >= 0]
+    x, y, radius, fooled = search.images[rest], search.labels[rest], search.radius(rest), {}
     losses = ("ce", "dlr") if search.outputs.shape[1] >= 3 else ("ce",)
-    fooled = {loss: _auto_pgd(search, withstood, radius, loss, 2 * steps // len(losses), generator) for loss in losses}
+    for loss in losses:
+        attack = apgd(model, x, y, radius, norm, loss=loss, steps=2 * steps // len(losses), generator=generator)
+        search.evaluations += attack.evaluations
+        search.record(rest[attack.fooled], attack.images[attack.fooled])
+        fooled[loss] = attack.fooled
     either = torch.stack([*fooled.values()]).any(0)
-    black_box = _black_box(search, withstood[~either], radius[~either], generator)
-    largest = search.norm.size(torch.ones_like(clean[:1], dtype=torch.float64)).item()
-    attack = pgd(model, clean, largest, labels=labels, norm=search.norm.name, steps=steps)
+    rest, x, y, radius = rest[~either], x[~either], y[~either], radius[~either]
+    x, fools = square(model, x, y, radius, norm, queries=QUERIES, generator=generator)
+    search.record(rest[fools], x[fools])
+    largest = norm.size(torch.ones_like(clean[:1], dtype=torch.float64)).item()
+    attack = pgd(model, clean, largest, labels=labels, norm=norm.name, steps=steps)
     search.evaluations += attack.evaluations + min(len(clean), LOOKED_AT) + 1  # the last two are those of `findings`
     unfooled = _share(~attack.fooled)
     constant = unfooled == 1.0 and bool((search.labels == search.labels[0]).all())
@@ -94,7 +100,7 @@ def judge(search: Search, who: Tensor, other_classes: float, steps: int, generat
         apgd_ce=int(fooled["ce"].sum()) / len(who),
         apgd_dlr=int(fooled["dlr"].sum()) / len(who) if "dlr" in fooled else None,
         other_classes=other_classes,
-        black_box=black_box / len(who),
+        black_box=int(fools.sum()) / len(who),
         unfooled_at_largest=unfooled,
         changed_prediction=changed,
         constant=constant,
@@ -113,23 +119,6 @@ def with_reasons(sanity: Sanity, label: int) -> Sanity:
         faults.append(constant)
     shares = (text.format(getattr(sanity, name)) for name, (_, text) in TOLERATED.items() if name in suspicious)
     return replace(sanity, reasons=(*faults, *shares))
-
-
-def _auto_pgd(search: Search, who: Tensor, radius: Tensor, loss: str, steps: int, generator: torch.Generator) -> Tensor:
-    """Which of the images `who` fall to Auto-PGD in the balls of `radius`, bool [len(who)]; they are recorded."""
-    images, labels = search.images[who], search.labels[who]
-    attack = apgd(search.model, images, labels, radius, search.norm, loss=loss, steps=steps, generator=generator)
-    search.evaluations += attack.evaluations
-    search.record(who[attack.fooled], attack.images[attack.fooled])
-    return attack.fooled
-
-
-def _black_box(search: Search, who: Tensor, radius: Tensor, generator: torch.Generator) -> int:
-    """How many of the images `who` fall to random search in the balls of `radius`; they are recorded."""
-    images, labels = search.images[who], search.labels[who]
-    x, fools = square(search.model, images, labels, radius, search.norm, queries=QUERIES, generator=generator)
-    search.record(who[fools], x[fools])
-    return int(fools.sum())
 
 
 def _share(which: Tensor) -> float:

@@ -2,16 +2,16 @@
 
 A perturbation is admissible at every larger epsilon, so one number per image holds the whole robustness curve. In the
 batch every image carries its own level, an index into the grid: the attack on it goes on in the ball of that epsilon.
-After each gradient an image is in one of these states, which say where its attack goes on:
+After each gradient an image is in the first of these states that is true of it, which says where its attack goes on:
 
-| state      | what is true of the image                            | level   | steps count from | next iterate    |
+| state      | what is true of the image                            | level   | step counts from | next iterate    |
 |------------|------------------------------------------------------|---------|------------------|-----------------|
-| begins     | no attack on it has begun                            | guessed | 0                | a gradient step |
-| fools      | its iterate changes the prediction                   | lower   | its credit       | a gradient step |
-| rises      | no level is known to fool it, nor do PATIENCE steps  | higher  | 0                | a gradient step |
-| restarts   | its attack is over in vain, and restarts are left    | same    | 0                | a random start  |
-| withstands | its attack is over in vain, and no restart is left   | higher  | 0                | a gradient step |
-| goes on    | none of these                                        | same    | the last step    | a gradient step |
+| BEGINS     | no attack on it has begun                            | guessed | 0                | a gradient step |
+| FOOLS      | its iterate changes the prediction                   | lower   | its credit       | a gradient step |
+| RESTARTS   | its attack is over in vain, and restarts are left    | same    | 0                | a random start  |
+| WITHSTANDS | its attack is over in vain, and no restart is left   | higher  | 0                | a gradient step |
+| RISES      | no level is known to fool it, nor do PATIENCE steps  | higher  | 0                | a gradient step |
+| GOES_ON    | none of these                                        | same    | the last step    | a gradient step |
 
 An attack is over after all its steps, or half-way where its course, extrapolated, ends outside the ball. A new level is
 guessed from the first-order distance to the decision boundary (loss over the dual norm of its gradient), between the
@@ -28,6 +28,7 @@ from invrob.empirical.attacks.gradients import loss_and_gradient, margins, runne
 from invrob.empirical.attacks.norms import Norm
 from invrob.empirical.inference import Model, all_logits, batches, predict
 
+BEGINS, FOOLS, RESTARTS, WITHSTANDS, RISES, GOES_ON = range(6)
 PATIENCE = 2  # steps at a level before moving up, while no level is known to fool the image
 LAST_STEP = 0.02  # of epsilon; the first step is a whole epsilon, and a cosine leads from one to the other
 SPREAD = 20.0  # least spread of an image's logits in the loss; 10 to 40 serve as well, 5 less so
@@ -86,18 +87,9 @@ def begin(model: Model, images: Tensor, epsilons: Tensor, norm: Norm) -> Search:
     images: [N, C, H, W] in [0, 1]. epsilons: positive, increasing, float64 on the device of `images`."""
     outputs = all_logits(model, images)
     labels = outputs.argmax(1)
-    return Search(
-        model,
-        norm,
-        images,
-        outputs,
-        labels,
-        epsilons,
-        perturbed=images.clone(),
-        fooled=torch.full_like(labels, len(epsilons)),
-        withstood=torch.full_like(labels, -1),
-        stuck=torch.zeros_like(labels, dtype=torch.bool),
-    )
+    fooled, withstood = torch.full_like(labels, len(epsilons)), torch.full_like(labels, -1)
+    stuck = torch.zeros_like(labels, dtype=torch.bool)
+    return Search(model, norm, images, outputs, labels, epsilons, images.clone(), fooled, withstood, stuck)
 
 
 @dataclass
@@ -113,22 +105,6 @@ class _Course:
     quarter: Tensor  # float64: that after a quarter of the steps
 
 
-@dataclass(frozen=True)
-class _States:
-    """Which images are in which state of the module's table, bool [n] each."""
-
-    begins: Tensor
-    fools: Tensor
-    rises: Tensor
-    restarts: Tensor
-    withstands: Tensor
-
-    @property
-    def moves(self) -> Tensor:
-        """Which attacks go on at another level."""
-        return self.begins | self.fools | self.rises | self.withstands
-
-
 def run(search: Search, *, steps: int, restarts: int, generator: torch.Generator) -> None:
     """Bring the search to its end for every open image, a batch at a time; the next image takes a free place.
 
@@ -136,9 +112,8 @@ def run(search: Search, *, steps: int, restarts: int, generator: torch.Generator
     most likely class. Call it inside `evaluating(model)`."""
     norm, none = search.norm, torch.full_like(search.labels, -1)
     far = torch.full_like(none, torch.inf, dtype=torch.float64)
-    course = _Course(
-        search.perturbed.clone(), none, none.clone(), none.clone(), none.clone(), nearest=far, quarter=far.clone()
-    )
+    x = search.perturbed.clone()
+    course = _Course(x, none, none.clone(), none.clone(), none.clone(), nearest=far, quarter=far.clone())
     while len(who := search.next_batch()):
         x, clean, labels = course.x[who], search.images[who], search.labels[who]
         outputs, gradient = loss_and_gradient(search.model, x, labels, course.target[who], SPREAD)
@@ -150,61 +125,59 @@ def run(search: Search, *, steps: int, restarts: int, generator: torch.Generator
         slope = norm.dual(gradient).double().clamp(min=torch.finfo(torch.float64).tiny)
         size = norm.size(x - clean).double()
         boundary = (size - margins(outputs, labels).double() / slope).nan_to_num(nan=0.0)
-        states = _states(search, course, who, fools, boundary, steps, restarts)
-        _go_on(search, course, who, states, size, boundary, steps)
+        state = _states(search, course, who, fools, boundary, steps, restarts)
+        _go_on(search, course, who, state, size, boundary, steps)
 
         radius, step = search.epsilons[course.level[who]], course.step[who]
         stride = radius * ((1 + (torch.pi * (step - 1) / steps).cos()) / 2 + LAST_STEP)
         course.x[who] = norm.move(clean, x, stride, norm.ascent(gradient), radius)
-        if (again := states.restarts).any():
+        if (again := state == RESTARTS).any():
             clean, radius = clean[again], radius[again]
             course.x[who[again]] = norm.move(clean, clean, radius, norm.draw(clean, generator), radius)
 
 
 def _states(
     search: Search, course: _Course, who: Tensor, fools: Tensor, boundary: Tensor, steps: int, restarts: int
-) -> _States:
-    """The states of the images `who` (indices), of which `fools` changed the prediction.
+) -> Tensor:
+    """The state [n] of each of the images `who` (indices), of which `fools` changed the prediction.
 
     boundary: the first-order distance from the clean image to the decision boundary, as seen from the iterate."""
     level, step, top = course.level[who], course.step[who], len(search.epsilons) - 1
     nearest = course.nearest[who] = torch.minimum(course.nearest[who], boundary)
     quarter = course.quarter[who] = torch.where(step == steps // 4, nearest, course.quarter[who])
-    begins, never_fooled = level < 0, search.fooled[who] > top
     ends_outside = nearest * (nearest / quarter) > HOPELESS * search.epsilons[level.clamp(min=0)]
+    never_fooled = search.fooled[who] > top
     hopeless = (step == steps // 2) & ends_outside & (~never_fooled | (level == top))
-    in_vain = ~begins & ~fools
-    over = in_vain & (hopeless | (step >= steps))
-    restart_left = course.restart[who] + 1 < restarts
-    return _States(
-        begins=begins,
-        fools=~begins & fools,
-        rises=in_vain & ~over & (step >= PATIENCE) & never_fooled & (level < top),
-        restarts=over & restart_left,
-        withstands=over & ~restart_left,
-    )
+    over = hopeless | (step >= steps)
+    state = torch.full_like(level, GOES_ON)  # what is assigned later stands earlier in the table
+    state[(step >= PATIENCE) & never_fooled & (level < top)] = RISES
+    state[over] = WITHSTANDS
+    state[over & (course.restart[who] + 1 < restarts)] = RESTARTS
+    state[fools] = FOOLS
+    state[level < 0] = BEGINS
+    return state
 
 
 def _go_on(
-    search: Search, course: _Course, who: Tensor, states: _States, size: Tensor, boundary: Tensor, steps: int
+    search: Search, course: _Course, who: Tensor, state: Tensor, size: Tensor, boundary: Tensor, steps: int
 ) -> None:
     """Level, step and target with which the attacks on the images `who` (indices) go on; size: of their iterates."""
-    level, step, moves, beaten = course.level[who], course.step[who], states.moves, who[states.withstands]
+    level, step, beaten, again = course.level[who], course.step[who], who[state == WITHSTANDS], state == RESTARTS
     search.withstood[beaten] = torch.maximum(search.withstood[beaten], course.level[beaten])
-    lowest = torch.where(states.rises, level, search.withstood[who]) + 1
+    lowest = torch.where(state == RISES, level, search.withstood[who]) + 1
     guess = torch.maximum(torch.searchsorted(search.epsilons, boundary), lowest)
     guess = torch.minimum(guess, search.fooled[who] - 1).clamp(min=0)
+    moves = (state != GOES_ON) & ~again
     course.level[who] = level = torch.where(moves, guess, level)
 
     due = steps * (AGAIN * (size / search.epsilons[level] - 1)).clamp(min=LEAST, max=1)
-    credit = torch.where(states.fools, torch.minimum(step, (steps - due).long()), 0)
-    course.step[who] = torch.where(moves, credit, torch.where(states.restarts, 0, step)) + 1
-    course.restart[who] = torch.where(moves, 0, course.restart[who] + states.restarts.long())
+    credit = torch.where(state == FOOLS, torch.minimum(step, (steps - due).long()), 0)
+    course.step[who] = torch.where(moves, credit, torch.where(again, 0, step)) + 1
+    course.restart[who] = torch.where(moves, 0, course.restart[who] + again.long())
     course.target[who[moves]] = -1
-    fresh, again = who[moves | states.restarts], who[states.restarts]
-    course.nearest[fresh] = course.quarter[fresh] = torch.inf
-    for rank in torch.unique(course.restart[again]):
-        at_rank = again[course.restart[again] == rank]
+    course.nearest[who[moves | again]] = course.quarter[who[moves | again]] = torch.inf
+    for rank in torch.unique(course.restart[who[again]]):
+        at_rank = who[again & (course.restart[who] == rank)]
         course.target[at_rank] = runner_up(search.outputs[at_rank], search.labels[at_rank], int(rank))
 
 

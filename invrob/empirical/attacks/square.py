@@ -27,13 +27,9 @@ def square(
     Call it inside `evaluating(model)`; nothing is checked.
 
     Args:
-        model: images [N, C, H, W] in [0, 1] -> logits [N, K].
-        images: float [N, C, H, W] in [0, 1], N >= 0.
-        labels: int64 [N], which the search leads away from.
+        model, images, labels, norm, generator: as those of `apgd`.
         radius: float64 [N], of the ball around each image, in pixel units.
-        norm: of the balls.
         queries: model evaluations per image, >= 1; one more checks the result.
-        generator: of the windows; on the device of `images`.
 
     Returns:
         The best images [N, C, H, W], inside the balls and [0, 1], and bool [N]: which of them fool the model.
@@ -42,7 +38,8 @@ def square(
         InputError: for a model that returns NaN.
 
     Example:
-        >>> from invrob.empirical.attacks import norm_named
+        >>> import torch
+        >>> from invrob.empirical.attacks import norm_named, square
         >>> image, generator = torch.tensor([0.4, 0.6]).reshape(1, 1, 1, 2), torch.Generator().manual_seed(0)
         >>> label, radius = torch.tensor([1]), torch.tensor([0.2], dtype=torch.float64)
         >>> square(lambda x: x.flatten(1), image, label, radius, norm_named("linf"), queries=9, generator=generator)[1]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from invrob.empirical.attacks import NORMS, odds_loss
+from invrob.empirical.attacks import NORMS, odds_loss, per_image
 
 LINF = NORMS["linf"]
 TRADES_START = 0.001  # standard deviation of the noise that TRADES starts from, pixel units
@@ -23,7 +23,7 @@ def ascended(
 
     images, start: [N, C, H, W]; epsilon, step: float64 [N]. Every image takes all its steps, as in the sources: one
     that fools early goes on to a worse place."""
-    stride = step.to(images.dtype)[:, None, None, None]
+    stride = per_image(step.to(images.dtype))
     x = LINF.project(images, start, epsilon)
     for _ in range(steps):
         with torch.enable_grad():
@@ -47,7 +47,7 @@ def against_itself(forward: Callable[[Tensor], Tensor], images: Tensor) -> Calla
 
 def uniform_start(images: Tensor, epsilon: Tensor, generator: torch.Generator) -> Tensor:
     """A uniform draw from each ball, not yet cut to [0, 1]."""
-    return images + epsilon.to(images.dtype)[:, None, None, None] * LINF.draw(images, generator)
+    return images + per_image(epsilon.to(images.dtype)) * LINF.draw(images, generator)
 
 
 def trades_start(images: Tensor, generator: torch.Generator) -> Tensor:
