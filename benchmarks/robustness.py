@@ -7,7 +7,7 @@ import torchattacks
 from torch import Tensor, nn
 
 from benchmarks.timing import Setting, Table, compare
-from invrob import robustness_profile
+from invrob import PGD, robustness_profile
 from invrob.empirical import data
 from invrob.empirical.models import build
 from invrob.empirical.training import Recipe, train
@@ -27,8 +27,8 @@ def torchattacks_loop(model: nn.Module, images: Tensor) -> np.ndarray:
     labels, rates = classes(model, images), [1.0]
     for epsilon in EPSILONS[1:]:
         attack = torchattacks.PGD(model, eps=epsilon, alpha=2.5 * epsilon / STEPS, steps=STEPS)
-        found = torch.cat([attack(x, y) for x, y in zip(images.split(256), labels.split(256), strict=True)])
-        rates.append(float((classes(model, found) == labels).double().mean()))
+        perturbed = torch.cat([attack(x, y) for x, y in zip(images.split(256), labels.split(256), strict=True)])
+        rates.append(float((classes(model, perturbed) == labels).double().mean()))
     return np.array(rates)
 
 
@@ -45,7 +45,7 @@ def foolbox_loop(model: nn.Module, images: Tensor) -> np.ndarray:
 
 
 def tables(setting: Setting) -> list[Table]:
-    """A naturally trained StdCNN and an adversarially trained LeNet: the price, what was found, 41 epsilons."""
+    """A naturally trained StdCNN and an adversarially trained LeNet: price, strength, 41 epsilons."""
     digits = data.load("mnist-mini")
     images = digits.test.images[: setting.images].to(setting.device)
     networks = {
@@ -66,23 +66,23 @@ def _network(name: str, model: nn.Module, recipe: Recipe, images: Tensor, settin
     model.to(setting.device).eval()
     for parameter in model.parameters():
         parameter.requires_grad_(False)  # a gift to the peers: they would differentiate the weights as well
-    ours = robustness_profile(model, images, EPSILONS, steps=STEPS)
-    found: list[dict[str, str | float]] = [{"attack": "invrob", **_by_epsilon(ours.rate)}]
+    ours = robustness_profile(model, images, EPSILONS, attack=PGD(steps=STEPS))
+    strengths: list[dict[str, str | float]] = [{"attack": "invrob", **_by_epsilon(ours.rate)}]
     prices: list[dict[str, str | float]] = []
     loop_price = float(STEPS * (len(EPSILONS) - 1))
     for peer, loop in (("torchattacks PGD", torchattacks_loop), ("foolbox LinfPGD", foolbox_loop)):
         rates: list[np.ndarray] = []
         clock = compare(
-            lambda: robustness_profile(model, images, EPSILONS, steps=STEPS),
+            lambda: robustness_profile(model, images, EPSILONS, attack=PGD(steps=STEPS)),
             lambda loop=loop, rates=rates: rates.append(loop(model, images)),
             setting,
         )
-        found.append({"attack": peer, **_by_epsilon(rates[0])})
+        strengths.append({"attack": peer, **_by_epsilon(rates[0])})
         prices.append(_price(f"{peer}, {len(EPSILONS)} epsilons", ours.gradient_evaluations, loop_price, clock))
-    fine = robustness_profile(model, images, FINE, steps=STEPS)
+    fine = robustness_profile(model, images, FINE, attack=PGD(steps=STEPS))
     clock = compare(
-        lambda: robustness_profile(model, images, EPSILONS, steps=STEPS),
-        lambda: robustness_profile(model, images, FINE, steps=STEPS),
+        lambda: robustness_profile(model, images, EPSILONS, attack=PGD(steps=STEPS)),
+        lambda: robustness_profile(model, images, FINE, attack=PGD(steps=STEPS)),
         setting,
     )
     prices.append(
@@ -93,7 +93,7 @@ def _network(name: str, model: nn.Module, recipe: Recipe, images: Tensor, settin
     )
     return [
         Table(f"Price of robustness: {name}", f"{note} Gradient evaluations per image include our probes.", prices),
-        Table(f"Robustness found: {name}", "Per epsilon; lower is the stronger attack.", found),
+        Table(f"Robustness found: {name}", "Per epsilon; lower is the stronger attack.", strengths),
     ]
 
 

@@ -53,7 +53,7 @@ def test_every_public_name_is_there():
     assert {"robustness_profile", "invariance_profile", "tradeoff", "Card", "InputError"} <= {*invrob.__all__}
     for name in invrob.__all__:
         assert getattr(invrob, name) is not None
-    assert dir(invrob) == invrob.__all__
+    assert dir(invrob) == sorted(invrob.__all__)
     assert issubclass(invrob.InputError, ValueError)
 
 
@@ -61,9 +61,10 @@ def test_another_name_is_an_attribute_error_that_lists_the_names():
     with pytest.raises(AttributeError) as caught:
         invrob.robustnes_profile  # noqa: B018
     assert str(caught.value) == (
-        "module 'invrob' has no attribute 'robustnes_profile'; it has BlackBoxProfile, Card, InputError, "
-        "InvarianceProfile, Loaded, RobustnessProfile, WorstCaseProfile, black_box_profile, invariance_profile, "
-        "load_model, robustness_profile, tradeoff, worst_case_profile"
+        "module 'invrob' has no attribute 'robustnes_profile'; it has PGD, BlackBoxProfile, Card, Grid, InputError, "
+        "InvarianceProfile, Loaded, Preprocessing, RobustnessProfile, Rotation, Square, Weak, WeakProfile, "
+        "WorstCaseProfile, WorstOf, black_box_profile, invariance_profile, load_model, robustness_profile, tradeoff, "
+        "worst_case_profile"
     )
     assert not hasattr(invrob, "nothing")
 

@@ -9,7 +9,7 @@ import torch
 from small_runs import invrob as command
 from torch import nn
 
-from invrob import InputError, invariance_profile, robustness_profile, tradeoff
+from invrob import PGD, InputError, Rotation, invariance_profile, robustness_profile, tradeoff
 
 IMAGES = torch.rand(8, 1, 16, 16, generator=torch.Generator().manual_seed(0))
 
@@ -102,8 +102,8 @@ def models(tmp_path_factory):
 
 
 DOORS = {
-    "invariance": lambda model, x: invariance_profile(model, x, [0, 90], step=90),
-    "robustness": lambda model, x: robustness_profile(model, x, [0, 0.3], steps=2),
+    "invariance": lambda model, x: invariance_profile(model, x, [0, 90], over=Rotation(step=90)),
+    "robustness": lambda model, x: robustness_profile(model, x, [0, 0.3], attack=PGD(steps=2)),
     "tradeoff": lambda model, x: tradeoff(model, x, torch.zeros(len(x), dtype=torch.int64)),
 }
 REFUSED = {
@@ -151,7 +151,7 @@ def test_a_model_that_writes_into_its_images_writes_into_a_copy_or_is_refused(mo
 def test_a_model_that_changes_its_mind_is_found_out(models):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        profile = robustness_profile(models.Random(), IMAGES, [0, 0.3], steps=2)
+        profile = robustness_profile(models.Random(), IMAGES, [0, 0.3], attack=PGD(steps=2))
     assert "random outputs" in [finding.name for finding in profile.sanity.findings]
 
 
