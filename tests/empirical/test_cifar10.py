@@ -195,7 +195,7 @@ def test_damaged_files_are_named_and_never_unpickled(folder, small_cifar, tmp_pa
         data.load("cifar10", tmp_path)
     assert str(error.value) == (
         f"cifar10 is not in {folder} (data_batch_3 {'missing' if damage == 'gone' else 'damaged'}): "
-        "run `invrob data fetch cifar10`, or name another --root"
+        "run `invrob data fetch cifar10`, or set INVROB_DATA to the folder that holds cifar-10-batches-py"
     )
 
 

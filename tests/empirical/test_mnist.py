@@ -138,7 +138,7 @@ def test_offline_refuses_to_fetch_what_is_not_there(mirror, tmp_path):
     with pytest.raises(InputError) as error:
         data.fetch("mnist", tmp_path, offline=True)
     assert str(error.value).startswith(
-        "mnist cannot be fetched offline (all 4 files are missing): leave out --offline, or put the 4 files"
+        "mnist cannot be fetched offline (all 4 files are missing): leave out `offline`, or put the 4 files"
     )
     assert not asked
 
@@ -149,7 +149,7 @@ def test_loading_never_fetches(mirror, tmp_path):
         data.load("mnist", tmp_path)
     assert str(error.value) == (
         f"mnist is not in {tmp_path / 'MNIST/raw'} (all 4 files are missing): run `invrob data fetch mnist`, "
-        "or name another --root"
+        "or set INVROB_DATA to the folder that holds MNIST/raw"
     )
     assert not asked
 

@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from invrob.checks import Array
-from invrob.empirical.data import cifar10, mnist
-from invrob.empirical.data import download as fetching
+from invrob.empirical.data import cifar10, download, mnist
+from invrob.empirical.data.download import Files
 from invrob.empirical.data.npz import read_npz
 from invrob.errors import InputError, did_you_mean
 
@@ -27,7 +26,7 @@ ORDER_SEED = 20200219
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """images: float32 [N, C, H, W] in [0, 1]; labels: int64 [N]."""
+    """Images and their true classes: float32 [N, C, H, W] in [0, 1], and int64 [N]."""
 
     images: Tensor
     labels: Tensor
@@ -35,7 +34,9 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Label k is called classes[k]; fingerprint: the SHA-256 of classes, images and labels, in hex."""
+    """A data set: its three splits, what label k is called, `classes[k]`, and what its content is known by.
+
+    fingerprint: the SHA-256 of classes, images and labels, in hex."""
 
     name: str
     train: Split
@@ -70,20 +71,42 @@ class Source:
     sizes: tuple[int, int, int]  # images for training, validation and testing
     shape: tuple[int, int, int]  # C, H, W; ten classes
     licence: str
-    load: Callable[[Path], Dataset]
-    is_present: Callable[[Path], bool]
-    fetch: Callable[..., Path]  # (root, offline=..., progress=...) -> where the data are
+    read: Callable[[Path], dict[str, Array]]  # of where its files lie
+    files: Files | None  # None: it is in the package
+
+    def location(self, root: Path) -> Path:
+        """Where its files lie under a data folder."""
+        return MINI if self.files is None else root / self.files.folder
+
+    def is_present(self, root: Path) -> bool:
+        """Whether its files are under this data folder, and whole."""
+        return self.files is None or not download.faults(self.files, download.existing(self.files, self.location(root)))
 
 
 def load(spec: str, root: str | os.PathLike[str] | None = None) -> Dataset:
-    """The data set called `spec`: "mnist-mini" (in the package), "mnist", "cifar10", or "npz:PATH" (npz.read_npz).
+    """Load a data set from this disk: the same bits from the same files, on every machine.
 
-    root: the folder of fetched data; see `data_root`. "mnist" and "cifar10" have the paper's splits: 55,000 / 5,000 /
-    10,000 images [1, 28, 28], and 40,000 / 10,000 / 10,000 images [3, 32, 32]. Where the files bring no validation set,
-    a fixed pseudo-random part of their training set becomes one: 5,000 of 60,000 images of 28 x 28, 10,000 of 50,000,
-    otherwise a tenth (at least one image). The rest stays in that pseudo-random order, so neither is sorted by class.
-    Same file, same bits. Raises InputError for an unknown name, for data that are not on this disk, and for files that
-    are damaged or hold something else."""
+    Where the files bring no validation set, a fixed pseudo-random part of their training set becomes one: 5,000 of
+    60,000 images of 28 x 28, 10,000 of 50,000, otherwise a tenth (at least one image). The rest stays in that
+    pseudo-random order, so neither is sorted by class.
+
+    Args:
+        spec: "mnist-mini" (in the package: 10,000 / 1,000 / 2,000 digits [1, 28, 28]), "mnist" (55,000 / 5,000 / 10,000
+            of them), "cifar10" (40,000 / 10,000 / 10,000 images [3, 32, 32]), or "npz:PATH" (as `read_npz` has it).
+        root: the folder of fetched data; None for the usual one, as `data_root` has it.
+
+    Returns:
+        Dataset: images in [0, 1] and labels, for training, validation and testing.
+
+    Raises:
+        InputError: for an unknown name, for data that are not on this disk, and for files that are damaged or hold
+            something else.
+
+    Example:
+        >>> from invrob.empirical.data import load
+        >>> load("mnist-mini").test.images.shape
+        torch.Size([2000, 1, 28, 28])
+    """
     kind, _, path = spec.partition(":")
     if kind == "npz" and path:
         file = Path(path).expanduser()
@@ -91,7 +114,8 @@ def load(spec: str, root: str | os.PathLike[str] | None = None) -> Dataset:
     if spec not in SOURCES:
         hint = f"; did you mean 'npz:{spec}'?" if spec.endswith(".npz") else did_you_mean(spec, SOURCES)
         raise InputError(f"dataset {spec!r} is unknown: use {', '.join(SOURCES)}, or npz:PATH for your own{hint}")
-    return SOURCES[spec].load(data_root(root))
+    source = SOURCES[spec]
+    return dataset_of_arrays(spec, source.read(source.location(data_root(root))))
 
 
 def fetch(
@@ -99,18 +123,34 @@ def fetch(
     root: str | os.PathLike[str] | None = None,
     *,
     offline: bool = False,
-    progress: fetching.Progress | None = None,
+    progress: download.Progress | None = None,
 ) -> Path:
-    """Put the data set `name` on this disk, unless it is there and whole; returns where it lies.
+    """Put the data set `name` on this disk, unless it is there and whole. This is all that ever downloads data.
 
-    progress: told about the bytes of each archive as they come. Raises InputError for an unknown name, when `offline`
-    and it is not there, or when no mirror delivers it."""
+    Args:
+        name: "mnist-mini", "mnist" or "cifar10".
+        root: the folder of fetched data; None for the usual one, as `data_root` has it.
+        offline: only check what is there.
+        progress: called with the name of an archive, its bytes so far, and all its bytes.
+
+    Returns:
+        Path: where the data lie.
+
+    Raises:
+        InputError: for an unknown name, when `offline` and the data are not there, and when no mirror delivers them.
+
+    Example:
+        >>> from invrob.empirical.data import fetch
+        >>> fetch("mnist-mini", offline=True).name
+        'mnist-mini.npz'
+    """
     if name not in SOURCES:
         raise InputError(
             f"dataset {name!r} is not one to fetch: use {', '.join(SOURCES)}; npz:PATH is a file of your own"
             f"{did_you_mean(name, SOURCES)}"
         )
-    return SOURCES[name].fetch(data_root(root), offline=offline, progress=progress)
+    files = SOURCES[name].files
+    return MINI if files is None else download.fetch(files, data_root(root), offline=offline, progress=progress)
 
 
 def stand_in(spec: str, root: str | os.PathLike[str] | None = None) -> Dataset | None:
@@ -210,49 +250,20 @@ def _split_summary(split: Split, classes: int) -> SplitSummary:
     )
 
 
-def _load_mini(root: Path) -> Dataset:
-    content = MINI.read_bytes() if MINI.exists() else b""
+def _read_mini(file: Path) -> dict[str, Array]:
+    content = file.read_bytes() if file.exists() else b""
     if hashlib.sha256(content).hexdigest() != MINI_SHA256:
         raise InputError(
-            f"{MINI} is damaged or missing: install invrob again, e.g. pip install --force-reinstall invrob"
+            f"{file} is damaged or missing: install invrob again, e.g. pip install --force-reinstall invrob"
         )
-    return dataset_of_arrays("mnist-mini", read_npz(io.BytesIO(content), "mnist-mini"))
-
-
-def _published(
-    files: fetching.Files,
-    read: Callable[[Path], dict[str, Array]],
-    sizes: tuple[int, int, int],
-    shape: tuple[int, int, int],
-    licence: str,
-) -> Source:
-    return Source(
-        sizes=sizes,
-        shape=shape,
-        licence=licence,
-        load=lambda root: dataset_of_arrays(files.name, read(root / files.folder)),
-        is_present=lambda root: not fetching.faults(files, root / files.folder),
-        fetch=partial(fetching.fetch, files),
-    )
+    return read_npz(io.BytesIO(content), "mnist-mini")
 
 
 _MNIST_LICENCE = "CC BY-SA 3.0 as commonly given (LeCun, Cortes, Burges)"
+_NO_LICENCE = "none given by its makers, terms unspecified (Krizhevsky 2009)"
 
 SOURCES = {
-    "mnist-mini": Source(
-        sizes=(10_000, 1_000, 2_000),
-        shape=(1, 28, 28),
-        licence=_MNIST_LICENCE,
-        load=_load_mini,
-        is_present=lambda root: MINI.exists(),
-        fetch=lambda root, offline, progress: MINI,
-    ),
-    "mnist": _published(mnist.FILES, mnist.read_mnist, (55_000, 5_000, 10_000), (1, 28, 28), _MNIST_LICENCE),
-    "cifar10": _published(
-        cifar10.FILES,
-        cifar10.read_cifar10,
-        (40_000, 10_000, 10_000),
-        (3, 32, 32),
-        "none given by its makers, terms unspecified (Krizhevsky 2009)",
-    ),
+    "mnist-mini": Source((10_000, 1_000, 2_000), (1, 28, 28), _MNIST_LICENCE, _read_mini, None),
+    "mnist": Source((55_000, 5_000, 10_000), (1, 28, 28), _MNIST_LICENCE, mnist.read_mnist, mnist.FILES),
+    "cifar10": Source((40_000, 10_000, 10_000), (3, 32, 32), _NO_LICENCE, cifar10.read_cifar10, cifar10.FILES),
 }

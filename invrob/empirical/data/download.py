@@ -9,6 +9,7 @@ import hashlib
 import shutil
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from http.client import HTTPException
@@ -60,19 +61,15 @@ class Files:
     archives: Mapping[str, Archive]  # in which they are published: NAME.gz holds NAME, a .tar.gz holds the folder
 
 
-def faults(files: Files, folder: Path) -> str:
-    """What keeps `folder` from being the data set, in words; empty when all its files are there and whole."""
-    return _faults(files, _contents(files, folder))
-
-
 def read(files: Files, folder: Path) -> dict[str, bytes]:
     """The content of every file in `folder`, by its name: the very bytes whose sums were compared.
 
     Raises InputError when a file is missing or is another than the published one."""
-    contents = _contents(files, folder)
-    if found := _faults(files, contents):
+    contents = existing(files, folder)
+    if fault := faults(files, contents):
         raise InputError(
-            f"{files.name} is not in {folder} ({found}): run `invrob data fetch {files.name}`, or name another --root"
+            f"{files.name} is not in {folder} ({fault}): run `invrob data fetch {files.name}`, or set INVROB_DATA to "
+            f"the folder that holds {files.folder}"
         )
     return contents
 
@@ -83,14 +80,14 @@ def fetch(files: Files, root: Path, *, offline: bool = False, progress: Progress
     Each file appears whole or not at all; archives that an interrupted call has downloaded are used by the next one.
     Raises InputError when `offline` and the files are not there, or when no mirror delivers them."""
     folder = root / files.folder
-    found = faults(files, folder)
-    if not found:
+    fault = faults(files, existing(files, folder))
+    if not fault:
         return folder
     by_hand = (
         f"or put the {len(files.sums)} files of {files.title}, unpacked, into {folder} by hand: {', '.join(files.sums)}"
     )
     if offline:
-        raise InputError(f"{files.name} cannot be fetched offline ({found}): leave out --offline, {by_hand}")
+        raise InputError(f"{files.name} cannot be fetched offline ({fault}): leave out `offline`, {by_hand}")
     part = root / f".{files.name}-part"
     contents: dict[str, bytes] = {}
     for name, archive in files.archives.items():
@@ -99,36 +96,32 @@ def fetch(files: Files, root: Path, *, offline: bool = False, progress: Progress
             contents.update(_unpacked(path, files))
         except MirrorError as error:
             raise InputError(f"{files.name} could not be fetched ({error}). Try again, {by_hand}") from error
-    if found := _faults(files, contents):
-        raise InputError(f"what the mirrors of {files.name} sent is not {files.title}: {found}. Try again, {by_hand}")
+    if fault := faults(files, contents):
+        raise InputError(f"what the mirrors of {files.name} sent is not {files.title}: {fault}. Try again, {by_hand}")
     for name, content in contents.items():
         write_atomically(folder / name, partial(Path.write_bytes, data=content))
     shutil.rmtree(part, ignore_errors=True)
     return folder
 
 
-def _contents(files: Files, folder: Path) -> dict[str, bytes]:
-    """What is there of the files; one that cannot be read counts as missing."""
-    found = {}
+def existing(files: Files, folder: Path) -> dict[str, bytes]:
+    """The contents by name of the files that are there; a file that cannot be read counts as missing."""
+    contents = {}
     for name in files.sums:
-        try:
-            found[name] = (folder / name).read_bytes()
-        except OSError:
-            continue
-    return found
+        with suppress(OSError):
+            contents[name] = (folder / name).read_bytes()
+    return contents
 
 
-def _faults(files: Files, contents: Mapping[str, bytes]) -> str:
+def faults(files: Files, contents: Mapping[str, bytes]) -> str:
+    """What keeps these contents from being the data set, in words; empty when all files are there and whole."""
     missing = [name for name in files.sums if name not in contents]
     if len(missing) == len(files.sums):
         return f"all {len(missing)} files are missing"
-    damaged = [name for name, content in contents.items() if _sum(files, content) != files.sums[name]]
-    texts = [f"{', '.join(missing)} missing"] * bool(missing) + [f"{', '.join(damaged)} damaged"] * bool(damaged)
-    return "; ".join(texts)
-
-
-def _sum(files: Files, content: bytes) -> str:
-    return hashlib.new(files.algorithm, content, usedforsecurity=False).hexdigest()
+    sums = {name: hashlib.new(files.algorithm, content, usedforsecurity=False) for name, content in contents.items()}
+    damaged = [name for name, digest in sums.items() if digest.hexdigest() != files.sums[name]]
+    parts = ((missing, "missing"), (damaged, "damaged"))
+    return "; ".join(f"{', '.join(names)} {what}" for names, what in parts if names)
 
 
 class MirrorError(Exception):
@@ -144,16 +137,16 @@ def _downloaded(archive: Archive, path: Path, progress: Progress) -> Path:
                 return path
     for stale in path.parent.glob(".*.tmp.gz"):  # of a call that was killed
         stale.unlink(missing_ok=True)
-    said = []
+    answers = []
     for mirror in archive.mirrors:
         try:
             content = b"".join(_blocks(archive, mirror + path.name, partial(progress, path.name)))
         except (MirrorError, OSError, HTTPException) as error:
             reason = error.reason if isinstance(error, URLError) else error
-            said.append(f"{mirror}{path.name}: {printable(' '.join(str(reason).split()))}")
+            answers.append(f"{mirror}{path.name}: {printable(' '.join(str(reason).split()))}")
             continue
         return write_atomically(path, partial(Path.write_bytes, data=content))
-    raise MirrorError("; ".join(said))
+    raise MirrorError("; ".join(answers))
 
 
 def _blocks(archive: Archive, url: str, progress: Callable[[int, int], object]) -> Iterator[bytes]:
