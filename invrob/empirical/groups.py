@@ -85,10 +85,7 @@ class _GroupConv2d(nn.Module):
             nn.init.uniform_(self.bias, -bound, bound)
 
     def forward(self, x: Tensor) -> Tensor:
-        """x [N, in, H, W] from an image, [N, in, S, H, W] from the group -> [N, out, S, H', W'].
-
-        Raises InputError for another shape, and where the stride would break the symmetry: it must divide
-        H + 2 padding - k and W + 2 padding - k."""
+        """x [N, in, H, W] from an image, [N, in, S, H, W] from the group -> [N, out, S, H', W']."""
         planes = (self.in_channels,) if self.s_in == 1 else (self.in_channels, self.s_in)
         if x.ndim != 3 + len(planes) or x.shape[1:-2] != planes:
             expected = ", ".join(["N", *map(str, planes), "H", "W"])
@@ -133,25 +130,50 @@ class _GroupConv2d(nn.Module):
 
 
 class P4ConvZ2(_GroupConv2d):
-    """Correlate an image with a filter in its four turns: [N, in, H, W] -> [N, out, 4, H', W']."""
+    """Correlate an image with a filter in its four turns: [N, in, H, W] -> [N, out, 4, H', W'].
+
+    Turning the image turns each plane of the output, and moves the planes on by one place.
+
+    Args:
+        in_channels, out_channels, kernel_size, stride: at least 1; filters and steps are square.
+        padding: zeros at each border, at least 0.
+        bias: whether each group channel has a bias, which its planes share.
+
+    Raises:
+        InputError: outside these ranges, and in `forward` for another shape, or where the stride breaks the symmetry:
+            it must divide H + 2 padding - kernel_size, and W likewise.
+
+    Example:
+        >>> import torch
+        >>> from invrob.empirical.groups import P4ConvP4, P4ConvZ2
+        >>> layers = torch.nn.Sequential(P4ConvZ2(1, 8, 3), P4ConvP4(8, 16, 3))
+        >>> images = torch.rand(2, 1, 12, 12)
+        >>> layers(images).shape
+        torch.Size([2, 16, 4, 8, 8])
+        >>> turned = layers(images.rot90(1, (2, 3)))
+        >>> torch.allclose(turned, layers(images).roll(1, 2).rot90(1, (3, 4)), atol=1e-5)
+        True
+    """
 
     order, s_in = 4, 1
 
 
 class P4ConvP4(_GroupConv2d):
-    """Group convolution over p4: [N, in, 4, H, W] -> [N, out, 4, H', W']."""
+    """Group convolution over p4: [N, in, 4, H, W] -> [N, out, 4, H', W']; arguments and errors of `P4ConvZ2`."""
 
     order, s_in = 4, 4
 
 
 class P4MConvZ2(_GroupConv2d):
-    """Correlate an image with a filter, turned and mirrored in eight ways: [N, in, H, W] -> [N, out, 8, H', W']."""
+    """Correlate an image with a filter, turned and mirrored in eight ways: [N, in, H, W] -> [N, out, 8, H', W'].
+
+    Arguments and errors are those of `P4ConvZ2`."""
 
     order, s_in = 8, 1
 
 
 class P4MConvP4M(_GroupConv2d):
-    """Group convolution over p4m: [N, in, 8, H, W] -> [N, out, 8, H', W']."""
+    """Group convolution over p4m: [N, in, 8, H, W] -> [N, out, 8, H', W']; arguments and errors of `P4ConvZ2`."""
 
     order, s_in = 8, 8
 

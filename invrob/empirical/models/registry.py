@@ -1,11 +1,10 @@
-"""The networks, by name: `build("stdcnn", seed=0)` -> an nn.Module from images [N, C, S, S] in [0, 1] to logits [N, K].
-
-No softmax at the end: cross-entropy and the attacks take logits. Pixels are normalised, where they are, by a layer
-inside the network. The builders and their sources are in `mnist_nets` and `cifar_nets`."""
+"""The networks, by name. No softmax is at their end, for cross-entropy and the attacks take logits; pixels are
+normalised, where they are, by a layer inside the network. `mnist` and `cifar` have the builders and their sources."""
 
 import inspect
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
@@ -27,12 +26,29 @@ P4_MODELS = ("gcnn", "gcnn_vgg16")  # exactly equivariant to 90-degree turns up 
 
 
 def build(name: str, *, seed: int = 0, **options: object) -> nn.Module:
-    """The model `name` of MODELS on the CPU, in train mode, its weights drawn from `seed`: same seed, same bits.
+    """Build a network by its name, untrained: images float [N, C, S, S] in [0, 1] -> logits [N, K].
 
-    options: in_channels, size (1 and 28 for the networks made for MNIST, else 3 and 32), classes = 10, width = 1
-    (multiplies the channels and hidden units; the paper's is 1), dropout, normalization, and those of the builder
-    itself. The caller's random state is left as it was.
-    Raises InputError for an unknown name or option, and for values outside the builder's ranges."""
+    It is on the CPU and in train mode; the caller's random state is left as it was.
+
+    Args:
+        name: one of `MODELS`: "stdcnn", "gcnn", "vgg16", "gcnn_vgg16", "madry_lenet" or "madry_resnet".
+        seed: of the weights, in [0, 2^64): same seed, same bits.
+        options: in_channels and size of the images (1 and 28 for the networks made for MNIST, else 3 and 32),
+            classes = 10, width = 1 (multiplies the channels and hidden units; the paper's is 1), dropout, normalization
+            (one of `NORMALIZATIONS`), and those of the builder itself, such as head.
+
+    Returns:
+        nn.Module: the network.
+
+    Raises:
+        InputError: for an unknown name or option, and for values outside the builder's ranges.
+
+    Example:
+        >>> import torch
+        >>> from invrob.empirical.models import build
+        >>> build("gcnn", head="invariant", width=0.5).eval()(torch.zeros(2, 1, 28, 28)).shape
+        torch.Size([2, 10])
+    """
     if name not in MODELS:
         raise InputError(
             f"model {name!r} is unknown{did_you_mean(str(name), MODELS)}; "
@@ -47,23 +63,18 @@ def build(name: str, *, seed: int = 0, **options: object) -> nn.Module:
             )
     if not (is_integer(seed) and 0 <= seed < 2**64):
         raise InputError(f"seed = {seed!r} must be an integer in [0, 2^64)")
-    _check_options(**options)
+    _check_options(options)
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
         torch.default_generator.manual_seed(int(seed))  # torch.manual_seed would touch the GPU's state as well
         return MODELS[name](**options)
 
 
-def _check_options(
-    in_channels: object = 1,
-    classes: object = 10,
-    size: object = 28,
-    width: object = 1.0,
-    dropout: object = 0.5,
-    **_own: object,
-) -> None:
-    for name, value, low in (("in_channels", in_channels, 1), ("classes", classes, 2), ("size", size, 1)):
+def _check_options(options: dict[str, Any]) -> None:
+    for name, low in (("in_channels", 1), ("classes", 2), ("size", 1)):
+        value = options.get(name, low)
         if not (is_integer(value) and value >= low):
             raise InputError(f"{name} = {value!r} must be an integer of at least {low}")
+    width, dropout = options.get("width", 1), options.get("dropout", 0)
     if not (is_number(width) and 0 < width < math.inf):
         raise InputError(
             f"width = {width!r} must be a finite number above 0: 1 is the paper's, 0.25 a quarter of its channels"
