@@ -104,7 +104,7 @@ def test_figures_cut_the_plane_where_the_options_say(invrob, finished):
     assert (plane["theta"], plane["epsilon"]) == (90, 0.3)
     process = invrob("empirical", "figures", finished, "--theta", "45")
     assert process.returncode == 2
-    assert "theta = 45 was not measured: choose one of 0, 90, 180" in process.stderr
+    assert "--theta 45 was not measured: choose one of 0, 90, 180" in process.stderr
 
 
 def test_the_classes_have_a_csv_of_their_own_whose_rows_are_the_parts_of_the_other(whole):

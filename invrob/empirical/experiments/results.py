@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from invrob.empirical.experiments.cells import Cell
 from invrob.empirical.experiments.experiment import Experiment
 from invrob.empirical.experiments.store import Store, read_json, write_json
-from invrob.empirical.profiles import BlackBoxProfile, Card, InvarianceProfile, QuarterTurns, Rates, RobustnessProfile
+from invrob.empirical.profiles import Card, InvarianceProfile, QuarterTurns, Rates, RobustnessProfile
 from invrob.errors import InputError
 from invrob.intervals import Estimate, clopper_pearson
 
@@ -91,10 +91,8 @@ def read_run(path: Path) -> tuple[Experiment, list[Result], int]:
 def read_card(folder: Path) -> Card:
     """The two profiles of a folder of `invrob profile`. Raises InputError where it holds none."""
     try:
-        body = json.loads((folder / "profile.json").read_text(encoding="utf-8"))
-        attack = BlackBoxProfile if "queries" in body["robustness"] else RobustnessProfile
-        return Card(InvarianceProfile.from_dict(body["invariance"]), attack.from_dict(body["robustness"]))
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return Card.from_dict(json.loads((folder / "profile.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError, RecursionError):
         raise InputError(
             f"{folder} holds no profile: its profile.json is missing or damaged; `invrob profile SPEC --data NAME "
             f"--out {folder}` makes one"
