@@ -23,11 +23,6 @@ Root = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
 
 
-@app.callback()
-def _callback() -> None:
-    pass
-
-
 @app.command("list", epilog="Examples:  invrob data list   |   invrob data list --json")
 def list_(as_json: AsJson = False, root: Root = None) -> None:
     """Which data sets go by a name, how large they are, and whether they are on this disk."""

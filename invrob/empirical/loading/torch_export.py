@@ -10,7 +10,8 @@ refused. Guards are dropped, and the shape of the images is checked by `adapters
 import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -68,13 +69,12 @@ def _check_archive(content: bytes, name: str) -> None:
     for member in members:
         if not MEMBERS.fullmatch(member):
             raise InputError(f"{name} holds {member!r}, which is not read: {WHAT_IS_READ}")
-    try:
-        documents = {member: json.loads(reader.get_record(member)) for member in members if member.endswith(".json")}
-    except ValueError as error:
-        raise InputError(f"{name} is damaged ({_line(error)})") from error
-    for member, document in documents.items():
-        for key, value in _pairs(document):
-            _check(key, value, f"{name}: {member}")
+    for member in members:
+        if member.endswith(".json"):
+            try:
+                json.loads(reader.get_record(member), object_pairs_hook=partial(_checked, f"{name}: {member}"))
+            except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+                raise InputError(f"{name} is damaged ({_line(error)})") from error
     _check_sample_inputs(reader, members, name)
 
 
@@ -87,36 +87,16 @@ def _check_sample_inputs(reader: Any, members: list[str], name: str) -> None:
                 raise InputError(f"{name}: {member} holds Python objects, which are never unpickled") from error
 
 
-def _pairs(document: Any) -> Iterator[tuple[str, Any]]:
-    """Every key of every object in a JSON document, with its value."""
-    if isinstance(document, dict):
-        for key, value in document.items():
-            yield key, value
-            yield from _pairs(value)
-    elif isinstance(document, list):
-        for value in document:
-            yield from _pairs(value)
+def _checked(where: str, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A JSON object. Raises InputError where it holds a value that the loader of torch.export would run."""
+    for key, value in pairs:
+        if key in HARMLESS and not HARMLESS[key](value):
+            raise InputError(f"{where} has {key} = {str(value)[:80]!r}: {WHAT_IS_READ}")
+    return dict(pairs)
 
 
-def _check(key: str, value: Any, where: str) -> None:
-    """Raises InputError where `value` is one of those that the loader of torch.export would run."""
-    match key:
-        case "use_pickle":
-            harmless = value is False
-        case "path_name":
-            harmless = bool(re.fullmatch(r"(weight|tensor)_\d+", str(value)))
-        case "target" | "as_operator":
-            harmless = not isinstance(value, str) or bool(OPERATORS.fullmatch(value))
-        case "expr_str":
-            harmless = is_arithmetic(str(value))
-        case "in_spec" | "out_spec":
-            harmless = not TREES.search(str(value))
-        case "treespec_namedtuple_fields":
-            harmless = not value
-        case _:
-            harmless = key != "as_custom_obj"
-    if not harmless:
-        raise InputError(f"{where} has {key} = {str(value)[:80]!r}: {WHAT_IS_READ}")
+def _is_operator(target: Any) -> bool:
+    return not isinstance(target, str) or bool(OPERATORS.fullmatch(target))
 
 
 def is_arithmetic(expression: str) -> bool:
@@ -130,3 +110,16 @@ def is_arithmetic(expression: str) -> bool:
 
 def _line(error: Exception) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
+
+
+HARMLESS: dict[str, Callable[[Any], object]] = {  # by the key: whether the loader would not run the value
+    "use_pickle": lambda value: value is False,
+    "path_name": lambda value: re.fullmatch(r"(weight|tensor)_\d+", str(value)),
+    "target": _is_operator,
+    "as_operator": _is_operator,
+    "expr_str": lambda value: is_arithmetic(str(value)),
+    "in_spec": lambda value: not TREES.search(str(value)),
+    "out_spec": lambda value: not TREES.search(str(value)),
+    "treespec_namedtuple_fields": lambda value: not value,
+    "as_custom_obj": lambda value: False,
+}

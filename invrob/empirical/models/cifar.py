@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from invrob.empirical.groups import GroupPool, P4ConvP4, P4ConvZ2, PlaneMaxPool2d
-from invrob.empirical.models.layers import check_head, input_layer, scaled
+from invrob.empirical.models.layers import HEADS, check_name, input_layer, scaled
 from invrob.errors import InputError
 
 _STAGES = (2, 2, 3, 3, 3)  # convolutions before each pool of VGG16
@@ -58,7 +58,7 @@ def gcnn_vgg16(
     not invariant. head = "invariant" takes the maximum over turns first: 14,718,506 parameters, and logits that
     90-degree turns leave as they are. The other options as in `vgg16`; width multiplies 32, 64, 128, 256 and 256.
     `build` checks them; InputError for another size, normalization or head."""
-    check_head(head)
+    check_name("head", head, HEADS)
     _check_size(size, 32, "on other sizes a 2x2 pool meets an odd map and breaks the 90-degree symmetry")
     first = input_layer(in_channels, size, normalization)
     widths = scaled(width, 32, 64, 128, 256, 256)

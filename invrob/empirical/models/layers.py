@@ -111,11 +111,7 @@ def input_layer(channels: int, size: int, normalization: str) -> nn.Module:
     """The first layer of a network: checks its images, and normalises them as `normalization` (of NORMALIZATIONS) says.
 
     Raises InputError for another name, and for a mean and std of another number of channels."""
-    if normalization not in NORMALIZATIONS:
-        raise InputError(
-            f"normalization = {normalization!r} is unknown{did_you_mean(str(normalization), NORMALIZATIONS)}; "
-            f"choose one of {', '.join(NORMALIZATIONS)}"
-        )
+    check_name("normalization", normalization, NORMALIZATIONS)
     images = Images(channels, size)
     if normalization == "none":
         return images
@@ -131,12 +127,11 @@ def input_layer(channels: int, size: int, normalization: str) -> nn.Module:
     return nn.Sequential(images, Normalize(mean, std))
 
 
-def check_head(head: str) -> None:
-    """Raises InputError where `head` is none of HEADS."""
-    if head not in HEADS:
-        raise InputError(
-            f"head = {head!r} is unknown{did_you_mean(str(head), HEADS)}; choose one of {', '.join(HEADS)}"
-        )
+def check_name(option: str, name: str, known: tuple[str, ...]) -> None:
+    """Raises InputError where the option is none of the known names."""
+    if name not in known:
+        near = did_you_mean(str(name), known)
+        raise InputError(f"{option} = {name!r} is unknown{near}; choose one of {', '.join(known)}")
 
 
 def scaled(width: float, *channels: int) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from torch import nn
 
 from invrob.empirical.groups import GroupPool, P4ConvP4, P4ConvZ2, PlaneMaxPool2d
-from invrob.empirical.models.layers import check_head, input_layer, scaled
+from invrob.empirical.models.layers import HEADS, check_name, input_layer, scaled
 from invrob.errors import InputError
 
 
@@ -53,7 +53,7 @@ def gcnn(
     that 90-degree turns leave as they are.
     The other options as in `stdcnn`, but size must be a multiple of 4: the pools are equivariant on even maps only.
     `build` checks them; InputError for another size or head."""
-    check_head(head)
+    check_name("head", head, HEADS)
     if size < 16 or size % 4:
         raise InputError(
             f"size = {size} must be a multiple of 4 of at least 16: on other sizes a 2x2 pool meets an odd map and "
