@@ -19,7 +19,7 @@ OF_GRADIENTS = ("detached input", "quantised input")  # findings that hinder no 
 
 @dataclass(frozen=True)
 class Caution:
-    """What to think of a black-box profile; the fields have the names and the meaning of those of `sanity.Sanity`."""
+    """What to think of a black-box profile; its fields mean what those of `Sanity` mean."""
 
     constant: bool  # one and the same class for every image, at every epsilon
     reasons: tuple[str, ...]  # never empty
@@ -33,7 +33,7 @@ class Caution:
 
 @dataclass(frozen=True, eq=False)
 class BlackBoxProfile(RatesOverEpsilon):
-    """1 - fooling rate of a search by queries: an upper bound of the share of predictions that withstand epsilon."""
+    """The share of predictions that a search by queries could not change: an upper bound of that of other attacks."""
 
     queries: int  # the most per image and epsilon that was tried
     queries_per_image: float  # what was asked in fact, over all epsilons

@@ -10,14 +10,13 @@ from matplotlib.figure import Figure
 
 from invrob.checks import Array
 from invrob.empirical.profiles.black_box import BlackBoxProfile
+from invrob.empirical.profiles.invariance import InvarianceProfile
 from invrob.empirical.profiles.rates import Rates
 from invrob.empirical.profiles.worst_case import WorstCaseProfile
 from invrob.empirical.transforms import transformation_named
 
 MARKERS = "osD^vPX*<>"
-
 NORM_NAMES = {"linf": "L-inf", "l2": "L2"}
-
 DASHES = ("-", (0, (5, 1.5)), (0, (3, 1, 1, 1)), (0, (1, 1)))
 
 
@@ -44,14 +43,13 @@ class Panel:
     curves: list[Curve]
 
 
-def panel(title: str, profile: Rates, curves: list[Curve]) -> Panel:
-    """The axes that suit a profile, with these curves."""
-    if profile.axis == "epsilon":
-        name = NORM_NAMES[getattr(profile, "norm", "linf")]  # weak attacks are in L-inf alone
-        label = rf"$\epsilon$, {name} norm of the perturbation (pixels in [0, 1])"
-        return Panel(title, "epsilon", label, False, curves)
-    family = transformation_named(getattr(profile, "transformation"))  # noqa: B009  # all over theta have one
-    return Panel(title, "theta", family.axis, family.unit == "degrees", curves)
+def panel(title: str, rates: Rates, curves: list[Curve]) -> Panel:
+    """The axes that suit these rates, with these curves."""
+    if isinstance(rates, (InvarianceProfile, WorstCaseProfile)):
+        family = transformation_named(rates.transformation)
+        return Panel(title, "theta", family.axis, family.unit == "degrees", curves)
+    name = NORM_NAMES[getattr(rates, "norm", "linf")]  # weak attacks are in L-inf alone
+    return Panel(title, "epsilon", rf"$\epsilon$, {name} norm of the perturbation (pixels in [0, 1])", False, curves)
 
 
 def figure_of(title: str, panels: Sequence[Panel], legend: str) -> Figure:
@@ -93,34 +91,28 @@ def _draw(axes: Axes, curves: Sequence[Curve], legend: str) -> None:
     axes.legend(title=legend or None, fontsize="small", title_fontsize="small")
 
 
-def card_figure(robustness: Rates, invariance: Rates) -> Figure:
-    """The two profiles of a single model, and its accuracy under the same changes of the images."""
-    title = f"Robustness and invariance: {robustness.images} images, bands of {robustness.confidence:.0%}"
-    return figure_of(title.replace("%", " %"), [panel_of(robustness), panel_of(invariance)], legend="")
-
-
 def profile_figures(profiles: Mapping[str, Rates], title: str) -> dict[str, Figure]:
-    """ "card", of the profiles called robustness and invariance, and a figure for each of the others by its name.
+    """The figures of a model: "card", of its robustness and its invariance, and all other profiles by their names.
 
     title: what was measured on what."""
-    title = f"{title}: {profiles['robustness'].images} images, bands of 95 %"
-    card = [panel_of(profiles["robustness"]), panel_of(profiles["invariance"])]
-    figures = {"card": figure_of(title, card, legend="")}
-    for name, profile in profiles.items():
+    robustness, invariance = profiles["robustness"], profiles["invariance"]
+    title = f"{title}: {robustness.images} images, bands of {100 * robustness.confidence:g} %"
+    figures = {"card": figure_of(title, [panel_of(robustness), panel_of(invariance)], legend="")}
+    for name, rates in profiles.items():
         if name not in ("robustness", "invariance"):
-            figures["-".join(name.split())] = figure_of(title, [panel_of(profile)], legend="")
+            figures["-".join(name.split())] = figure_of(title, [panel_of(rates)], legend="")
     return figures
 
 
-def panel_of(profile: Rates) -> Panel:
-    """One profile: how often the prediction stays, and with labels how often it is right."""
-    masked = profile.verdict == "masked"
-    curves = [Curve("prediction stays", profile.values, profile.rate, profile.low, profile.high, masked)]
-    if profile.accuracy is not None and profile.accuracy_low is not None and profile.accuracy_high is not None:
-        accuracy = (profile.accuracy, profile.accuracy_low, profile.accuracy_high)
-        curves.append(Curve("prediction is right", profile.values, *accuracy, masked))
-    if profile.axis == "epsilon":
-        title = "Robustness: 1 - fooling rate" + (", an upper bound" if isinstance(profile, BlackBoxProfile) else "")
+def panel_of(rates: Rates) -> Panel:
+    """How often the prediction stays, and with labels how often it is right."""
+    masked = rates.verdict == "masked"
+    curves = [Curve("prediction stays", rates.values, rates.rate, rates.low, rates.high, masked)]
+    if rates.accuracy is not None and rates.accuracy_low is not None and rates.accuracy_high is not None:
+        accuracy = (rates.accuracy, rates.accuracy_low, rates.accuracy_high)
+        curves.append(Curve("prediction is right", rates.values, *accuracy, masked))
+    if rates.axis == "epsilon":
+        title = "Robustness: 1 - fooling rate" + (", an upper bound" if isinstance(rates, BlackBoxProfile) else "")
     else:
-        title = "Rate of invariance" + (f", {profile.adversary}" if isinstance(profile, WorstCaseProfile) else "")
-    return panel(title, profile, curves)
+        title = "Rate of invariance" + (f", {rates.adversary}" if isinstance(rates, WorstCaseProfile) else "")
+    return panel(title, rates, curves)

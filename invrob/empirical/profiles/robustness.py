@@ -25,7 +25,14 @@ WORTH_IT = 0.1  # of the probed images: where a step towards other classes fools
 
 @dataclass(frozen=True, eq=False)
 class RobustnessProfile(RatesOverEpsilon):
-    """1 - fooling rate: the share of predictions that no perturbation of size at most epsilon was found to change."""
+    """The share of predictions that an attack by gradients could not change, for each size epsilon: 1 - fooling rate.
+
+    Example:
+        >>> import invrob
+        >>> profile = invrob.robustness_profile(lambda x: x.flatten(1), torch.eye(2).reshape(2, 1, 1, 2), [0, 0.4, 0.6])
+        >>> profile.rate_at(0.6).estimate, RobustnessProfile.from_dict(profile.to_dict()) == profile
+        (0.0, True)
+    """
 
     gradient_evaluations: float  # per image, those of the sanity probes included
     levels: Levels  # [N] int64, the index of the smallest epsilon that fooled the image; T where none did
@@ -40,7 +47,6 @@ class RobustnessProfile(RatesOverEpsilon):
         return self.sanity.verdict
 
     def to_dict(self) -> dict[str, Any]:
-        """As of every result, and the verdict."""
         return {**super().to_dict(), "verdict": self.verdict}
 
 

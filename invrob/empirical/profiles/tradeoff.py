@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
@@ -22,7 +22,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Card(Result):
-    """What rate of invariance and what adversarial robustness a model has, on the same images."""
+    """What rate of invariance and what adversarial robustness a model has, measured on the same images.
+
+    Example:
+        >>> import torch, invrob
+        >>> card = invrob.tradeoff(lambda x: x.flatten(1), torch.rand(4, 1, 2, 2), epsilons=[0, 0.1], thetas=[0, 90])
+        >>> invrob.Card.from_dict(card.to_dict()) == card
+        True
+    """
 
     invariance: InvarianceProfile
     robustness: RobustnessProfile | BlackBoxProfile
@@ -33,19 +40,15 @@ class Card(Result):
         'black-box' where it is but an upper bound."""
         return self.robustness.verdict
 
-    def to_dict(self) -> dict[str, Any]:
-        """The two profiles, `verdict` included, ready for `json.dumps(..., allow_nan=False)`."""
-        return {"invariance": self.invariance.to_dict(), "robustness": self.robustness.to_dict()}
-
     def to_json(self) -> str:
         """`to_dict` as one JSON object; there is no NaN or infinity in it."""
         return json.dumps(self.to_dict(), allow_nan=False)
 
     def plot(self) -> "Figure":
         """The card in the paper's layout: robustness on the left, rate of invariance on the right, with their bands."""
-        from invrob.empirical.profiles.plots import card_figure
+        from invrob.empirical.profiles.plots import profile_figures
 
-        return card_figure(self.robustness, self.invariance)
+        return profile_figures(vars(self), "Robustness and invariance")["card"]
 
 
 def tradeoff(

@@ -48,7 +48,7 @@ COLOUR = (10, 2 / 255)  # steps and their size: Madry's for CIFAR-10, in the pla
 
 @dataclass(frozen=True, eq=False)
 class WeakProfile(RatesOverEpsilon):
-    """1 - fooling rate as a weak attack reports it, run anew for each epsilon: the curve may rise."""
+    """The share of predictions that a weak attack, run anew for each epsilon, did not change: the curve may rise."""
 
     attack: str  # a name of WEAK
 
