@@ -89,7 +89,7 @@ def test_a_damaged_embedded_file_is_an_error(tmp_path, monkeypatch, damage):
     with pytest.raises(InputError) as error:
         data.load("mnist-mini")
     assert str(error.value) == (
-        f"{copy} is damaged or missing: install invrob again, e.g. pip install --force-reinstall invrob"
+        f"{copy} is damaged or missing: install invrob again, by pip install --force-reinstall invrob"
     )
 
 

@@ -170,13 +170,9 @@ def summarise(dataset: Dataset) -> Summary:
     """What `invrob data info` prints: sizes, classes, mean and deviation per channel, fingerprint, licence."""
     known = SOURCES.get(dataset.name)
     parts = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
-    return Summary(
-        name=dataset.name,
-        licence=known.licence if known else "that of the file: ask whoever made it",
-        classes=dataset.classes,
-        fingerprint=dataset.fingerprint,
-        splits={name: _split_summary(split, len(dataset.classes)) for name, split in parts.items()},
-    )
+    licence = known.licence if known else "that of the file: ask whoever made it"
+    splits = {name: _split_summary(split, len(dataset.classes)) for name, split in parts.items()}
+    return Summary(dataset.name, licence, dataset.classes, dataset.fingerprint, splits)
 
 
 def data_root(root: str | os.PathLike[str] | None = None) -> Path:
@@ -212,21 +208,13 @@ def dataset_of_arrays(name: str, arrays: dict[str, Array]) -> Dataset:
 
 
 def with_validation(arrays: dict[str, Array]) -> dict[str, Array]:
-    images, labels = arrays["train_images"], arrays["train_labels"]
-    n = len(images)
-    size = max(1, n // 10)
-    if n == 60_000 and images.shape[1:3] == (28, 28):
-        size = 5_000
-    elif n == 50_000:
-        size = 10_000
+    """The arrays with a part of the training images as validation images, of the size that `load` says."""
+    n, sides = len(arrays["train_images"]), arrays["train_images"].shape[1:3]
+    size = 5_000 if (n, sides) == (60_000, (28, 28)) else 10_000 if n == 50_000 else max(1, n // 10)
     order = fixed_order(n)
-    held, rest = order[:size], order[size:]
-    return arrays | {
-        "train_images": images[rest],
-        "train_labels": labels[rest],
-        "validation_images": images[held],
-        "validation_labels": labels[held],
-    }
+    parts = {"validation": order[:size], "train": order[size:]}
+    kinds = ("images", "labels")
+    return arrays | {f"{part}_{kind}": arrays[f"train_{kind}"][at] for part, at in parts.items() for kind in kinds}
 
 
 def _split(images: Array, labels: Array) -> Split:
@@ -240,22 +228,14 @@ def _split(images: Array, labels: Array) -> Split:
 def _split_summary(split: Split, classes: int) -> SplitSummary:
     n, channels, height, width = split.images.shape
     variance, mean = torch.var_mean(split.images, dim=(0, 2, 3), correction=0)
-    counts = torch.bincount(split.labels, minlength=classes)
-    return SplitSummary(
-        images=n,
-        shape=(channels, height, width),
-        class_counts=tuple(map(int, counts)),
-        mean=tuple(map(float, mean)),
-        std=tuple(map(float, variance.sqrt())),
-    )
+    counts, values = torch.bincount(split.labels, minlength=classes), (mean.tolist(), variance.sqrt().tolist())
+    return SplitSummary(n, (channels, height, width), tuple(counts.tolist()), *map(tuple, values))
 
 
 def _read_mini(file: Path) -> dict[str, Array]:
     content = file.read_bytes() if file.exists() else b""
     if hashlib.sha256(content).hexdigest() != MINI_SHA256:
-        raise InputError(
-            f"{file} is damaged or missing: install invrob again, e.g. pip install --force-reinstall invrob"
-        )
+        raise InputError(f"{file} is damaged or missing: install invrob again, by pip install --force-reinstall invrob")
     return read_npz(io.BytesIO(content), "mnist-mini")
 
 

@@ -92,7 +92,7 @@ def fetch(files: Files, root: Path, *, offline: bool = False, progress: Progress
     contents: dict[str, bytes] = {}
     for name, archive in files.archives.items():
         try:
-            path = _downloaded(archive, part / name, progress or (lambda *_: None))
+            path = downloaded(archive, part / name, progress or (lambda *_: None))
             contents.update(_unpacked(path, files))
         except MirrorError as error:
             raise InputError(f"{files.name} could not be fetched ({error}). Try again, {by_hand}") from error
@@ -128,7 +128,7 @@ class MirrorError(Exception):
     """No mirror delivered an archive as it was published; the text says what each of them did."""
 
 
-def _downloaded(archive: Archive, path: Path, progress: Progress) -> Path:
+def downloaded(archive: Archive, path: Path, progress: Progress) -> Path:
     """The path of the archive, which is downloaded from the first mirror that has it, unless it is there. Raises
     MirrorError."""
     if path.is_file() and path.stat().st_size == archive.size:

@@ -3,7 +3,9 @@ it in the code of their later work: batch norm, and one fully connected layer; `
 the width and so of the same size (the paper does not give its widths); `madry_resnet`, Madry et al. 2018 (arXiv
 1706.06083) and their cifar10_challenge repository.
 
-All take normalization = "none", "image", "mnist" or "cifar10": a layer in front, see `layers`."""
+All take in_channels >= 1, classes >= 2, size >= 1 (side of the images), width > 0 (multiplies the channels), dropout
+in [0, 1) before the last layer, and normalization = "none", "image", "mnist" or "cifar10", a layer in front (see
+`layers`). `build` checks them; InputError for a size, a normalization or a head that does not fit."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -31,9 +33,8 @@ def vgg16(
 ) -> nn.Sequential:
     """The paper's plain network for CIFAR-10: 14,728,266 parameters at the defaults.
 
-    in_channels >= 1, classes >= 2, size a multiple of 32 (side of the image; the last map is averaged), width > 0
-    (multiplies 64, 128, 256, 512 and 512 channels), dropout in [0, 1), before the last layer (the original has none).
-    `build` checks them; InputError for another size or normalization."""
+    size: a multiple of 32; the last map is averaged. width multiplies 64, 128, 256, 512 and 512 channels. The original
+    has no dropout."""
     _check_size(size, 32, "five 2x2 pools halve the map, down to one pixel at 32")
     first = input_layer(in_channels, size, normalization)
     widths = scaled(width, 64, 128, 256, 512, 512)
@@ -56,8 +57,7 @@ def gcnn_vgg16(
     The trunk is exactly equivariant to 90-degree turns; batch norm has one mean and one scale per group channel, shared
     by its four planes. head = "flatten" hands the planes on as channels: 14,726,186 parameters at the defaults, logits
     not invariant. head = "invariant" takes the maximum over turns first: 14,718,506 parameters, and logits that
-    90-degree turns leave as they are. The other options as in `vgg16`; width multiplies 32, 64, 128, 256 and 256.
-    `build` checks them; InputError for another size, normalization or head."""
+    90-degree turns leave as they are. The other options as in `vgg16`; width multiplies 32, 64, 128, 256 and 256."""
     check_name("head", head, HEADS)
     _check_size(size, 32, "on other sizes a 2x2 pool meets an odd map and breaks the 90-degree symmetry")
     first = input_layer(in_channels, size, normalization)
@@ -80,11 +80,10 @@ def madry_resnet(
     """Madry's ResNet for CIFAR-10, 32 layers: width = 1 is their narrow one, 464,154 parameters at the other defaults;
     width = 10 is that of the cifar10_challenge, 45,901,914.
 
-    in_channels >= 1, classes >= 2, size a multiple of 4, width > 0 (multiplies 16, 32 and 64 channels; below 1 also the
-    16 of the first convolution), dropout in [0, 1), before the last layer (the original has none). normalization =
-    "image" is theirs. Convolutions start normal with std sqrt(2 / (k k out)), the last layer uniform within
-    sqrt(3 / in), its bias 0; batch norm has momentum 0.1 and epsilon 0.001. Their weight decay is on the weights of
-    convolutions and the last layer only. `build` checks the options; InputError for another size or normalization."""
+    size: a multiple of 4. width multiplies 16, 32 and 64 channels; below 1 also the 16 of the first convolution. The
+    original has no dropout, and normalization = "image". Convolutions start normal with std sqrt(2 / (k k out)), the
+    last layer uniform within sqrt(3 / in), its bias 0; batch norm has momentum 0.1 and epsilon 0.001. Their weight
+    decay is on the weights of convolutions and the last layer only."""
     _check_size(size, 4, "two strides of 2 halve the map")
     widths = scaled(width, 16, 32, 64)
     before = min(16, widths[0])

@@ -1,7 +1,9 @@
 """The networks for MNIST. Sources: `stdcnn` and `gcnn`, Table 1 of the paper, with valid padding; `madry_lenet`, Madry
 et al. 2018 (arXiv 1706.06083) and their mnist_challenge repository.
 
-All take normalization = "none", as in these sources, "image", "mnist" or "cifar10": a layer in front, see `layers`."""
+All take in_channels >= 1, classes >= 2, size >= 1 (side of the images), width > 0 (multiplies the channels), dropout
+in [0, 1) before the last layer, and normalization = "none", "image", "mnist" or "cifar10", a layer in front (see
+`layers`). `build` checks them; InputError for a size, a normalization or a head that does not fit."""
 
 import math
 from collections.abc import Callable
@@ -24,8 +26,7 @@ def stdcnn(
 ) -> nn.Sequential:
     """The paper's plain network for MNIST (Table 1): 23,010 parameters at the defaults.
 
-    in_channels >= 1, classes >= 2, size >= 16 (side of the image), width > 0 (multiplies 10, 20 and 50 channels),
-    dropout in [0, 1). `build` checks them all; InputError for a smaller size."""
+    size: at least 16. width multiplies 10, 20 and 50 channels."""
     if size < 16:
         raise InputError(f"size = {size} must be at least 16: four valid 3x3 convolutions and two pools leave no pixel")
     first = input_layer(in_channels, size, normalization)
@@ -51,8 +52,7 @@ def gcnn(
     defaults; its logits are not invariant, for the fully connected layer sees where in the map and under which turn a
     feature was found. head = "invariant" takes the maximum over turns and places first: 26,910 parameters, and logits
     that 90-degree turns leave as they are.
-    The other options as in `stdcnn`, but size must be a multiple of 4: the pools are equivariant on even maps only.
-    `build` checks them; InputError for another size or head."""
+    The other options as in `stdcnn`, but size must be a multiple of 4: the pools are equivariant on even maps only."""
     check_name("head", head, HEADS)
     if size < 16 or size % 4:
         raise InputError(
@@ -79,8 +79,7 @@ def madry_lenet(
 ) -> nn.Sequential:
     """Madry's network for MNIST: 3,274,634 parameters at the defaults; weights truncated normal, std 0.1, biases 0.1.
 
-    in_channels >= 1, classes >= 2, size >= 1, width > 0 (multiplies 32, 64 and 1024 channels), dropout in [0, 1)
-    (the original has none). `build` checks them."""
+    width multiplies 32, 64 and 1024 channels. The original has no dropout."""
     narrow, wide, hidden = scaled(width, 32, 64, 1024)
     side = math.ceil(math.ceil(size / 2) / 2)
     network = nn.Sequential(
