@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import beta, binomtest
 
+from invrob.checks import check_settings
 from invrob.errors import InputError
 
 
@@ -21,8 +22,7 @@ def clopper_pearson(successes: int, n: int, confidence: float = 0.95) -> Estimat
     """The exact binomial interval of Clopper and Pearson (1934) for `successes` out of `n` >= 1 independent trials.
 
     confidence: the two-sided level, in (0, 1). Raises InputError outside these ranges."""
-    if not 0 < confidence < 1:
-        raise InputError(f"confidence = {confidence} is outside (0, 1): write 0.95 for 95 %")
+    check_settings(confidence=confidence, seed=0)
     if n < 1:
         raise InputError(f"n = {n} must be at least 1: there is no share of an empty sample")
     if not 0 <= successes <= n:

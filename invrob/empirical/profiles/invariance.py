@@ -15,7 +15,7 @@ from torch import Tensor
 from invrob.checks import Array, check_settings
 from invrob.empirical.inference import Model, checked_images, checked_labels, evaluating, predict
 from invrob.empirical.profiles import sampling
-from invrob.empirical.profiles.rates import RatesOverTheta, binomial_bounds, rates_per_image
+from invrob.empirical.profiles.rates import Bounds, RatesOverTheta, binomial_bounds, rates_per_image
 from invrob.empirical.profiles.settings import (
     Against,
     Change,
@@ -168,11 +168,14 @@ def invariance_profile(
     rates = partial(sampling.rates_in_boxes, draws=draws, classes=classes, volumes=volumes)
     kept = rates(predictions == clean[:, None])
     correct = None if truth is None else rates(predictions == truth[:, None])
-    bounds = partial(sampling.normal_bounds if change.family.dimensions else binomial_bounds, confidence=confidence)
+    bounds: Bounds = sampling.normal_bounds if change.family.dimensions else binomial_bounds
     if change.step is not None:
-        bounds = partial(bootstrap_bounds, rng=rng, confidence=confidence)
+        bounds = partial(bootstrap_bounds, rng=rng)
+    fields = rates_per_image(
+        kept, clean, truth, volumes == 0, confidence=confidence, seed=seed, correct=correct, bounds=bounds
+    )
     return InvarianceProfile(
-        **rates_per_image(kept, correct, clean, truth, volumes == 0, bounds, confidence=confidence, seed=seed),
+        **fields,
         thetas=grid,
         evaluations=1.0 + len(draws.radii),
         border=change.border,

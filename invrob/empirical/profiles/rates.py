@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
 from pydantic import AfterValidator, ConfigDict, NonNegativeInt, TypeAdapter, ValidationError
-from torch import Tensor
 
 from invrob.checks import Array
 from invrob.errors import InputError
 from invrob.intervals import Estimate, share_bounds
 
-Bounds = Callable[[Array], tuple[Array, Array]]  # one row per image [N, T] in [0, 1] -> low [T], high [T] of the means
+Bounds = Callable[..., tuple[Array, Array]]
 
 if TYPE_CHECKING:
     Numbers = Array
@@ -158,23 +157,33 @@ class RatesOverEpsilon(Rates):
         return self.epsilons
 
 
+def binomial_bounds(values: Array, confidence: float) -> tuple[Array, Array]:
+    """Clopper-Pearson bounds (low, high), each [T], of the column means of `values` [N, T]; see `share_bounds`."""
+    return share_bounds(values.mean(0), len(values), confidence)
+
+
 def rates_per_image(
     kept: Array,
-    correct: Array | None,
     predictions: Array,
     labels: Array | None,
     identity: Array,
-    bounds: Bounds,
-    **settings: float,
+    *,
+    confidence: float,
+    seed: int,
+    correct: Array | None = None,
+    bounds: Bounds = binomial_bounds,
 ) -> dict[str, Any]:
-    """The fields of `Rates`, from one row per image.
+    """The fields of `Rates`, from a row for each image.
 
-    kept, correct: [N, T] in [0, 1], how often the prediction stayed, and was the true class. predictions, labels: int
-    [N], of the clean images. identity: bool [T], where the images are not changed at all: there every class is kept for
-    certain. settings: the fields `confidence` and `seed`."""
+    kept, correct: [N, T] in [0, 1], how often the prediction stayed, and was the true class; by default it is that
+    where it stays and was. predictions, labels: int [N], of the clean images. identity: bool [T], where the images are
+    not changed at all: there every class is kept for certain. bounds: rows [N, T] and `confidence` -> low [T] and high
+    [T] of their means."""
+    if correct is None and labels is not None:
+        correct = kept & (predictions == labels)[:, None]
 
     def bounded(values: Array, certain: Array | bool) -> tuple[Array, Array, Array]:
-        low, high = bounds(values)
+        low, high = bounds(values, confidence=confidence)
         return values.mean(0, dtype=float), np.where(certain, 1.0, low), high
 
     rate, low, high = bounded(kept, identity)
@@ -195,26 +204,9 @@ def rates_per_image(
         "images": len(kept),
         "per_image": kept.mean(1, dtype=float),
         "classes": tuple(rows),
-        **settings,
+        "confidence": confidence,
+        "seed": seed,
     }
-
-
-def rates_under_attack(
-    kept: Array, predictions: Tensor, labels: Tensor | None, epsilons: Array, confidence: float, seed: int
-) -> dict[str, Any]:
-    """The fields of `RatesOverEpsilon`, from bool [N, T]: whether each image keeps its prediction at each epsilon.
-
-    predictions, labels: int64 [N], of the clean images. Intervals are Clopper-Pearson over the images."""
-    clean, truth = predictions.cpu().numpy(), None if labels is None else labels.cpu().numpy()
-    correct = None if truth is None else kept & (clean == truth)[:, None]
-    bounds = partial(binomial_bounds, confidence=confidence)
-    rates = rates_per_image(kept, correct, clean, truth, epsilons == 0, bounds, confidence=confidence, seed=seed)
-    return {**rates, "epsilons": epsilons}
-
-
-def binomial_bounds(values: Array, confidence: float) -> tuple[Array, Array]:
-    """Clopper-Pearson bounds (low, high), each [T], of the column means of `values` [N, T]; see `share_bounds`."""
-    return share_bounds(values.mean(0), len(values), confidence)
 
 
 def _equal(a: Any, b: Any) -> bool:

@@ -5,6 +5,7 @@ prediction on the clean image, so a constant classifier has 100 %: the accuracy 
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -16,7 +17,7 @@ from invrob.empirical.attacks import Sanity, judge, norm_named
 from invrob.empirical.attacks import search as searching
 from invrob.empirical.inference import Model, batches, checked_images, checked_labels, evaluating
 from invrob.empirical.profiles.black_box import BlackBoxProfile, search_by_queries
-from invrob.empirical.profiles.rates import Levels, RatesOverEpsilon, rates_under_attack
+from invrob.empirical.profiles.rates import Levels, RatesOverEpsilon, rates_per_image
 from invrob.empirical.profiles.settings import PGD, Attack, Square, Weak, attack_of
 from invrob.empirical.profiles.weak import WeakProfile, attack_weakly
 
@@ -144,10 +145,11 @@ def robustness_profile(
     generator = torch.Generator(images.device).manual_seed(int(seed))
     with evaluating(model):
         labels = checked_labels(labels, images, model)
+        truth = None if labels is None else labels.cpu().numpy()
+        rates = partial(rates_per_image, labels=truth, identity=grid == 0, confidence=confidence, seed=seed)
         if isinstance(chosen, Weak):
-            predictions, kept = attack_weakly(model, images, grid, chosen, measure, generator)
-            rates = rates_under_attack(kept, predictions, labels, grid, confidence, seed)
-            return WeakProfile(**rates, attack=chosen.name)
+            kept, predictions = attack_weakly(model, images, grid, chosen, measure, generator)
+            return WeakProfile(**rates(kept, predictions), epsilons=grid, attack=chosen.name)
         positive = torch.tensor(grid[grid > 0], dtype=torch.float64, device=images.device)
         search = searching.begin(model, images, positive, measure)
         if isinstance(chosen, Square):
@@ -156,20 +158,12 @@ def robustness_profile(
             sanity = _search_and_probe(search, chosen, generator)
     levels = search.fooled.cpu().numpy() + (len(grid) - len(positive))  # epsilon 0 is the identity: it fools nobody
     kept = levels[:, None] > np.arange(len(grid))
-    rates = rates_under_attack(kept, search.labels, labels, grid, confidence, seed)
+    fields = {**rates(kept, search.labels.cpu().numpy()), "epsilons": grid, "levels": levels, "norm": norm}
     per_image = search.evaluations / len(images)
     if isinstance(chosen, Square):
-        return BlackBoxProfile(
-            **rates, queries=chosen.queries, queries_per_image=per_image, levels=levels, norm=norm, sanity=caution
-        )
+        return BlackBoxProfile(**fields, queries=chosen.queries, queries_per_image=per_image, sanity=caution)
     return RobustnessProfile(
-        **rates,
-        gradient_evaluations=per_image,
-        levels=levels,
-        norm=norm,
-        steps=chosen.steps,
-        restarts=chosen.restarts,
-        sanity=sanity,
+        **fields, gradient_evaluations=per_image, steps=chosen.steps, restarts=chosen.restarts, sanity=sanity
     )
 
 

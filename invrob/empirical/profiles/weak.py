@@ -60,8 +60,8 @@ class WeakProfile(RatesOverEpsilon):
 
 def attack_weakly(
     model: Model, images: Tensor, epsilons: Array, attack: Weak, norm: Norm, generator: torch.Generator
-) -> tuple[Tensor, Array]:
-    """The predictions int64 [N], and whether each stays under a weak attack run anew at each epsilon: bool [N, T].
+) -> tuple[Array, Array]:
+    """Which predictions stay under a weak attack, run anew at each epsilon, bool [N, T]; and the predictions int64 [N].
 
     Call it inside `evaluating(model)`. Raises InputError for an attack that is none of WEAK, and for another norm than
     L-inf."""
@@ -77,7 +77,7 @@ def attack_weakly(
             arguments = (images[part], predictions[part], float(epsilons[column]), WEAK[attack.name])
             x = last_iterate(model, *arguments, norm, generator)
             kept[part, column] = predict(model, x) == predictions[part]
-    return predictions, kept.cpu().numpy()
+    return kept.cpu().numpy(), predictions.cpu().numpy()
 
 
 def last_iterate(

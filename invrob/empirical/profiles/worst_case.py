@@ -5,14 +5,14 @@ random changes. An image is asked about only as long as its answer can matter at
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from itertools import pairwise
 from math import prod
 
 import numpy as np
 
 from invrob.checks import Array
-from invrob.empirical.profiles.rates import Levels, RatesOverTheta, binomial_bounds, rates_per_image
+from invrob.empirical.profiles.rates import Levels, RatesOverTheta, rates_per_image
 from invrob.empirical.profiles.settings import Grid, WorstOf
 from invrob.empirical.transforms import Transformation
 from invrob.errors import InputError
@@ -54,19 +54,17 @@ def in_the_worst_case(
         asked.append(len(rows))
         return ask(rows, parameters)
 
-    levels, volumes = None, family.volumes(thetas)
+    levels, correct, volumes = None, None, family.volumes(thetas)
     shells = grid_points(family, thetas, adversary.finer) if isinstance(adversary, Grid) else []
     clean = counted(np.arange(n), np.zeros((1, max(family.dimensions, 1))))
     if isinstance(adversary, Grid):
         levels = _first_shell_that_moves(counted, clean, shells)
         kept = levels[:, None] > np.arange(len(thetas))
-        correct = None if truth is None else kept & (clean == truth)[:, None]
     else:
         rng = np.random.default_rng(seed)
         kept, correct = kept_in_all_draws(counted, clean, truth, family, volumes, adversary.draws, rng)
-    bounds = partial(binomial_bounds, confidence=confidence)
     return WorstCaseProfile(
-        **rates_per_image(kept, correct, clean, truth, volumes == 0, bounds, confidence=confidence, seed=seed),
+        **rates_per_image(kept, clean, truth, volumes == 0, confidence=confidence, seed=seed, correct=correct),
         thetas=thetas,
         evaluations=sum(asked) / n,
         levels=levels,
