@@ -3,7 +3,7 @@
 A file of weights never executes: what `torch.load` would have to unpickle freely is refused."""
 
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,6 @@ State = dict[str, Tensor]
 
 NESTED = ("state_dict", "model_state_dict", "model", "net", "weights")  # where training scripts keep it
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.")  # of DataParallel, torch.compile, Lightning and the like
-EXAMPLES = 3  # names of each kind in an error
 SAVE_SO = "save it as safetensors.torch.save_file(model.state_dict(), path) or torch.save(model.state_dict(), path)"
 
 
@@ -62,29 +61,24 @@ def put_weights(network: nn.Module, state: State, name: str) -> None:
     the network is then as it was."""
     expected = network.state_dict()
     state = _unwrapped(state, set(expected))
-
-    def others(described: Callable[[Tensor], object]) -> list[str]:
-        """The tensors for which `described` does not say what it says of the network's."""
-        keys = (key for key in expected if key in state and not is_lazy(expected[key]))
-        pairs = ((key, described(state[key]), described(expected[key])) for key in keys)
-        return [f"{key} {given} instead of {wanted}" for key, given, wanted in pairs if given != wanted]
-
+    known = [key for key in expected if key in state and not is_lazy(expected[key])]
+    pairs = ((key, _described(state[key]), _described(expected[key])) for key in known)
     misfits = {
         "missing": [key for key in expected if key not in state],
         "unexpected": [key for key in state if key not in expected],
-        "of another shape": others(lambda tensor: [*tensor.shape]),
-        "of another kind": others(_kind),
+        "of another shape": [f"{key} {given} instead of {wanted}" for key, given, wanted in pairs if given != wanted],
     }
     if any(misfits.values()):
-        listed = "; ".join(f"{len(keys)} {what}: {_some(keys)}" for what, keys in misfits.items() if keys)
+        listed = "; ".join(f"{len(keys)} {what}: {_examples(keys)}" for what, keys in misfits.items() if keys)
         raise InputError(f"{name} does not fit the network ({listed}): name the one that these weights are of")
     network.load_state_dict(state)
 
 
-def _kind(tensor: Tensor) -> str:
-    if tensor.is_meta or tensor.is_quantized or tensor.layout != torch.strided:
-        return "no plain numbers"
-    return "complex numbers" if tensor.is_complex() else "floats" if tensor.is_floating_point() else "whole numbers"
+def _described(tensor: Tensor) -> str:
+    """Its shape, and what it holds where that is no floating-point numbers."""
+    plain = not tensor.is_meta and not tensor.is_quantized and tensor.layout == torch.strided
+    numbers = "complex" if tensor.is_complex() else "" if tensor.is_floating_point() else "whole"
+    return f"{numbers if plain else 'sparse, quantized or empty'} {[*tensor.shape]}".strip()
 
 
 def _unwrapped(state: State, expected: set[str]) -> State:
@@ -97,5 +91,5 @@ def _unwrapped(state: State, expected: set[str]) -> State:
     return state
 
 
-def _some(keys: list[str]) -> str:
-    return ", ".join(keys[:EXAMPLES]) + (", ..." if len(keys) > EXAMPLES else "")
+def _examples(keys: list[str]) -> str:
+    return ", ".join(keys[:3]) + ", ..." * (len(keys) > 3)
