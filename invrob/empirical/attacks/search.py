@@ -162,11 +162,13 @@ def _go_on(
     search: Search, course: _Course, who: Tensor, state: Tensor, size: Tensor, boundary: Tensor, steps: int
 ) -> None:
     """Level, step and target with which the attacks on the images `who` (indices) go on; size: of their iterates."""
-    level, step, beaten, again = course.level[who], course.step[who], who[state == WITHSTANDS], state == RESTARTS
-    search.withstood[beaten] = torch.maximum(search.withstood[beaten], course.level[beaten])
-    lowest = torch.where(state == RISES, level, search.withstood[who]) + 1
+    level, step, withstood = course.level[who], course.step[who], search.withstood[who]
+    withstood = torch.where(state == WITHSTANDS, torch.maximum(withstood, level), withstood)
+    search.withstood[who] = withstood
+    lowest = torch.where(state == RISES, level, withstood) + 1
     guess = torch.maximum(torch.searchsorted(search.epsilons, boundary), lowest)
     guess = torch.minimum(guess, search.fooled[who] - 1).clamp(min=0)
+    again = state == RESTARTS
     moves = (state != GOES_ON) & ~again
     course.level[who] = level = torch.where(moves, guess, level)
 
@@ -174,8 +176,9 @@ def _go_on(
     credit = torch.where(state == FOOLS, torch.minimum(step, (steps - due).long()), 0)
     course.step[who] = torch.where(moves, credit, torch.where(again, 0, step)) + 1
     course.restart[who] = torch.where(moves, 0, course.restart[who] + again.long())
-    course.target[who[moves]] = -1
-    course.nearest[who[moves | again]] = course.quarter[who[moves | again]] = torch.inf
+    course.target[who] = torch.where(moves, -1, course.target[who])
+    course.nearest[who] = torch.where(moves | again, torch.inf, course.nearest[who])
+    course.quarter[who] = torch.where(moves | again, torch.inf, course.quarter[who])
     for rank in torch.unique(course.restart[who[again]]):
         at_rank = who[again & (course.restart[who] == rank)]
         course.target[at_rank] = runner_up(search.outputs[at_rank], search.labels[at_rank], int(rank))
