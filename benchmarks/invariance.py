@@ -7,7 +7,7 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.functional import rotate as torchvision_rotate
 
 from benchmarks.timing import Setting, Table, compare
-from invrob import invariance_profile
+from invrob import Rotation, invariance_profile
 from invrob.empirical import data
 from invrob.empirical.models import build
 from invrob.empirical.training import Recipe, train
@@ -17,7 +17,7 @@ THETAS = tuple(range(0, 181, 15))
 
 @torch.no_grad()
 def torchvision_loop(model: nn.Module, images: Tensor, seed: int = 0) -> np.ndarray:
-    """Rate of invariance with one random angle per image and theta, image by image: what people write by hand."""
+    """Rate of invariance with a random angle per image and theta, image by image: what people write by hand."""
     rng = np.random.default_rng(seed)
 
     def classes(batch: Tensor) -> Tensor:
@@ -44,13 +44,13 @@ def tables(setting: Setting) -> list[Table]:
     errors: list[dict[str, str | float]] = [
         {"theta": t, "loop": e} for t, e in zip(THETAS, theirs.std(0, ddof=1), strict=True)
     ]
-    for name, step in (("default", None), ("step 7.5", 7.5)):
-        profiles = [invariance_profile(model, images, THETAS, seed=seed, step=step) for seed in range(setting.seeds)]
+    for name, over in (("default", Rotation()), ("step 7.5", Rotation(step=7.5))):
+        profiles = [invariance_profile(model, images, THETAS, seed=seed, over=over) for seed in range(setting.seeds)]
         for row, error in zip(errors, np.std([p.rate for p in profiles], axis=0, ddof=1), strict=True):
             row[f"ours, {name}"] = float(error)
             row[f"ours / loop, {name}"] = float(error / row["loop"]) if row["loop"] else "-"
         clock = compare(
-            lambda step=step: invariance_profile(model, images, THETAS, step=step),
+            lambda over=over: invariance_profile(model, images, THETAS, over=over),
             lambda: torchvision_loop(model, images),
             setting,
         )
@@ -63,7 +63,7 @@ def tables(setting: Setting) -> list[Table]:
     return [
         Table(
             f"Rate of invariance over {len(THETAS)} thetas",
-            f"StdCNN, {len(images)} digits; the loop turns image by image with torchvision, one draw per image and "
+            f"StdCNN, {len(images)} digits; the loop turns image by image with torchvision, a draw per image and "
             f"theta. error: standard error of ours over that of the loop, from {setting.seeds} seeds; itself known to "
             f"+-{100 / setting.seeds**0.5:.0f} %.",
             times,

@@ -15,19 +15,19 @@ COUNT = 1024
 
 
 def tables(setting: Setting) -> list[Table]:
-    """1,024 digits: each by its own angle, and all by one angle; with as many threads as asked, and one per core."""
-    asked, found = torch.get_num_threads(), []
+    """1,024 digits by an angle per image and all by the same, with as many threads as asked and as there are cores."""
+    asked, results = torch.get_num_threads(), []
     for threads in dict.fromkeys((asked, os.cpu_count() or 1)):
         torch.set_num_threads(threads)
-        found.append(_table(setting, threads))
+        results.append(_table(setting, threads))
     torch.set_num_threads(asked)
-    return found
+    return results
 
 
 def _table(setting: Setting, threads: int) -> Table:
     images = data.load("mnist-mini").train.images[:COUNT].to(setting.device)
     angles = torch.linspace(-180, 180, COUNT, dtype=torch.float64)
-    own, alike, one = (
+    apart, alike, single = (
         values.float().to(setting.device) for values in (angles, angles * 0 + 33.3, angles[:1] * 0 + 33.3)
     )
     bilinear = InterpolationMode.BILINEAR
@@ -37,8 +37,8 @@ def _table(setting: Setting, threads: int) -> Table:
         return torch.stack([torchvision_rotate(image, angle, bilinear) for image, angle in pairs])
 
     rivals = {
-        "its own angle each; torchvision, image by image": (lambda: rotate(images, angles), torchvision, 1),
-        "its own angle each; kornia": (lambda: rotate(images, angles), lambda: kornia_rotate(images, own), 10),
+        "an angle per image; torchvision, image by image": (lambda: rotate(images, angles), torchvision, 1),
+        "an angle per image; kornia": (lambda: rotate(images, angles), lambda: kornia_rotate(images, apart), 10),
         "one angle; kornia, as documented (one per image)": (
             lambda: rotate(images, 33.3),
             lambda: kornia_rotate(images, alike),
@@ -46,14 +46,14 @@ def _table(setting: Setting, threads: int) -> Table:
         ),
         "one angle; kornia, a single angle (its shared grid)": (
             lambda: rotate(images, 33.3),
-            lambda: kornia_rotate(images, one),
+            lambda: kornia_rotate(images, single),
             10,
         ),
     }
     rows: list[dict[str, str | float]] = []
     for name, (ours, theirs, calls) in rivals.items():
-        apart = (ours() - theirs()).abs().max().item()
-        rows.append({"rivals": name, **compare(ours, theirs, setting, calls), "largest difference": f"{apart:.0e}"})
+        largest = (ours() - theirs()).abs().max().item()
+        rows.append({"rivals": name, **compare(ours, theirs, setting, calls), "largest difference": f"{largest:.0e}"})
     note = (
         f"{COUNT:,} MNIST digits, bilinear, zero fill. Only ours keeps quarter turns and the range of the pixels exact."
     )
