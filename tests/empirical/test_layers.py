@@ -1,4 +1,4 @@
-"""The layers that networks share: normalisation by a fixed mean and deviation, or per image, and the door."""
+"""The layers that networks share: normalisation by a fixed mean and deviation, or per image, and the first layer."""
 
 import re
 
@@ -119,8 +119,8 @@ def test_normalization_is_a_layer_in_front_of_the_same_network(name, normalizati
 
 
 def test_the_papers_normalisation_is_the_default():
-    doors = {name: build(name, width=0.1)[0] for name in MODELS}
-    kinds = {name: type(door[1]) if isinstance(door, nn.Sequential) else None for name, door in doors.items()}
+    firsts = {name: build(name, width=0.1)[0] for name in MODELS}
+    kinds = {name: type(first[1]) if isinstance(first, nn.Sequential) else None for name, first in firsts.items()}
     assert kinds == {
         "stdcnn": None,
         "gcnn": None,

@@ -25,9 +25,8 @@ def read_npz(file: str | PathLike[str] | IO[bytes], name: str) -> dict[str, Arra
     or holds anything else than the above."""
     members, arrays = _arrays(file, name)
     _check_members(members, name)
-    splits: tuple[str, ...] = ("train", "test")
-    if any(key.startswith("validation") for key in arrays):
-        splits = ("train", "validation", "test")
+    third = ["validation"] if any(key.startswith("validation") for key in arrays) else []
+    splits = ["train", *third, "test"]
     missing = [key for key in _NAMES if key not in arrays and key.split("_")[0] in splits]
     if missing:
         raise InputError(f"{name} has no {', '.join(missing)}: np.savez(path, ...) must be given {LAYOUT}")

@@ -28,7 +28,9 @@ def open_torchvision(name: str, pretrained: bool, classes: int | None) -> Opened
         raise InputError(_unknown("torchvision", name, known))
     published = models.get_model_weights(name).DEFAULT
     preset = published.transforms()
-    options = _classes(None if pretrained else classes) | _quiet(name, pretrained)
+    options = _classes(None if pretrained else classes)
+    if name in ("googlenet", "inception_v3"):  # they warn of a slow start, and shift the input of published weights
+        options |= {"init_weights": False, "transform_input": pretrained}
     network = models.get_model(name, weights=None, **options)
     if pretrained:
         state = _downloaded("torchvision", name, lambda: published.get_state_dict(check_hash=True, weights_only=True))
@@ -60,11 +62,6 @@ def open_timm(name: str, pretrained: bool, classes: int | None) -> Opened:
 
 def _classes(classes: int | None) -> dict[str, Any]:
     return {} if classes is None else {"num_classes": classes}
-
-
-def _quiet(name: str, pretrained: bool) -> dict[str, Any]:
-    """GoogLeNet and Inception warn about a slow initialisation, and shift the input of their published weights."""
-    return {"init_weights": False, "transform_input": pretrained} if name in ("googlenet", "inception_v3") else {}
 
 
 def _downloaded(library: str, name: str, load: Callable[[], T]) -> T:

@@ -67,9 +67,6 @@ class Normalize(nn.Module):
             raise InputError(f"images {[*images.shape]} must be [N, C, H, W] with C = {channels}, one per mean")
         return (images - self.mean) / self.std
 
-    def extra_repr(self) -> str:
-        return f"mean={self.mean.flatten().tolist()}, std={self.std.flatten().tolist()}"
-
 
 class Images(nn.Module):
     """Hands images on as they are, or says what the network expects of them; a `size` of None is not checked."""
@@ -88,9 +85,6 @@ class Images(nn.Module):
         if not images.is_floating_point():
             raise InputError(f"images are {images.dtype}: this model takes floats in [0, 1], so pass x / 255")
         return images
-
-    def extra_repr(self) -> str:
-        return f"[N, {self.channels}, {self.size}, {self.size}]"
 
 
 class Standardize(nn.Module):
