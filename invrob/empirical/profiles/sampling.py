@@ -15,7 +15,7 @@ from invrob.checks import Array
 from invrob.intervals import share_bounds
 
 GROUPS = 8  # of images that share a radius where `step` is given: finished profiles rest on those angles
-FEWEST = 32  # images in each part of a shared band: fewer say too little about it, and can afford a draw in each part
+FEWEST = 32  # images for a part of a shared band, on average: fewer say too little, and can afford a draw in all parts
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,31 +26,12 @@ def affine(
     interpolation: Interpolation = "bilinear",
     fill: float = 0.0,
 ) -> Tensor:
-    """Read images through an affine map about their centre, on the same canvas.
+    """Read images through an affine map about their centre; nothing is smoothed before it is made smaller.
 
-    Nothing is smoothed before it is made smaller. Differentiable in the images and in a tensor of maps.
-
-    Args:
-        images: [N, C, H, W] of a floating dtype, any range, any device; N = 0 is fine.
-        maps: [2, 3] for all images or [N, 2, 3], in pixels. The output at row y and column x, counted downwards and to
-            the right from the centre, is the image at row maps[0] @ (y, x, 1) and column maps[1] @ (y, x, 1): from the
-            output to the image, as the matrix of scipy.ndimage.affine_transform.
-        interpolation: "bilinear", or "nearest", where a tie takes the pixel to the right or below, as in PIL.
-        fill: the finite value of everything outside the canvas. At the border bilinear interpolates between the image
-            and the fill, as scipy with order=1, mode="grid-constant", and torchvision with fill=None.
-
-    Returns:
-        A new tensor [N, C, H, W] of the same dtype and device, in the range of the image and the fill to the last bit.
-
-    Raises:
-        InputError: for images that are no float [N, C, H, W], maps of another shape, not finite or above 1e9, an
-            unknown interpolation, and a fill that is not finite.
-
-    Example:
-        >>> import torch
-        >>> affine(torch.tensor([[[[1.0, 2.0, 3.0]]]]), shifted(down=0, right=1))
-        tensor([[[[0., 1., 2.]]]])
-    """
+    images, interpolation, fill and what comes back: as for `rotate`. maps: [2, 3] for all images or [N, 2, 3], finite
+    numbers up to 1e9. In pixels from the centre, y downwards and x to the right, the output at (y, x) is the image at
+    row maps[0] @ (y, x, 1) and column maps[1] @ (y, x, 1), as in scipy.ndimage.affine_transform. Differentiable in the
+    images and in a tensor of maps. Raises InputError outside these ranges."""
     check_resampling(images, interpolation, fill)
     try:
         maps = torch.as_tensor(maps, dtype=torch.float64, device="cpu")

@@ -42,7 +42,6 @@ def rotate(
 
     Example:
         >>> import torch
-        >>> from invrob.empirical.transforms import rotate
         >>> rotate(torch.tensor([[[[1.0, 2.0], [3.0, 4.0]]]]), 90)
         tensor([[[[2., 4.],
                   [1., 3.]]]])
@@ -71,7 +70,6 @@ def on_canvas(images: Tensor, fill: float = 0.0) -> Tensor:
 
     Example:
         >>> import torch
-        >>> from invrob.empirical.transforms import on_canvas
         >>> on_canvas(torch.ones(1, 1, 28, 28))[0, 0, 0].max()
         tensor(0.)
     """
@@ -95,7 +93,7 @@ def on_canvas(images: Tensor, fill: float = 0.0) -> Tensor:
 
 
 def in_disc(images: Tensor, fill: float = 0.0) -> Tensor:
-    """Hide all of the images that lies outside the inscribed disc.
+    """Hide what lies outside the disc that is inscribed in the images.
 
     Args:
         images: [N, C, H, W] of a floating dtype; N = 0 is fine.
@@ -109,7 +107,6 @@ def in_disc(images: Tensor, fill: float = 0.0) -> Tensor:
 
     Example:
         >>> import torch
-        >>> from invrob.empirical.transforms import in_disc
         >>> in_disc(torch.ones(1, 1, 5, 5))[0, 0, 0]
         tensor([0., 1., 1., 1., 0.])
     """
