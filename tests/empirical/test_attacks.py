@@ -371,6 +371,14 @@ def test_gradients_of_no_images_have_the_shapes_of_some():
         assert (outputs.shape, values.shape, gradient.shape) == ((0, 3), (0,), images.shape)
 
 
+@both
+def test_a_search_among_no_images_ends_at_once(norm):
+    with evaluating(model := small_net(0)):
+        started = search.begin(model, nobody(norm)[0], torch.tensor([0.1], dtype=torch.float64), NORMS[norm])
+        search.run(started, steps=2, restarts=2, generator=torch.Generator().manual_seed(0))
+        assert (len(search.promising(started)), started.evaluations) == (0, 0)
+
+
 # ---- what is refused
 
 
