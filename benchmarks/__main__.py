@@ -1,6 +1,6 @@
 """invrob against its peers: the same model, images and steps, in turns; medians of ratios, never a lone time.
 
-    python -m benchmarks [--images 500] [--pairs 3] [--only rotation,invariance,robustness,p4] [--width 0.25]
+    python -m benchmarks [--images 500] [--pairs 3] [--only rotation,invariance,robustness,p4,theory] [--width 0.25]
                          [--threads 1] [--device auto] [--json FILE] [--markdown FILE]
 
 Beside each ratio stand the work that was counted and what was found: a faster attack that finds less has won nothing.
@@ -20,7 +20,7 @@ import torch
 
 from benchmarks.timing import Setting, Table
 
-PARTS = ("rotation", "invariance", "robustness", "p4")
+PARTS = ("rotation", "invariance", "robustness", "p4", "theory")
 
 
 def header(setting: Setting) -> dict[str, str]:

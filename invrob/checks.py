@@ -1,6 +1,8 @@
 """What is asked of numbers from outside, in one place: grids, counts, seeds, confidence levels."""
 
-from collections.abc import Iterable
+import math
+import operator
+from collections.abc import Callable, Iterable
 from itertools import pairwise
 from typing import Any
 
@@ -41,3 +43,25 @@ def check_counts(**counts: int) -> None:
     for name, count in counts.items():
         if not (isinstance(count, (int, np.integer)) and count >= 1):
             raise InputError(f"{name} = {count!r} must be an integer of at least 1")
+
+
+def checked_number(name: str, value: Any, allowed: Callable[[float], bool], interval: str) -> float:
+    """value as a float, or InputError that names `interval` unless it is a number and allowed; NaN never is."""
+    try:
+        number = math.nan if isinstance(value, str) else float(value)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not allowed(number):
+        raise InputError(f"{name} = {value} is outside {interval}")
+    return number
+
+
+def checked_count(name: str, value: int) -> int:
+    """value as an int, or InputError unless it is an integer >= 1."""
+    try:
+        count = operator.index(value)
+    except TypeError:
+        count = 0
+    if count < 1 or isinstance(value, bool):
+        raise InputError(f"{name} = {value} must be an integer of at least 1")
+    return count

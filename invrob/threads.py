@@ -1,4 +1,4 @@
-"""Small work on one thread: on many it waits for the slowest core, and takes several times as long where one is busy."""
+"""Small work on one thread: on many threads it waits for the slowest core, several times as long where one is busy."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

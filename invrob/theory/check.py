@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from invrob.checks import checked_count, checked_number
 from invrob.errors import InputError
 from invrob.intervals import Estimate, clopper_pearson
 from invrob.theory.classifiers import EVALUATION_STREAM, Classifier, Spec, build
-from invrob.theory.distribution import Array, GaussianTradeoff, checked_count, checked_number
+from invrob.theory.distribution import Array, GaussianTradeoff
 from invrob.theory.frontier import ExactRates, distance_to_frontier, inequalities
 from invrob.threads import single_pool
 

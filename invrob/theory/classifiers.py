@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from invrob.checks import checked_number
 from invrob.errors import InputError, did_you_mean
-from invrob.theory.distribution import Array, GaussianTradeoff, checked_number
+from invrob.theory.distribution import Array, GaussianTradeoff
 from invrob.theory.frontier import ExactRates, frontier_point, paper_rule, threshold_rule
 from invrob.threads import single_pool
 

@@ -8,12 +8,13 @@ otherwise."""
 import math
 import operator
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from invrob.checks import checked_count, checked_number
 from invrob.errors import InputError
 
 if TYPE_CHECKING:
@@ -31,13 +32,25 @@ CHUNK_BYTES = 2**24  # bytes of one chunk: 16 MiB is large beside the overhead o
 
 @dataclass(frozen=True)
 class GaussianTradeoff:
-    """The distribution of Theorem 1.
-
-    p: how often x_0 equals the label, in [1/2, 1). d: number of pairs, an integer in [1, 10^7]: x has 2 d + 1
-    numbers. c: mean of a number times sqrt(d), in (0, 1e6]; the paper has 3. Raises InputError outside these ranges.
+    """The Gaussian distribution of Theorem 1, from which samples are drawn, attacked and transformed.
 
     The label y is +1 or -1 with probability 1/2 each; x_0 = y with probability p, else -y; and, independently,
-    x_1, x_3, ... ~ N(+c y/sqrt(d), 1) and x_2, x_4, ... ~ N(-c y/sqrt(d), 1)."""
+    x_1, x_3, ... ~ N(+c y/sqrt(d), 1) and x_2, x_4, ... ~ N(-c y/sqrt(d), 1).
+
+    Args:
+        p: how often x_0 equals the label, in [1/2, 1).
+        d: number of pairs, an integer in [1, 10^7]: x has 2 d + 1 numbers.
+        c: mean of a number times sqrt(d), in (0, 1e6]; the paper has 3.
+
+    Raises:
+        InputError: outside these ranges.
+
+    Example:
+        >>> from invrob.theory import GaussianTradeoff
+        >>> x, y = GaussianTradeoff(p=0.7, d=100).sample(5, seed=0)
+        >>> x.shape, y.shape
+        ((5, 201), (5,))
+    """
 
     p: float
     d: int
@@ -175,28 +188,6 @@ def checked_p(p: float) -> float:
 def checked_c(c: float) -> float:
     """c as a float, or InputError unless it is in (0, 1e6]."""
     return checked_number("c", c, lambda value: 0 < value <= 1e6, "(0, 1e6]: the paper has c = 3")
-
-
-def checked_number(name: str, value: Any, allowed: Callable[[float], bool], interval: str) -> float:
-    """value as a float, or InputError that names `interval` unless it is a number and allowed; NaN never is."""
-    try:
-        number = math.nan if isinstance(value, str) else float(value)
-    except (TypeError, ValueError):
-        number = math.nan
-    if not allowed(number):
-        raise InputError(f"{name} = {value} is outside {interval}")
-    return number
-
-
-def checked_count(name: str, value: int) -> int:
-    """value as an int, or InputError unless it is an integer >= 1."""
-    try:
-        count = operator.index(value)
-    except TypeError:
-        count = 0
-    if count < 1 or isinstance(value, bool):
-        raise InputError(f"{name} = {value} must be an integer of at least 1")
-    return count
 
 
 def _is_torch(value: object) -> bool:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import ndtr
 
-from invrob.theory.distribution import checked_c, checked_number, checked_p, separation
+from invrob.checks import checked_number
+from invrob.theory.distribution import checked_c, checked_p, separation
 
 
 @dataclass(frozen=True)

@@ -137,7 +137,7 @@ def home(tmp_path_factory):
 @pytest.fixture(scope="session")
 def digits(tmp_path_factory):
     """A file with a tenth of the embedded digits."""
-    with np.load(ROOT / "invrob" / "empirical" / "assets" / "mnist-mini.npz", allow_pickle=False) as whole:
+    with np.load(ROOT / "invrob" / "empirical" / "data" / "assets" / "mnist-mini.npz", allow_pickle=False) as whole:
         names = [f"{split}_{kind}" for split in ("train", "validation", "test") for kind in ("images", "labels")]
         fewer = {name: whole[name][: len(whole[name]) // 10] for name in names}
     np.savez(path := tmp_path_factory.mktemp("digits") / "digits.npz", **fewer)

@@ -204,7 +204,9 @@ def test_names_of_libraries_have_their_normalisation_the_classes_of_the_data_and
 def test_a_network_of_a_library_takes_weights(tmp_path):
     kept = load_model("timm:resnet10t", classes=5, seed=1).model.network
     safetensors.torch.save_file(kept.state_dict(), tmp_path / "w.safetensors")
-    loaded = load_model("timm:resnet10t", weights=tmp_path / "w.safetensors", classes=5, preprocessing=Preprocessing(0, 1))
+    loaded = load_model(
+        "timm:resnet10t", weights=tmp_path / "w.safetensors", classes=5, preprocessing=Preprocessing(0, 1)
+    )
     images = torch.rand(2, 3, 64, 64)
     assert torch.equal(loaded.model(images), kept(images))
     assert loaded.notes == ()

@@ -4,14 +4,13 @@ import pytest
 import torch
 from torch import nn
 
+from invrob import InputError, Rotation, invariance_profile, robustness_profile
 from invrob.empirical.data import datasets as data
 from invrob.empirical.data.datasets import Split
 from invrob.empirical.models import build
-from invrob.empirical.profiles.robustness import invariance_profile, robustness_profile
 from invrob.empirical.training import augment
 from invrob.empirical.training import loop as training
 from invrob.empirical.training.loop import Recipe, train
-from invrob.errors import InputError
 
 
 @pytest.fixture(autouse=True)
@@ -95,7 +94,9 @@ def test_angles_stay_inside_the_range_and_attacks_inside_ball_and_box(digits, mo
 def test_training_with_rotations_raises_the_rate_of_invariance(digits):
     plain, _ = trained(digits, Recipe(epochs=3, learning_rate=5e-3))
     turned, course = trained(digits, Recipe(rotation=180, epochs=3, learning_rate=5e-3))
-    rates = [invariance_profile(model, digits[1].images, [180], step=30).rate[0] for model in (plain, turned)]
+    rates = [
+        invariance_profile(model, digits[1].images, [180], over=Rotation(step=30)).rate[0] for model in (plain, turned)
+    ]
     assert rates[1] > rates[0] + 0.1
     assert course.epochs[-1].clean_accuracy > 0.4
 

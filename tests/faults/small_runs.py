@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, settings
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
+from torch import nn
 
 from invrob.cli import main
 from invrob.empirical.experiments import dataset_of
@@ -60,6 +61,11 @@ def images(n, seed=0):
         where = rng.integers(4, 12)
         image[(where, slice(3, 13)) if label else (slice(3, 13), where)] = 255
     return made, labels
+
+
+def network():
+    """An untrained network of a few weights for images of any size, of these two classes."""
+    return nn.Sequential(nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(16, 2))
 
 
 def sketch(figure, path, **_):

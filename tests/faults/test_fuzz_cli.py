@@ -1,16 +1,21 @@
-"""Every command with every option, found by walking the application: exit codes 0, 1 and 2, and never a traceback."""
+"""Every command with every option, found by walking the application: exit codes 0, 1 and 2, and never a traceback.
 
+Mostly the work itself is left out; where it is done, it is done on a network of a few weights and a few images."""
+
+import json
 import random
+import shutil
 
 import pytest
+import safetensors.torch
 import typer
 from hypothesis import given
 from hypothesis import strategies as st
-from small_runs import cases, invrob
+from small_runs import cases, invrob, network, run
 
 from invrob import InputError
 from invrob.cli import app
-from invrob.empirical.data import download as fetching
+from invrob.empirical.data import download
 
 NUMBERS = [
     "0",
@@ -80,14 +85,11 @@ class ReachedError(InputError):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def idle(tmp_path_factory):
-    """An empty folder with some junk in it, and no work done."""
-
-    def reached(*_, **__):
-        raise ReachedError("here the work begins")
+def folder(tmp_path_factory):
+    """The working directory: empty, but for some junk."""
 
     def unreachable(*_, **__):
-        raise fetching.MirrorError("no network in tests")
+        raise download.MirrorError("no network in tests")
 
     folder = tmp_path_factory.mktemp("fuzz")
     for name in ("junk.json", "junk.pt", "junk.npz", "x.onnx"):
@@ -98,17 +100,26 @@ def idle(tmp_path_factory):
         patched.chdir(folder)
         patched.setenv("INVROB_DATA", str(folder / "data"))
         patched.setenv("HOME", str(folder))
-        patched.setattr(fetching, "_downloaded", unreachable)
-        for place in (
-            "invrob.commands.empirical._compute",
-            "invrob.commands.empirical._plan",
-            "invrob.commands.profile._measured",
-            "invrob.empirical.selftest.rows",
-            "invrob.theory.check.train_and_check",
-            "invrob.theory.sweep.sweep",
-        ):
-            patched.setattr(place, reached)
-        yield
+        patched.setattr(download, "downloaded", unreachable)
+        yield folder
+
+
+@pytest.fixture
+def idle(monkeypatch):
+    """No work is done."""
+
+    def reached(*_, **__):
+        raise ReachedError("here the work begins")
+
+    for place in (
+        "invrob.commands.empirical._compute",
+        "invrob.commands.empirical._plan",
+        "invrob.commands.profile._measured",
+        "invrob.empirical.selftest.rows",
+        "invrob.theory.check.train_and_check",
+        "invrob.theory.sweep.sweep",
+    ):
+        monkeypatch.setattr(place, reached)
 
 
 def commands(group, words=()):
@@ -136,18 +147,26 @@ def option(parameter):
     return (st.sampled_from(NUMBERS) | values).map(lambda value: [flags[-1], value])
 
 
+def with_repetitions(draw, choices, most):
+    """At most `most` of the choices, some of them twice or more, in any order."""
+    chosen = draw(st.lists(st.sampled_from(choices), max_size=most)) if choices else []
+    return chosen + (draw(st.lists(st.sampled_from(chosen), max_size=2)) if chosen else [])
+
+
 @st.composite
 def lines(draw, words, parameters):
-    """A command line: all arguments, and some options."""
+    """A command line: all arguments and some options, which may be repeated with the same value or another."""
     arguments = [p for p in parameters if not any(flag.startswith("-") for flag in p.opts)]
     options = [p for p in parameters if p not in arguments]
-    chosen = draw(st.lists(st.sampled_from(options), max_size=3, unique_by=lambda p: p.name)) if options else []
+    chosen = with_repetitions(draw, options, 3)
     needed = [p for p in options if p.required and p not in chosen]
-    drawn = [draw(option(p)) for p in [*arguments, *chosen, *needed]]
-    return [*words, *(word for part in drawn for word in part)]
+    parts = [draw(option(p)) for p in [*arguments, *chosen, *needed]]
+    parts += with_repetitions(draw, parts[len(arguments) :], 1)
+    return [*words, *(word for part in parts for word in part)]
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+@pytest.mark.usefixtures("idle")
 @cases(20)
 @given(st.data())
 def test_no_command_line_ends_in_a_traceback_or_in_0_with_an_error(words, data):
@@ -164,6 +183,7 @@ def ends_well(line):
     elif done.returncode == 2:
         assert "rror" in done.stderr, line
         assert done.stdout == "", line
+    return done
 
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
@@ -181,10 +201,130 @@ OPTIONS = [
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("words", "flag"), sorted(OPTIONS, key=lambda each: each.id))
+@pytest.mark.usefixtures("idle")
+@pytest.mark.parametrize(("words", "flag"), sorted(OPTIONS, key=lambda option: option.id))
 def test_every_option_takes_any_value_or_refuses_it(words, flag):
     needed = [p for p in COMMANDS[words] if (p.required or not p.opts[0].startswith("-")) and flag not in p.opts]
     usual = [w for p in needed for w in ([p.opts[-1], "mnist-mini"] if p.opts[0].startswith("-") else ["junk"])]
     pool = [*NUMBERS, *NAMES, *ODD]
     for value in random.Random(f"{words} {flag}").sample(pool, 15):
         ends_well([*words, *usual, flag, value])
+
+
+MEASURED = {  # command -> (the words that it needs, options with values that are quick, a few of them wrong)
+    "profile": (
+        ["small_runs:network", "--data", "npz:bars.npz", "--images", "6", "--steps", "2", "--queries", "3"],
+        {
+            "--norm": ["linf", "l2", "l3"],
+            "--transformation": ["rotation", "translation", "brightness", "turn"],
+            "--adversary": ["average", "grid", "worst-of-2", "worst-of-02", "worst-of-0"],
+            "--attack": ["auto", "gradient", "black-box"],
+            "--epsilons": ["0,0.1", "0,8/255", "linf=0,0.2", "l2=0,0.5", "0.1", "0.2,0.1"],
+            "--thetas": ["0,90", "0:180:90", "translation=0,2", "rotation=0,30", "45", "0,400"],
+            "--split": ["test", "train", "validation"],
+            "--images": ["1", "2", "99"],
+            "--steps": ["1", "3"],
+            "--restarts": ["1", "2"],
+            "--seed": ["0", "7"],
+            "--size": ["8", "20"],
+            "--mean": ["0.5", "0.1,0.2"],
+            "--std": ["0.5", "0"],
+            "--weights": ["network.safetensors", "junk.pt"],
+            "--device": ["cpu", "cuda:7"],
+            "--per-class": [],
+            "--quiet": [],
+            "--json": [],
+        },
+    ),
+    "empirical run": (
+        ["--config", "tiny.toml", "--out", "run", "--jobs", "1"],
+        {
+            "--seed": ["0", "1"],
+            "--attack": ["paper", "noise", "nothing"],
+            "--executor": ["inline", "local"],
+            "--stack": ["1", "2"],
+            "--retries": ["0"],
+            "--device": ["cpu", "cuda:7"],
+            "--strict": [],
+            "--dry-run": [],
+            "--quiet": [],
+            "--json": [],
+        },
+    ),
+    "empirical figures": (
+        ["finished"],
+        {"--theta": ["90", "0", "45"], "--epsilon": ["0.3", "0", "0.2", "8/255"], "--json": []},
+    ),
+    "report": (["finished"], {"--out": ["x.html", "junk"], "--json": []}),
+    "plane": (
+        ["finished"],
+        {"--theta": ["90", "45"], "--epsilon": ["0.3", "0.2"], "--out": ["x.png", "x.svg", "x.gif"], "--json": []},
+    ),
+    "theory check": (
+        ["--p", "0.7", "--d", "3", "--n", "200"],
+        {
+            "--classifier": ["sign-x0", "paper", "bayes-clean", "linear:tau=2", "logistic", "logistic:q=0.5"],
+            "--p": ["0.5", "0.9", "1"],
+            "--c": ["0", "3"],
+            "--seed": ["0", "5"],
+            "--confidence": ["0.5", "0.99", "1"],
+            "--plot": ["x.png", "x.txt"],
+            "--json": [],
+        },
+    ),
+    "theory sweep": (
+        ["--p", "0.7", "--d", "2", "--n", "100", "--classifier", "logistic"],
+        {
+            "--classifier": ["logistic", "trees:q=1"],
+            "--q": ["0", "1", "0.5", "2"],
+            "--p": ["0.6:0.8:0.1", "0.7"],
+            "--seed": ["3"],
+            "--out": ["x.svg"],
+            "--json": [],
+        },
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def real(folder, bars, config):
+    """The working directory with data, an experiment, weights and a finished run of it."""
+    shutil.copy(bars, folder / "bars.npz")
+    shutil.copy(config, folder / "tiny.toml")
+    safetensors.torch.save_file(network().state_dict(), folder / "network.safetensors")
+    assert run(config, folder / "finished").returncode == 0
+
+
+def really_done(line):
+    """The command line ends in 0, or in 2 for bad usage; in 1 only where it judges."""
+    done = ends_well(line)
+    judges = line[0] == "theory" or "--strict" in line
+    assert done.returncode in ((0, 1, 2) if judges else (0, 2)), (line, done.stderr)
+    if "--json" in line and done.returncode == 0:
+        json.loads(done.stdout)
+
+
+@pytest.mark.usefixtures("real")
+@pytest.mark.parametrize("command", MEASURED)
+@cases(8)
+@given(st.data())
+def test_work_that_is_really_done_ends_in_0_or_in_bad_usage(command, data):
+    needed, options = MEASURED[command]
+    flags = with_repetitions(data.draw, [*options], 4)
+    chosen = [[flag, *([data.draw(st.sampled_from(options[flag]))] if options[flag] else [])] for flag in flags]
+    chosen += with_repetitions(data.draw, chosen, 1)
+    really_done([*command.split(), *needed, *(word for part in chosen for word in part)])
+
+
+REPEATABLE = [
+    (command, parameter.opts[-1], value)
+    for command, (_, options) in MEASURED.items()
+    for parameter in COMMANDS[tuple(command.split())]
+    for value in (options.get(parameter.opts[-1], []) if parameter.multiple else [])
+]
+
+
+@pytest.mark.usefixtures("real")
+@pytest.mark.parametrize(("command", "flag", "value"), REPEATABLE)
+def test_a_value_given_twice_is_done_once_or_refused(command, flag, value):
+    really_done([*command.split(), *MEASURED[command][0], flag, value, flag, value])

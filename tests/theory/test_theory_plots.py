@@ -6,11 +6,11 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from invrob.errors import InputError
-from invrob.pictures import checked_figure_path
+from invrob.pictures import checked_figure_path, write_figure
 from invrob.theory import GaussianTradeoff, frontier_curve
 from invrob.theory.check import check
 from invrob.theory.classifiers import build, parse
-from invrob.theory.plots import COLOURS, MARKERS, check_figure, frontier_figure, save, sweep_figure
+from invrob.theory.plots import COLOURS, MARKERS, check_figure, frontier_figure, sweep_figure
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +23,7 @@ def report():
     ("suffix", "magic"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF"), ("PNG", b"\x89PNG")]
 )
 def test_each_format_is_written_whole(tmp_path, suffix, magic):
-    path = save(frontier_figure(0.7), tmp_path / "new" / f"figure.{suffix}")
+    path = write_figure(tmp_path / "new" / f"figure.{suffix}", frontier_figure(0.7))
     assert path.read_bytes().startswith(magic)
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 
@@ -69,7 +69,7 @@ def test_a_sweep_has_a_panel_per_p_and_one_of_distances(report, count, tmp_path)
     figure = sweep_figure([replace(report, p=0.6 + 0.04 * index) for index in range(count)])
     assert len(figure.axes) == count + 1
     assert figure.axes[-1].get_ylabel() == "distance to the frontier"
-    save(figure, tmp_path / "sweep.png")
+    write_figure(tmp_path / "sweep.png", figure)
 
 
 def test_colours_differ_and_markers_tell_neighbours_apart_in_grey():
