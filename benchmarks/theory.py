@@ -3,7 +3,7 @@
 Small work on many threads waits for the slowest core: without a limit the check took six times as long here."""
 
 import os
-import subprocess
+import subprocess  # nosec B404  # of this package, on arguments of ours
 import sys
 import time
 
@@ -18,7 +18,7 @@ def seconds(*arguments: str, threads: str | None = None) -> float:
     environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
     environment |= {} if threads is None else {"OMP_NUM_THREADS": threads}
     begin = time.perf_counter()
-    subprocess.run([sys.executable, *arguments], env=environment, check=True, capture_output=True)
+    subprocess.run([sys.executable, *arguments], env=environment, check=True, capture_output=True)  # nosec B603
     return time.perf_counter() - begin
 
 
@@ -32,7 +32,7 @@ def row(name: str, pairs: list[tuple[float, float]]) -> dict[str, str | float]:
 
 def tables(setting: Setting) -> list[Table]:
     """The check while one core is busy, and the start of the package and of its help over that of Python."""
-    busy = subprocess.Popen([sys.executable, "-c", BUSY])
+    busy = subprocess.Popen([sys.executable, "-c", BUSY])  # nosec B603
     try:
         check = [(seconds(*CHECK), seconds(*CHECK, threads="1")) for _ in range(setting.pairs)]
     finally:
