@@ -83,13 +83,13 @@ def test_a_violation_exits_with_1_and_is_named(monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["check", "--p", "1.0"], "error: p = 1.0 is outside [0.5, 1): below 0.5 flip"),
-        (["check", "--p", "nan"], "error: p = nan is outside [0.5, 1)"),
-        (["check", "--p", "0.7", "--n", "0"], "error: n = 0 must be an integer of at least 1"),
+        (["check", "--p", "1.0"], "error: --p 1.0 is outside [0.5, 1): below 0.5 flip"),
+        (["check", "--p", "nan"], "error: --p nan is outside [0.5, 1)"),
+        (["check", "--p", "0.7", "--n", "0"], "error: --n 0 must be an integer of at least 1"),
         (["check", "--p", "0.7", "--classifier", "tree"], "error: classifier 'tree' is unknown; did you mean 'trees'?"),
         (["check", "--p", "0.7", "--plot", "a.bmp"], "error: figure 'a.bmp' has no known format"),
         (["sweep", "--p", "0.5:0.9"], "error: --p '0.5:0.9' is neither one number nor start:stop:step"),
-        (["frontier", "--p", "0.7", "--weight", "2"], "error: weight = 2.0 is outside [0, 1]"),
+        (["frontier", "--p", "0.7", "--weight", "2"], "error: --weight 2.0 is outside [0, 1]"),
         (["check"], "Missing option '--p'"),
         (["check", "--p", "high"], "Invalid value for '--p'"),
     ],
@@ -108,7 +108,7 @@ def test_p_of_one_is_an_error_without_traceback_for_the_process_too():
     done = invrob("check", "--p", "1.0")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
-        "error: p = 1.0 is outside [0.5, 1): below 0.5 flip the sign of x_0; at 1 the bound divides by 0, try 0.99\n"
+        "error: --p 1.0 is outside [0.5, 1): below 0.5 flip the sign of x_0; at 1 the bound divides by 0, try 0.99\n"
     )
 
 

@@ -358,7 +358,7 @@ def test_values_of_its_own_are_part_of_the_key_of_a_measurement_and_of_no_other(
         ),
         (
             'transformations = ["translate"]',
-            "['translate']: transformation = 'translate' is unknown; did you mean 'translation'?: use rotation, "
+            "['translate']: transformation 'translate' is unknown; did you mean 'translation'?: use rotation, "
             "translation, scaling, shear, rotation+translation, horizontal-flip, vertical-flip",
         ),
         (
