@@ -18,10 +18,10 @@ METADATA: dict[str, dict[str, None]] = {  # what each format would note beside t
 }
 
 
-def write_figure(path: Path, figure: Figure) -> Path:
+def write_figure(path: str | os.PathLike[str], figure: Figure) -> Path:
     """Write a figure in the format of the suffix, atomically: the same figure gives the same bytes. Returns `path`."""
     # Fixed ids, and none of the metadata that differ from day to day or from version to version.
-    save = partial(figure.savefig, dpi=150, metadata=METADATA.get(path.suffix.lower()))
+    save = partial(figure.savefig, dpi=150, metadata=METADATA.get(Path(path).suffix.lower()))
     with matplotlib.rc_context({"svg.hashsalt": "invrob", "svg.fonttype": "path"}):
         return write_atomically(path, save)
 

@@ -313,7 +313,7 @@ def test_a_wrong_command_is_found(command, complaint):
 @pytest.mark.parametrize(
     ("step", "complaint"),
     [
-        ({"kind": "shell", "text": "invrob theory frontier --p 2", "shows": []}, "p = 2"),
+        ({"kind": "shell", "text": "invrob theory frontier --p 2", "shows": []}, "--p 2"),
         ({"kind": "shell", "text": "echo one; echo two", "shows": ["two", "one"]}, "not there"),
         ({"kind": "python", "text": "print(1)", "shows": ["2"]}, "not there"),
         ({"kind": "python", "text": "import invrob\ninvrob.robustnes_profile"}, r'page.md", line 8'),
