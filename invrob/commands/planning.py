@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from invrob.commands.summary import _table, duration
+from invrob.commands.summary import duration, new_table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,7 +27,7 @@ def print_plan(rows: "Sequence[NetworkPlan]", done: int, device: str, jobs: int,
         plan = {"networks": [_plain(row) for row in rows], "finished_cells": done, **about, **_scale(rows)}
         typer.echo(json.dumps(plan, allow_nan=False))
         return
-    table = _table("network", "cells", "forward", "attack", "training", "PFLOP", "time")
+    table = new_table("network", "cells", "forward", "attack", "training", "PFLOP", "time")
     for row in rows:
         counts = (f"{count / 1e6:,.1f}" for count in (row.work.forward, row.work.attack, row.work.training))
         table.add_row(row.network, str(len(row.cells)), *counts, f"{row.flops / 1e15:,.2f}", duration(row.seconds))
@@ -65,7 +65,7 @@ def _scale(rows: "Sequence[NetworkPlan]") -> dict[str, Any]:
 
 def _print_scale(console: "Console", rows: "Sequence[NetworkPlan]", device: str) -> None:
     scale, gpu = _scale(rows), device.startswith("cuda")
-    table = _table("workers", "time", "busy")
+    table = new_table("workers", "time", "busy")
     for schedule in scale["schedules"]:
         table.add_row(str(schedule["workers"]), duration(schedule["seconds"]), f"{schedule['busy']:.0%}")
     console.print(f"\nOn several workers, each {'a GPU' if gpu else 'a core'} like this one:")

@@ -1,17 +1,15 @@
 """`invrob selftest`: faults planted on purpose, and whether the judge of the attack catches each of them by name."""
 
 import json
-import sys
-import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from invrob.commands.progress import progress_bar
+
 if TYPE_CHECKING:
     from invrob.empirical.selftest import Row
-
-PATIENCE = 2.0  # seconds without a word on stderr
 
 
 def selftest(
@@ -21,13 +19,17 @@ def selftest(
     """Prove that the judge works: every planted fault is caught by name, every honest model passes.
 
     Exit code 1 otherwise."""
-    from invrob.empirical.selftest import rows
+    from invrob.empirical.inference import single_thread
+    from invrob.empirical.selftest import MODELS, rows
 
-    began, done = time.monotonic(), []
-    for row in rows(quick=quick):
-        done.append(row)
-        if time.monotonic() - began > PATIENCE:
-            sys.stderr.write(f"{len(done)} models measured, {row.model}: {'caught' if row.caught else 'MISSED'}\n")
+    done = []
+    with (
+        progress_bar(hidden=as_json) as progress,
+        single_thread(),
+    ):  # small work: on many threads it waits for the slowest core
+        for row in rows(quick=quick):
+            done.append(row)
+            progress(f"{row.model}: {'yes' if row.caught else 'NO'}", len(done), MODELS)
     ok = all(row.caught for row in done)
     if as_json:
         typer.echo(json.dumps({"ok": ok, "rows": [asdict(row) for row in done]}, indent=2))

@@ -132,7 +132,7 @@ def _print(results: "list[Result]", claims: "tuple[Claim, ...]") -> None:
         console.print(f"  {note}")
 
 
-def _table(*headings: str) -> Any:
+def new_table(*headings: str) -> Any:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
@@ -168,7 +168,7 @@ def _print_networks(console: Any, results: "list[Result]") -> tuple[list[str], f
     invariances = [f"inv{theta:g}" for theta in _table_values(results[0], "theta")]
     robustnesses = [f"rob{format_epsilon(epsilon)}" for epsilon in _table_values(results[0], "epsilon")]
     robustnesses = [heading.replace("rob0.", "rob.") for heading in robustnesses]
-    table = _table(*trainings.headings, "acc.", *invariances, *robustnesses, "attack")
+    table = new_table(*trainings.headings, "acc.", *invariances, *robustnesses, "attack")
     reasons, widest = [], 0.0
     for result in results:
         shares = _shares(result).values()
@@ -193,7 +193,7 @@ def _print_beside(console: Any, results: "list[Result]") -> None:
     strongest = _table_values(results[0], "epsilon")[-1]
     headings = [m.name.replace("weak:", "weak ").replace("there-and-back", "back") for m in measurements]
     trainings = _Trainings(results)
-    table = _table(*trainings.headings, *headings, *(["90s"] if turns else []))
+    table = new_table(*trainings.headings, *headings, *(["90s"] if turns else []))
     for result in results:
         columns = trainings.columns(result)
         for measurement in measurements:
@@ -219,7 +219,7 @@ def _print_beside(console: Any, results: "list[Result]") -> None:
 def _print_apart(console: Any, results: "list[Result]") -> None:
     """Other transformations, worst cases and norms, if anything: a line each, at the end of their axes."""
     trainings = _Trainings(results)
-    table = _table(*trainings.headings, "measured", "up to", "stay", "95 %")
+    table = new_table(*trainings.headings, "measured", "up to", "stay", "95 %")
     for result in results:
         for name, rates in result.beside.items():
             if result.cell.profiling.beside[name].on_card_axis:
@@ -246,7 +246,7 @@ def print_costs(rows: "Sequence[Spent]", peak: float, device: str) -> None:
 
     if not rows:
         return
-    table = _table("network", "stage", "cells", "time", "TFLOP", "GFLOP/s", "of peak")
+    table = new_table("network", "stage", "cells", "time", "TFLOP", "GFLOP/s", "of peak")
     for row in rows:
         rate = row.flops / max(row.seconds, 1e-9)
         work = (duration(row.seconds), f"{row.flops / 1e12:,.2f}", f"{rate / 1e9:,.1f}", f"{rate / peak:.0%}")

@@ -1,12 +1,13 @@
 """`invrob theory check | frontier | sweep`: Theorem 1 by numbers. Parse, call, print; heavy imports are inside."""
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from invrob.commands.progress import progress_bar
 
 if TYPE_CHECKING:
     from invrob.intervals import Estimate
@@ -62,7 +63,7 @@ def check(
 
     save = _figure_saver(plot)
     specs = [parse(text) for text in classifier or DEFAULT]
-    with _progress(not as_json) as progress:
+    with progress_bar(hidden=as_json) as progress:
         report = train_and_check(GaussianTradeoff(p, d, c), specs, n, seed, confidence, progress)
     figure = save(lambda plots: plots.check_figure(report))
     if as_json:
@@ -149,7 +150,7 @@ def sweep(
     save = _figure_saver(plot)
     ps = parse_range(p)
     options: dict[str, Any] = {"d": d, "c": c, "n": n, "seed": seed, "confidence": confidence}
-    with _progress(not as_json) as progress:
+    with progress_bar(hidden=as_json) as progress:
         report = run_sweep(ps, q or QS, classifier or tuple(LEARNERS), **options, progress=progress)
     figure = save(lambda plots: plots.sweep_figure(report.reports))
     if as_json:
@@ -250,24 +251,3 @@ def _figure_saver(path: Path | None) -> Callable[[Callable[[Any], Any]], str | N
 
     target = checked_figure_path(path)
     return lambda draw: str(write_figure(target, draw(plots)))
-
-
-@contextmanager
-def _progress(wanted: bool) -> Iterator[Callable[[str, int, int], None] | None]:
-    """A bar with the time left on stderr, if that is a terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    if not (wanted and console.is_terminal):
-        yield None
-        return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f}%"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("starting", total=None)
-        yield lambda what, done, total: bar.update(task, description=what, completed=done, total=total)

@@ -151,3 +151,4 @@ PLANTED: dict[tuple[str, str], Plant] = {  # (finding, variant) -> the network w
     ("constant classifier", ""): lambda network, _: lambda x: network(0 * x) + 0 * x.mean(),
 }
 assert {name for name, _ in PLANTED} == set(TEXTS)
+MODELS = len(PLANTED) + 3  # of which three are honest

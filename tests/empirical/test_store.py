@@ -223,7 +223,7 @@ def test_one_run_at_a_time_holds_a_directory_and_lets_go_of_it_however_it_ends(t
 def test_a_directory_that_cannot_be_made_is_refused_with_the_way_out(tmp_path):
     (tmp_path / "file").touch()
     for path in (tmp_path / "file", tmp_path / "file" / "run"):
-        with pytest.raises(InputError, match=r"cannot be written .*: choose another --out"), Store(path).locked():
+        with pytest.raises(InputError, match=r"cannot be written .*: choose another folder"), Store(path).locked():
             pytest.fail("a run in a file")
 
 

@@ -114,7 +114,7 @@ def test_a_store_that_may_only_be_read_is_refused_by_a_run_and_read_by_nothing_e
     refused = run(config, out)
     assert (refused.returncode, refused.stdout) == (2, "")
     assert f"{out} cannot be written" in refused.stderr
-    assert "choose another --out" in refused.stderr
+    assert "choose another folder" in refused.stderr
     drawn = invrob("empirical", "figures", out)
     assert (drawn.returncode, drawn.stdout) == (2, "")
     assert f"Read-only file system: '{out}/profiles.csv'" in drawn.stderr

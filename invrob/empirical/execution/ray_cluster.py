@@ -191,7 +191,7 @@ def no_room(ray: Any, share: dict[str, float]) -> str:
     reserved = ", ".join(f"{amount:g} {name}s" for name, amount in share.items())
     return (
         f"no node of the cluster has room for a cell (it takes {reserved}; a node has at most {most}): take a smaller "
-        "cpus_per_cell or gpus_per_cell"
+        "`cpus_per_cell` or `gpus_per_cell`"
     )
 
 

@@ -49,9 +49,9 @@ class Store:
             lock = FileLock(self.path / ".lock", blocking=False)
             lock.acquire()
         except Timeout:
-            raise InputError(f"{self.path} is in use by another run: wait for it, or choose another --out") from None
+            raise InputError(f"{self.path} is in use by another run: wait for it, or choose another folder") from None
         except OSError as error:
-            raise InputError(f"{self.path} cannot be written ({error}): choose another --out") from None
+            raise InputError(f"{self.path} cannot be written ({error}): choose another folder") from None
         try:
             for left in (*self.path.glob(TEMPORARY), *self.path.glob(f"cells/*/{TEMPORARY}")):
                 left.unlink(missing_ok=True)

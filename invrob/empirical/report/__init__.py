@@ -66,7 +66,7 @@ def write_report(
     try:
         write_atomically(target, lambda temporary: temporary.write_text(text, encoding="utf-8"))
     except OSError as error:
-        raise InputError(f"{target} cannot be written ({error.strerror}): choose another --out") from None
+        raise InputError(f"{target} cannot be written ({error.strerror}): choose another `out`") from None
     skipped = [of_run.why_not for of_run in data.values() if of_run.why_not]
     skipped += [f"{of_training.name}: {of_training.why_not}" for of_training in examples if of_training.why_not]
     return Report(target, runs, sum(bool(of_training.examples) for of_training in examples), tuple(skipped))
