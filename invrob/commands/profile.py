@@ -205,12 +205,13 @@ def _measured(
 ) -> "tuple[dict[str, Rates], float]":
     """The rates by name of the measurement, with progress on stderr unless hidden, and the seconds that they took."""
     from invrob.commands.profile_progress import ProfileProgress
+    from invrob.empirical.inference import suited_threads
     from invrob.empirical.profiles import Counted
 
     began, rates = time.monotonic(), {}
     images, labels = sample.images.to(loaded.device), sample.labels.to(loaded.device)
     works = {measurement.name: measurement.work.passes * len(images) for measurement in measurements}
-    with progress_bar(hidden) as show:
+    with suited_threads(loaded.model, images), progress_bar(hidden) as show:
         progress = ProfileProgress(show, works)
         model = Counted(loaded.model, progress.advanced)
         for measurement in measurements:

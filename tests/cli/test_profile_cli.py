@@ -71,6 +71,11 @@ def backwards():
 class Activation(nn.Module):
     def forward(self, x):
         return Backwards.apply(x)
+
+def alone(images):
+    if len(images) > 2 and torch.get_num_threads() > 1:  # two are asked about before it is known to be small
+        raise ValueError("small work waits for many threads")
+    return images.flatten(1)[:, :10]
 """
 FEW = ("--data", "mnist-mini", "--images", 30, "--thetas", "0,90,180", "--epsilons", "0,2/255,0.1,0.2")
 
@@ -188,6 +193,16 @@ def test_a_gradient_attack_without_gradients_is_masked_and_says_why(run):
     assert code == 0
     assert "Robustness, L-inf (attack: masked)" in out
     assert "masked: detached input: no gradient reaches the input" in " ".join(out.split())
+
+
+def test_a_small_model_is_measured_on_one_thread(run):
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        code, _, err = run("my_nets:alone", *FEW, "--images", 10)
+        assert (code, torch.get_num_threads()) == (0, 2), err
+    finally:
+        torch.set_num_threads(threads)
 
 
 def test_colour_data_get_epsilons_of_colour_data(run, tmp_path):

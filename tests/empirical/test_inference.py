@@ -11,6 +11,7 @@ from torch import nn
 
 from invrob import PGD, InputError, invariance_profile, robustness_profile
 from invrob.empirical.attacks.pgd import fgsm, pgd
+from invrob.empirical.inference.devices import suited_threads
 from invrob.empirical.inference.model import batches, checked_images, checked_labels, evaluating, logits, predict
 
 DIGITS = torch.rand(5, 1, 6, 6, generator=torch.Generator().manual_seed(0))
@@ -305,6 +306,39 @@ def test_labels_come_as_any_integers(kind):
 
 def test_no_labels_are_no_labels():
     assert checked_labels(None, DIGITS, two_classes) is None
+
+
+# ---- threads
+
+
+@pytest.fixture
+def _two_threads():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(threads)
+
+
+def large(x):
+    return x.flatten(1).repeat(1, 20_000).view(len(x), 10, -1).mean(2)
+
+
+@pytest.mark.usefixtures("_two_threads")
+@pytest.mark.filterwarnings("ignore:.*jit.script. is deprecated:FutureWarning")
+@pytest.mark.parametrize(
+    ("model", "threads"),
+    [(lambda: two_classes, 1), (lambda: large, 2), (lambda: torch.jit.script(nn.Flatten()), 2)],
+    ids=["small", "large", "out of sight"],
+)
+def test_small_work_has_one_thread_and_the_threads_come_back_after_an_exception(model, threads):
+    def fails(inside):
+        with suited_threads(model(), DIGITS):
+            inside.append(torch.get_num_threads())
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fails(inside := [])
+    assert (inside, torch.get_num_threads()) == ([threads], 2)
 
 
 # ---- torch's defaults

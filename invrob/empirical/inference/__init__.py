@@ -1,6 +1,6 @@
 """How a model is asked: without a trace on it, in batches that fit the memory, on a device and a number of threads."""
 
-from invrob.empirical.inference.devices import chosen_device, cores, pinned, single_thread
+from invrob.empirical.inference.devices import chosen_device, cores, pinned, single_thread, suited_threads
 from invrob.empirical.inference.memory import halving, in_pieces, is_out_of_memory, random_state
 from invrob.empirical.inference.model import (
     Model,
@@ -30,4 +30,5 @@ __all__ = [
     "predict",
     "random_state",
     "single_thread",
+    "suited_threads",
 ]

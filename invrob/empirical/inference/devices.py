@@ -2,11 +2,16 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import torch
+from torch import Tensor
 
+from invrob.empirical.inference.memory import bytes_per_image
+from invrob.empirical.inference.model import Model, evaluating
 from invrob.errors import InputError
+
+SMALL_WORK = 2**21  # bytes that a forward pass computes for an image: the paper's networks for MNIST stay below
 
 
 def chosen_device(name: str) -> torch.device:
@@ -33,6 +38,15 @@ def single_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+@contextmanager
+def suited_threads(model: Model, images: Tensor) -> Iterator[None]:
+    """One torch thread inside the block where `model` does little for an image: many would wait for a busy core."""
+    with evaluating(model):
+        small = images.device.type == "cpu" and 0 < bytes_per_image(model, images) < SMALL_WORK
+    with single_thread() if small else nullcontext():
+        yield
 
 
 def cores() -> int:

@@ -102,16 +102,22 @@ def _ask(ask: Callable[[slice], T], start: int, size: int) -> T:
     return ask(slice(start, start + size))
 
 
-@torch.no_grad()
 def affordable(model: Callable[[Tensor], Tensor], images: Tensor) -> int:
-    """How many images at once a forward and a backward pass can take, judged by the free memory of their device and by
-    what the forward pass of the second of two images adds to the first; at least 1. Call it inside
-    `evaluating(model)`."""
+    """How many images at once a forward and a backward pass can take, judged by the free memory of their device; at
+    least 1. Call it inside `evaluating(model)`."""
     free = free_bytes(images.device)
     if free is None:
         return max(1, len(images))
-    first, both = (_computed(model, images[:n]) for n in (1, 2))
-    return int(max(1, free // (CAUTION * max(both - first, 1))))
+    return int(max(1, free // (CAUTION * max(bytes_per_image(model, images), 1))))
+
+
+@torch.no_grad()
+def bytes_per_image(model: Callable[[Tensor], Tensor], images: Tensor) -> int:
+    """What a forward pass of two images computes beyond that of one, in bytes; 0 where torch does not see it. Call it
+    inside `evaluating(model)`."""
+    pair = torch.cat([images[:1], images[:1]])
+    alone, both = (_computed(model, pair[:n]) for n in (1, 2))
+    return both - alone
 
 
 def free_bytes(device: torch.device) -> int | None:
