@@ -23,10 +23,7 @@ def selftest(
     from invrob.empirical.selftest import MODELS, rows
 
     done = []
-    with (
-        progress_bar(hidden=as_json) as progress,
-        single_thread(),
-    ):  # small work: on many threads it waits for the slowest core
+    with progress_bar(hidden=as_json) as progress, single_thread():  # small work waits for a busy core
         for row in rows(quick=quick):
             done.append(row)
             progress(f"{row.model}: {'yes' if row.caught else 'NO'}", len(done), MODELS)

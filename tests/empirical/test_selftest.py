@@ -4,6 +4,7 @@ import json
 import sys
 
 import pytest
+import torch
 
 from invrob.cli import main
 from invrob.empirical import selftest
@@ -35,6 +36,17 @@ def test_every_fault_is_caught_every_honest_model_passes_and_a_weak_evaluation_i
     assert rows["saturated logits"]["weak"] > rows["saturated logits"]["ours"] + 0.5
     assert rows["quantised input"]["weak"] > 0.8
     assert rows["honest linear model, 10 classes"]["ours"] not in (0, 1)
+
+
+def test_the_self_test_runs_on_one_thread(monkeypatch, command):
+    seen, threads = [], torch.get_num_threads()
+    torch.set_num_threads(2)
+    monkeypatch.setattr(selftest, "rows", lambda quick: seen.append(torch.get_num_threads()) or iter(()))
+    try:
+        command()
+        assert (seen, torch.get_num_threads()) == ([1], 2)
+    finally:
+        torch.set_num_threads(threads)
 
 
 def test_with_a_broken_judge_it_fails(monkeypatch, command):
