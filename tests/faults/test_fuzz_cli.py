@@ -314,17 +314,3 @@ def test_work_that_is_really_done_ends_in_0_or_in_bad_usage(command, data):
     chosen = [[flag, *([data.draw(st.sampled_from(options[flag]))] if options[flag] else [])] for flag in flags]
     chosen += with_repetitions(data.draw, chosen, 1)
     really_done([*command.split(), *needed, *(word for part in chosen for word in part)])
-
-
-REPEATABLE = [
-    (command, parameter.opts[-1], value)
-    for command, (_, options) in MEASURED.items()
-    for parameter in COMMANDS[tuple(command.split())]
-    for value in (options.get(parameter.opts[-1], []) if parameter.multiple else [])
-]
-
-
-@pytest.mark.usefixtures("real")
-@pytest.mark.parametrize(("command", "flag", "value"), REPEATABLE)
-def test_a_value_given_twice_is_done_once_or_refused(command, flag, value):
-    really_done([*command.split(), *MEASURED[command][0], flag, value, flag, value])

@@ -11,7 +11,7 @@ import safetensors.torch
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from small_runs import cases
+from small_runs import cases, network
 
 from invrob import InputError
 from invrob.empirical.data import datasets as data
@@ -36,11 +36,11 @@ def archive():
 def seeds(bars):
     """Valid files to start from."""
     state = io.BytesIO()
-    torch.save({"weight": torch.ones(2, 2), "bias": torch.zeros(2)}, state)
+    torch.save(network().state_dict(), state)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # PyTorch would rather have torch.export
         script = archive()
-    tensors = safetensors.torch.save({"weight": torch.ones(2, 2), "bias": torch.zeros(2)})
+    tensors = safetensors.torch.save(network().state_dict())
     return [bars.read_bytes(), state.getvalue(), script, tensors, pickle.dumps(Exploit()), gzip.compress(b"x"), b""]
 
 
@@ -83,10 +83,12 @@ def test_any_bytes_are_a_model_or_refused_by_name(tmp_path, seeds, data_):
 @given(st.data())
 @pytest.mark.filterwarnings("ignore")
 def test_any_bytes_are_weights_or_refused_by_name(tmp_path, seeds, data_):
-    path = tmp_path / f"any{data_.draw(st.sampled_from(SUFFIXES))}"
-    path.write_bytes(data_.draw(broken(seeds)))
+    valid = [(".pt", [seeds[1]]), (".safetensors", [seeds[3]])]
+    suffix, contents = data_.draw(st.sampled_from([*valid, *((suffix, seeds) for suffix in SUFFIXES)]))
+    path = tmp_path / f"any{suffix}"
+    path.write_bytes(data_.draw(broken(contents)))
     try:
-        load_model("torch.nn:Flatten", weights=path)
+        load_model("small_runs:network", weights=path)
     except InputError as error:
         assert str(path) in str(error)  # noqa: PT017
 
