@@ -200,10 +200,10 @@ def _print_sweep(report: "SweepReport") -> None:
         table = _table(f"{learner}: a, b, and the interval of the distance to the frontier (n = {first.n:,})", "p")
         for _, q in [name for name in names if name[0] == learner]:
             table.add_column(q, justify="right")
-        for one in report.reports:
-            results = [result for result in one.classifiers if result.name.split(":")[0] == learner]
+        for row in report.reports:
+            results = [result for result in row.classifiers if result.name.split(":")[0] == learner]
             cells = (f"{r.a.estimate:.3f}  {r.b.estimate:.3f}\n{_interval(r.distance, 3)}" for r in results)
-            table.add_row(f"{one.p:g}", *cells)
+            table.add_row(f"{row.p:g}", *cells)
         _print(table)
 
 

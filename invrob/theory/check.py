@@ -127,9 +127,12 @@ def check(
         raise InputError(f"classifiers = {names} must be at least one and differ in name: name each once")
     counts = _count(distribution, classifiers, n, seed, progress)
     error = (1 - confidence) / (STATEMENTS * len(names))
-    results = [_result(distribution, one, tally, n, error) for one, tally in zip(classifiers, counts, strict=True)]
+    pairs = zip(classifiers, counts, strict=True)
+    results = [_result(distribution, classifier, tally, n, error) for classifier, tally in pairs]
     tests = [
-        row for one, tally in zip(results, counts, strict=True) for row in _tests(distribution.p, one, tally, n, error)
+        row
+        for result, tally in zip(results, counts, strict=True)
+        for row in _tests(distribution.p, result, tally, n, error)
     ]
     verdict = worst([*(result.verdict for result in results), *(test.verdict for test in tests)])
     p, d, c = distribution.p, distribution.d, distribution.c
@@ -138,8 +141,7 @@ def check(
 
 def worst(verdicts: Iterable[str]) -> str:
     """The gravest of some verdicts: "violated", else "self-check failed", else "holds"."""
-    found = set(verdicts)
-    return next(word for word in ("violated", "self-check failed", "holds") if word in found)
+    return min(verdicts, key=("violated", "self-check failed", "holds").index)
 
 
 def bernstein_lower_limit(both: int, clean_only: int, attacked_only: int, n: int, weight: float, error: float) -> float:
@@ -202,18 +204,20 @@ def _result(
         "invariance": tally.invariant,
         "fooling": tally.fooled,
     }
-    found = {key: clopper_pearson(count, n, 1 - error) for key, count in rates.items()}
-    a, b = found["a"], found["b"]
+    estimates = {key: clopper_pearson(count, n, 1 - error) for key, count in rates.items()}
+    a, b = estimates["a"], estimates["b"]
     p, c, exact = distribution.p, distribution.c, classifier.exact
     distance = Estimate(
         *(distance_to_frontier(p, *point, c) for point in ((a.estimate, b.estimate), (a.high, b.high), (a.low, b.low)))
     )
     excluded = tuple(
-        key for key, name in RATES.items() if exact and not found[key].low <= getattr(exact, name) <= found[key].high
+        key
+        for key, name in RATES.items()
+        if exact and not estimates[key].low <= getattr(exact, name) <= estimates[key].high
     )
     verdict = "violated" if distance.high < 0 else "self-check failed" if excluded else "holds"
     return ClassifierResult(
-        name=classifier.name, **found, distance=distance, exact=exact, excluded=excluded, verdict=verdict
+        name=classifier.name, **estimates, distance=distance, exact=exact, excluded=excluded, verdict=verdict
     )
 
 

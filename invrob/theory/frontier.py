@@ -75,11 +75,22 @@ class Inequality:
 def threshold_rule(p: float, tau: float, c: float = 3.0, mirror: bool = False) -> ThresholdRule:
     """The exact rates of the rule: at x_0 = +1 predict + iff s >= -tau, at x_0 = -1 predict - iff s <= tau.
 
-    p in [1/2, 1), c in (0, 1e6]. tau: any number; inf is sign(x_0), 0 is sign(s), -inf is -sign(x_0). mirror: the rule
-    with s replaced by -s, which has a and b exchanged. Raises InputError outside these ranges, and for tau = NaN.
-
     The prediction changes under the swap iff |s| > |tau|, and under A with probability Phi(m - tau) - Phi(-m - tau)
-    given either value of x_0."""
+    given either value of x_0.
+
+    Args:
+        p: how often x_0 equals the label, in [1/2, 1).
+        tau: any number; inf is sign(x_0), 0 is sign(s), -inf is -sign(x_0).
+        c: mean of a number times sqrt(d), in (0, 1e6].
+        mirror: the rule with s replaced by -s, which has a and b exchanged.
+
+    Raises:
+        InputError: outside these ranges, and for tau = NaN.
+
+    Example:
+        >>> threshold_rule(0.7, float("inf")).transformed  # sign(x_0)
+        0.7
+    """
     p, c, m = checked_p(p), checked_c(c), separation(checked_c(c))
     tau = checked_number("tau", tau, lambda value: value == value, "[-inf, inf]: inf is sign(x_0), 0 is sign(s)")
     clean, attacked = float(_clean(p, tau, m)), float(_attacked(p, tau, m))
@@ -101,21 +112,44 @@ def threshold_rule(p: float, tau: float, c: float = 3.0, mirror: bool = False) -
 
 
 def paper_rule(c: float = 3.0) -> ExactRates:
-    """The exact rates of the paper's f*(x) = sign(x_1 + x_3 + ... + x_{2d-1}), for every p. c in (0, 1e6].
+    """The exact rates of the paper's f*(x) = sign(x_1 + x_3 + ... + x_{2d-1}), for every p.
 
-    Its sum over sqrt(d) is N(c y, 1); the swap puts the even sum, an independent N(-c y, 1), in its place."""
+    Its sum over sqrt(d) is N(c y, 1); the swap puts the even sum, an independent N(-c y, 1), in its place.
+
+    Args:
+        c: mean of a number times sqrt(d), in (0, 1e6].
+
+    Raises:
+        InputError: outside this range.
+
+    Example:
+        >>> round(paper_rule().accuracy, 4), round(paper_rule().attacked, 4)
+        (0.9987, 0.0013)
+    """
     c = checked_c(c)
     right, wrong = float(ndtr(c)), float(ndtr(-c))
     return ExactRates(right, wrong, (right + wrong) / 2, 0.5 + right * wrong, right - wrong)
 
 
 def frontier_point(p: float, weight: float, c: float = 3.0) -> FrontierPoint:
-    """The classifier that maximises weight * a + (1 - weight) * b, for weight in [0, 1], p in [1/2, 1), c in (0, 1e6].
+    """The classifier that maximises weight * a + (1 - weight) * b.
 
     weight in [1 - p, p]: sign(x_0) (tau = inf), with the value p: two supporting lines meet in the corner (p, p).
     weight > p: the threshold rule with tau = ln[(weight - 1 + p)/(weight - p)] / (2 m), down to the Bayes classifier of
     the clean law at weight 1. weight < 1 - p: the mirrored rule of 1 - weight (`mirror` is true).
-    Raises InputError outside these ranges."""
+
+    Args:
+        p: how often x_0 equals the label, in [1/2, 1).
+        weight: of the accuracy on clean samples, in [0, 1].
+        c: mean of a number times sqrt(d), in (0, 1e6].
+
+    Raises:
+        InputError: outside these ranges.
+
+    Example:
+        >>> round(frontier_point(p=0.7, weight=0.9).value, 6)
+        0.899992
+    """
     p, c, m = checked_p(p), checked_c(c), separation(checked_c(c))
     weight = _checked_share("weight", weight)
     mirror = 1 - weight > p
@@ -156,7 +190,20 @@ def frontier_points(p: float, c: float = 3.0) -> tuple[FrontierPoint, ...]:
 
 def frontier_curve(p: float, c: float = 3.0, points: int = 400) -> NDArray[np.float64]:
     """The exact frontier of (a, b) as a polyline [2 points + 1, 2] from the clean to the attacked Bayes classifier,
-    through the corner (p, p). p in [1/2, 1), c in (0, 1e6]; InputError outside."""
+    through the corner (p, p).
+
+    Args:
+        p: how often x_0 equals the label, in [1/2, 1).
+        c: mean of a number times sqrt(d), in (0, 1e6].
+        points: of each half.
+
+    Raises:
+        InputError: outside these ranges.
+
+    Example:
+        >>> frontier_curve(0.7, points=50).shape
+        (101, 2)
+    """
     start = frontier_point(p, 1, c).tau
     p, m = checked_p(p), separation(checked_c(c))
     tau = start + np.linspace(0, 1, points) * (m + 8)  # 8 standard deviations on, s crosses -tau no more
@@ -170,7 +217,20 @@ def distance_to_frontier(p: float, accuracy: float, attacked: float, c: float = 
     It equals the minimum over all weights of `frontier_point(p, weight, c).value - weight a - (1 - weight) b`, the
     support-function distance. 0 on the frontier, > 0 inside, and < 0 beyond it, where no classifier is. It never grows
     with a or b, so an interval for each of them gives one for the distance.
-    accuracy, attacked: in [0, 1]; p in [1/2, 1), c in (0, 1e6]. Raises InputError outside these ranges."""
+
+    Args:
+        p: how often x_0 equals the label, in [1/2, 1).
+        accuracy: a, the share of clean samples that are right.
+        attacked: b, the same under the attack.
+        c: mean of a number times sqrt(d), in (0, 1e6].
+
+    Raises:
+        InputError: outside these ranges.
+
+    Example:
+        >>> round(distance_to_frontier(0.7, accuracy=1, attacked=1), 3)  # no classifier is there
+        -0.3
+    """
     p, m = checked_p(p), separation(checked_c(c))
     low, high = sorted((_checked_share("accuracy", accuracy), _checked_share("attacked", attacked)))  # it is symmetric
     gap = high - low  # a - b is kept along the diagonal; on the frontier it is _difference(tau), which falls in tau
@@ -186,10 +246,24 @@ def distance_to_frontier(p: float, accuracy: float, attacked: float, c: float = 
 
 
 def inequalities(p: float, accuracy: float, attacked: float, transformed: float) -> tuple[Inequality, ...]:
-    """The four bounds that hold for every classifier, d and c, at the rates given: each in [0, 1], p in [1/2, 1).
+    """The four bounds that hold for every classifier, d and c, at the rates of one of them.
 
     `paper`: Theorem 1's chain, which is R + (2p-1)/(2(1-p)) b <= p/(2(1-p)) with R = (a + b)/2 put in. `mirror`: the
-    same with a and b exchanged. `transformed`: R <= p. `theorem-1`: what the paper concludes; R <= p implies it."""
+    same with a and b exchanged. `transformed`: R <= p. `theorem-1`: what the paper concludes; R <= p implies it.
+
+    Args:
+        p: how often x_0 equals the label, in [1/2, 1).
+        accuracy: a, on clean samples, in [0, 1].
+        attacked: b, under the attack.
+        transformed: R, under the transformation.
+
+    Raises:
+        InputError: for p outside its range.
+
+    Example:
+        >>> [row.left <= row.right for row in inequalities(0.7, accuracy=1, attacked=0, transformed=0.5)]
+        [True, True, True, True]
+    """
     p = checked_p(p)
     return (
         Inequality("paper", "(1-p) a + p b <= p", (1 - p) * accuracy + p * attacked, p),

@@ -1,6 +1,6 @@
 """Figures of the (a, b) plane: accuracy on clean samples against accuracy under the attack. Nothing is shown on screen.
 
-The colours are those of Okabe and Ito, told apart under every common colour blindness; markers and line styles tell
+The colours are those of Okabe and Ito, distinct under every common colour blindness; markers and line styles tell
 the same story in grey."""
 
 import math
@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from invrob.intervals import Estimate
 from invrob.theory.check import CheckReport, ClassifierResult, worst
 from invrob.theory.frontier import frontier_curve
 
@@ -76,8 +77,8 @@ def _draw_distances(axes: Axes, ps: list[float], by_learner: list[dict[str, list
     width = 0.1 * ((ps[-1] - ps[0]) / len(ps) or 1)  # side by side, so that no bar hides another
     for index, learner in enumerate(by_learner[0]):
         largest = [max(groups[learner], key=lambda result: result.distance.estimate).distance for groups in by_learner]
-        middle = [one.estimate for one in largest]
-        errors = [[one.estimate - one.low for one in largest], [one.high - one.estimate for one in largest]]
+        middle = [distance.estimate for distance in largest]
+        errors = [*zip(*(_errors(distance) for distance in largest), strict=True)]
         style: dict[str, Any] = {"color": COLOURS[index], "markerfacecolor": "none", "capsize": 2}
         places = [p + (index - 1) * width for p in ps]
         axes.errorbar(places, middle, errors, fmt=MARKERS[index], label=learner, **style)
@@ -86,6 +87,11 @@ def _draw_distances(axes: Axes, ps: list[float], by_learner: list[dict[str, list
     axes.set(xticks=ps[:: math.ceil(len(ps) / 5)], xlim=(ps[0] - 3 * width, ps[-1] + 3 * width))
     axes.yaxis.set_label_position("right")
     axes.yaxis.tick_right()
+
+
+def _errors(rate: Estimate) -> tuple[float, float]:
+    """How far its interval reaches below and above an estimate."""
+    return rate.estimate - rate.low, rate.high - rate.estimate
 
 
 def _setting(report: CheckReport, verdict: str) -> str:
@@ -126,7 +132,7 @@ def _draw_point(
     axes: Axes, result: ClassifierResult, colour: str, marker: str, size: float, label: str | None = None
 ) -> None:
     a, b = result.a, result.b
-    errors = [[[one.estimate - one.low], [one.high - one.estimate]] for one in (a, b)]
-    axes.errorbar(a.estimate, b.estimate, errors[1], errors[0], fmt="none", ecolor=colour, elinewidth=1, zorder=5)
+    up, aside = ([[length] for length in _errors(rate)] for rate in (b, a))
+    axes.errorbar(a.estimate, b.estimate, up, aside, fmt="none", ecolor=colour, elinewidth=1, zorder=5)
     style: dict[str, Any] = {"markerfacecolor": "none", "markersize": size, "markeredgewidth": 1.4, "zorder": 6}
     axes.plot(a.estimate, b.estimate, marker, color=colour, label=label, **style)

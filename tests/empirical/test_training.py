@@ -222,6 +222,14 @@ def test_a_network_that_breaks_down_is_an_error_in_words(few, value, in_training
         train(Broken(value, in_training), *few, Recipe(epochs=1), seed=0)
 
 
+@pytest.mark.parametrize("counts", [(0, 3), (3, 0)])
+def test_training_without_images_is_refused_in_words(few, counts):
+    splits = [part(split, n) for split, n in zip(few, counts, strict=True)]
+    with pytest.raises(InputError) as caught:
+        train(build("stdcnn", width=0.1), *splits, Recipe(epochs=1), seed=0)
+    assert str(caught.value) == "there are no images to train on, or none to validate on: give at least one of both"
+
+
 @pytest.mark.parametrize(("images", "batch_size"), [(1, 1), (33, 32), (5, 1000)])
 def test_batches_need_not_divide_the_images(few, images, batch_size):
     course = train(

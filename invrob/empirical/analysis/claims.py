@@ -96,7 +96,7 @@ def _comparable(results: Iterable[Result], statement: Statement) -> list[tuple[s
     named = []
     for (network, recipe, _), group in compared.items():
         apart = varied(rival for other, rival, _ in compared if other == network)
-        named.append((", ".join([network, *(f"{name} {recipe.shown(name)}" for name in apart)]), group))
+        named.append((", ".join([network, *(f"{name} {recipe.formatted(name)}" for name in apart)]), group))
     return named
 
 

@@ -40,4 +40,4 @@ def by_training(results: Sequence[Result]) -> dict[str, list[Result]]:
 
 def other_settings(recipe: Recipe, names: Iterable[str]) -> list[str]:
     """Those of the fields `names` that are neither A nor epsilon, with their values, as people read them."""
-    return [f"{name} {recipe.shown(name)}" for name in names if name not in ("rotation", "epsilon")]
+    return [f"{name} {recipe.formatted(name)}" for name in names if name not in ("rotation", "epsilon")]

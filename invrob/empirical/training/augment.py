@@ -22,8 +22,8 @@ def crop_and_flip(images: Tensor, crop: int, flip: bool, generator: torch.Genera
     if flip:
         mirrored = torch.rand((n, 1), generator=generator, device=device) < 0.5
         columns = torch.where(mirrored, columns.flip(1), columns)
-    each = torch.arange(n, device=device)[:, None, None]
-    return padded[each, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2).contiguous()
+    index = torch.arange(n, device=device)[:, None, None]
+    return padded[index, :, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2).contiguous()
 
 
 def turned(images: Tensor, limit: float, generator: torch.Generator) -> Tensor:

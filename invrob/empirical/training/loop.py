@@ -66,14 +66,36 @@ def train(
 ) -> Training:
     """Train `model` in place, on the device of its parameters, and leave it in eval mode with its best weights.
 
-    training, validation: images float32 [N, C, H, W] in [0, 1], labels int64 [N]; they are moved to the device once.
     Same seed, same bits on one CPU thread. The caller's random state is left as it was. A batch that the memory does
-    not hold is taken in pieces, whose gradients are added: the same up to rounding, but where dropout and batch norm
-    see the pieces one by one. Raises InputError when the loss becomes NaN or infinite
-    (then a smaller learning_rate is the way out)."""
+    not hold is taken in pieces, whose gradients are added: the same up to rounding, but for batch norm, which sees the
+    statistics of a piece (then the logger "invrob" says so).
+
+    Args:
+        model: images [N, C, H, W] -> logits [N, K].
+        training: images float32 [N, C, H, W] in [0, 1] and labels int64 [N], N >= 1; moved to the device once.
+        validation: the same, other images; the epoch that does best on them under the recipe's rotations and attack
+            gives the weights.
+        recipe: rotations, attack, optimizer and epochs.
+        seed: of the order of the images, of augmentation, attacks and dropout; >= 0.
+        on_epoch: is called with the number of each epoch, from 0, and what it came to.
+
+    Returns:
+        What every epoch came to, and which of them gave the weights.
+
+    Raises:
+        InputError: for no images, when the loss becomes NaN or infinite (then a smaller learning_rate is the way out),
+            and where a single image does not fit into memory.
+
+    Example:
+        >>> import torch
+        >>> from invrob.empirical.data import Split
+        >>> data = Split(torch.rand(8, 1, 4, 4), torch.arange(8) % 2)
+        >>> model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16, 2))
+        >>> len(train(model, data, data, Recipe(rotation=30, epochs=2), seed=0).epochs)
+        2
+    """
     device = next(model.parameters()).device
-    images, labels = training.images.to(device), training.labels.to(device)
-    held_out = Split(validation.images.to(device), validation.labels.to(device))
+    (images, labels), held_out = on_device(training, device), Split(*on_device(validation, device))
     optimizer = make_optimizer(dict(model.named_parameters()), recipe)
     per_epoch = math.ceil(len(images) / recipe.batch_size)
     schedule = make_schedule(optimizer, recipe, per_epoch * recipe.epochs)
@@ -96,6 +118,13 @@ def train(
             if on_epoch is not None:
                 on_epoch(number, epoch)
     return course.finish(model)
+
+
+def on_device(split: Split, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Images and labels on `device`. Raises InputError where there are none."""
+    if not len(split.images):
+        raise InputError("there are no images to train on, or none to validate on: give at least one of both")
+    return split.images.to(device), split.labels.to(device)
 
 
 class Losses:

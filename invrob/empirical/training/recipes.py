@@ -88,7 +88,7 @@ class Recipe(BaseModel):
             return self.attack_step_size
         return (1.25 if self.attack_steps == 1 else 2.5 / self.attack_steps) * self.epsilon
 
-    def shown(self, name: str) -> str:
+    def formatted(self, name: str) -> str:
         """The value of a field as people read it."""
         value = getattr(self, name)
         return f"{value:g}" if isinstance(value, (int, float)) and not isinstance(value, bool) else str(value)

@@ -25,6 +25,7 @@ from invrob.empirical.training.loop import (
     Training,
     make_optimizer,
     make_schedule,
+    on_device,
     precision,
     seeded,
     validate,
@@ -97,8 +98,7 @@ def train_stack(
             "batch norm and trades_beta are not stacked; train them one by one"
         )
     device = next(models[0].parameters()).device
-    images, labels = training.images.to(device), training.labels.to(device)
-    held_out = Split(validation.images.to(device), validation.labels.to(device))
+    (images, labels), held_out = on_device(training, device), Split(*on_device(validation, device))
     stack = Stack(models, recipe)
     optimizer = make_optimizer(stack.weights, recipe, stacked=True)
     schedule = make_schedule(optimizer, recipe, math.ceil(len(images) / recipe.batch_size) * recipe.epochs)
