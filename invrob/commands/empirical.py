@@ -36,10 +36,10 @@ def run(
         str | None,
         typer.Option(help="The experiment: smoke (a minute), mini (five; the default), paper-mnist or paper-cifar."),
     ] = None,
-    config: Annotated[Path | None, typer.Option(help="A TOML file with another experiment than these.")] = None,
+    config: Annotated[Path | None, typer.Option(help="A TOML file that describes another one.")] = None,
     out: Annotated[Path | None, typer.Option(help="The run directory (default: runs/PRESET).")] = None,
     device: workers.Device = "auto",
-    seed: Annotated[int | None, typer.Option(min=0, max=10**9, help="The first seed; others count up.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, max=10**9, help="The first seed; others count up from it.")] = None,
     executor: workers.Executor = None,
     jobs: workers.Jobs = None,
     stack: workers.Stack = None,
@@ -60,8 +60,9 @@ def run(
 ) -> None:
     """Train, profile and draw every cell of an experiment; the same command goes on where it was stopped.
 
-    The results do not depend on --executor and --jobs. Ctrl-C, and even kill -9, lose only the cells that were being
-    worked on. A cell that fails does not stop the others; then the exit code is 1."""
+    The results do not depend on --executor and --jobs. Ctrl-C, and even kill -9, lose only the cells at work.
+
+    A cell that fails does not stop the others; then the exit code is 1."""
     experiment, name = _experiment(preset, config, seed, attack or [])
     how = workers.execution_from_options(executor, device, jobs, stack, retries, address, gpus_per_cell, cpus_per_cell)
     path = out or Path("runs") / name
@@ -141,10 +142,10 @@ def figures(
     run: Annotated[Path, typer.Argument(help="A run directory.")],
     theta: Annotated[
         float | None,
-        typer.Option(help="The angle that plane.png compares networks at (default: the largest measured)."),
+        typer.Option(help="Where plane.png compares angles (default: the largest that was measured)."),
     ] = None,
     epsilon: Annotated[
-        str | None, typer.Option(help="The epsilon for it, as 0.1 or 8/255 (default: the first one of the tables).")
+        str | None, typer.Option(help="Where it compares epsilons, such as 8/255 (default: the first in the tables).")
     ] = None,
     as_json: Json = False,
 ) -> None:

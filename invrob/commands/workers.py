@@ -13,7 +13,7 @@ Name = Literal["inline", "local", "ray"]
 
 Executor = Annotated[
     Name | None,
-    typer.Option(help="Where cells run: in this process, in processes of this machine, or on a Ray cluster."),
+    typer.Option(help="Where cells run: in this process (inline), in several of this machine (local), or on Ray."),
 ]
 Device = Annotated[str, typer.Option(help="Use auto (a GPU where there is one), cpu, cuda (all GPUs) or cuda:1.")]
 Jobs = Annotated[
@@ -29,11 +29,11 @@ Retries = Annotated[
 ]
 Address = Annotated[
     str | None,
-    typer.Option(help="The Ray cluster: auto or HOST:6379 (default: $RAY_ADDRESS, else one is started here)."),
+    typer.Option(help="Where the Ray cluster is: auto or HOST:6379 (default: $RAY_ADDRESS, else it starts here)."),
 ]
 Gpus = Annotated[
     float | None,
-    typer.Option(min=0, help="GPUs that Ray reserves for each cell, as 0.5 (default: 1 where the cluster has any)."),
+    typer.Option(min=0, help="GPUs that Ray reserves for each cell, or a part (default: 1 where there are any)."),
 ]
 Cpus = Annotated[float | None, typer.Option(min=0.01, help="CPUs that Ray reserves for each cell (default: 1).")]
 

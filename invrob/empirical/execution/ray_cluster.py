@@ -1,4 +1,4 @@
-"""Runs cells on a Ray cluster: a task for each, with its share of CPUs and GPUs, that starts again on another machine.
+"""Runs cells as the tasks of a Ray cluster, each with its share of CPUs and GPUs; again where a machine is lost.
 
 Every node has this package and a folder that all share; results go through that folder alone. A node that counts as
 lost may go on writing for a while. Two workers at the same cell do no harm: files appear whole, the same cell gives the
