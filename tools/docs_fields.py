@@ -5,11 +5,17 @@ from typing import Any
 
 import griffe
 
+EXAMPLE = re.compile(r"^Example:$", re.MULTILINE)
 COMMENT = re.compile(r"\s#\s+(?!noqa|type:)(.*)$")
 
 
 class Fields(griffe.Extension):
     """Puts a table of its fields below the docstring of each class: name, type, default, comment on the line."""
+
+    def on_object(self, *, obj: griffe.Object, **_: Any) -> None:
+        """`Example:` is a section of code: the parser knows it as `Examples:` alone, and would read Markdown in it."""
+        if obj.docstring:
+            obj.docstring.value = EXAMPLE.sub("Examples:", obj.docstring.value)
 
     def on_class_members(self, *, cls: griffe.Class, **_: Any) -> None:
         """`rate: Array  # [T] float64` becomes a row."""
