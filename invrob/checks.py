@@ -29,20 +29,23 @@ def checked_grid(name: str, values: Iterable[float], largest: float, why: str, *
     return np.array(listed, dtype=np.float64)
 
 
-def check_settings(*, confidence: float, seed: int, **counts: int) -> None:
-    """Raises InputError unless confidence is in (0, 1), seed in [0, 2^63) and each of `counts` an integer above 0."""
+def check_confidence(confidence: float) -> None:
+    """Raises InputError unless confidence is in (0, 1)."""
     if not 0 < confidence < 1:
         raise InputError(f"confidence = {confidence} is outside (0, 1): write 0.95 for 95 %")
+
+
+def check_settings(*, confidence: float, seed: int) -> None:
+    """Raises InputError unless confidence is in (0, 1) and seed an integer in [0, 2^63)."""
+    check_confidence(confidence)
     if not (isinstance(seed, (int, np.integer)) and 0 <= seed < 2**63):
         raise InputError(f"seed = {seed!r} must be an integer in [0, 2^63)")
-    check_counts(**counts)
 
 
 def check_counts(**counts: int) -> None:
     """Raises InputError unless each of `counts` is an integer of at least 1."""
     for name, count in counts.items():
-        if not (isinstance(count, (int, np.integer)) and count >= 1):
-            raise InputError(f"{name} = {count!r} must be an integer of at least 1")
+        checked_count(name, count)
 
 
 def checked_number(name: str, value: Any, allowed: Callable[[float], bool], interval: str) -> float:
@@ -63,5 +66,5 @@ def checked_count(name: str, value: int) -> int:
     except TypeError:
         count = 0
     if count < 1 or isinstance(value, bool):
-        raise InputError(f"{name} = {value} must be an integer of at least 1")
+        raise InputError(f"{name} = {value!r} must be an integer of at least 1")
     return count

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import beta, binomtest
 
-from invrob.checks import check_settings
+from invrob.checks import check_confidence
 from invrob.errors import InputError
 
 
@@ -22,7 +22,7 @@ def clopper_pearson(successes: int, n: int, confidence: float = 0.95) -> Estimat
     """The exact binomial interval of Clopper and Pearson (1934) for `successes` out of `n` >= 1 independent trials.
 
     confidence: the two-sided level, in (0, 1). Raises InputError outside these ranges."""
-    check_settings(confidence=confidence, seed=0)
+    check_confidence(confidence)
     if n < 1:
         raise InputError(f"n = {n} must be at least 1: there is no share of an empty sample")
     if not 0 <= successes <= n:

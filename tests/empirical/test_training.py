@@ -16,7 +16,7 @@ from torch import nn
 
 from invrob.empirical.data.datasets import Split
 from invrob.empirical.models import build
-from invrob.empirical.profiles.tradeoff import tradeoff
+from invrob.empirical.profiles import tradeoff
 from invrob.empirical.training import augment
 from invrob.empirical.training import loop as training
 from invrob.empirical.training.loop import Recipe, train

@@ -313,3 +313,18 @@ def test_arguments_out_of_range_are_refused_in_words(arguments, text):
     with pytest.raises(InputError) as caught:
         worst_case_profile(fickle, noise(2, 1, 6, 6), **{"thetas": [0, 3], **arguments})
     assert str(caught.value) == text
+
+
+@pytest.mark.parametrize(
+    ("setting", "text"),
+    [
+        (lambda: Grid(finer=0), "finer = 0 must be an integer of at least 1"),
+        (lambda: Grid(finer=True), "finer = True must be an integer of at least 1"),
+        (lambda: WorstOf(0), "draws = 0 must be an integer of at least 1"),
+        (lambda: WorstOf(2.0), "draws = 2.0 must be an integer of at least 1"),
+    ],
+)
+def test_a_count_of_an_adversary_is_a_whole_number_above_zero(setting, text):
+    with pytest.raises(InputError) as caught:
+        setting()
+    assert str(caught.value) == text

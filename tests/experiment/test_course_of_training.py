@@ -92,13 +92,13 @@ def test_angles_stay_inside_the_range_and_attacks_inside_ball_and_box(digits, mo
 
 
 def test_training_with_rotations_raises_the_rate_of_invariance(digits):
-    plain, _ = trained(digits, Recipe(epochs=3, learning_rate=5e-3))
-    turned, course = trained(digits, Recipe(rotation=180, epochs=3, learning_rate=5e-3))
+    plain, _ = trained(digits, Recipe(epochs=4, learning_rate=5e-3))
+    turned, course = trained(digits, Recipe(rotation=180, epochs=4, learning_rate=5e-3))
     rates = [
         invariance_profile(model, digits[1].images, [180], over=Rotation(step=30)).rate[0] for model in (plain, turned)
     ]
     assert rates[1] > rates[0] + 0.1
-    assert course.epochs[-1].clean_accuracy > 0.3  # chance is 0.1; three epochs gave 0.38 and more, by the processor
+    assert course.epochs[-1].clean_accuracy > 0.4  # three epochs gave 0.38 on one processor
 
 
 def test_training_against_an_attack_raises_robustness(digits):

@@ -14,7 +14,7 @@ from invrob.empirical.experiments.results import (
     read_run,
     write_experiment,
 )
-from invrob.empirical.experiments.store import Store, read_json, read_training
+from invrob.empirical.experiments.store import Store, read_training
 
 __all__ = [
     "PRESETS",
@@ -31,7 +31,6 @@ __all__ = [
     "profiled",
     "read_card",
     "read_experiment",
-    "read_json",
     "read_measurement",
     "read_result",
     "read_run",

@@ -1,6 +1,7 @@
 """The public measurements of a model, and the results that they return. plots.py draws them, and is not loaded here."""
 
 from invrob.empirical.profiles.black_box import BlackBoxProfile
+from invrob.empirical.profiles.card import Card, tradeoff
 from invrob.empirical.profiles.grids import L2_EPSILONS, format_epsilon, read_epsilon, table_epsilons, usual_epsilons
 from invrob.empirical.profiles.invariance import InvarianceProfile, invariance_profile, worst_case_profile
 from invrob.empirical.profiles.measurement import Counted, Measurement, Work
@@ -18,9 +19,8 @@ from invrob.empirical.profiles.settings import (
     adversary_of,
     change_of,
 )
-from invrob.empirical.profiles.tradeoff import Card, tradeoff
 from invrob.empirical.profiles.weak import WEAK, WeakProfile
-from invrob.empirical.profiles.worst_case import WorstCaseProfile, most_evaluations
+from invrob.empirical.profiles.worst_case import WorstCaseProfile
 
 __all__ = [
     "L2_EPSILONS",
@@ -49,7 +49,6 @@ __all__ = [
     "change_of",
     "format_epsilon",
     "invariance_profile",
-    "most_evaluations",
     "quarter_turn_consistency",
     "read_epsilon",
     "robustness_profile",

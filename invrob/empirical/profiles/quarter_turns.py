@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from invrob.checks import check_settings
+from invrob.checks import check_confidence
 from invrob.empirical.inference import Model, batches, checked_images, evaluating, logits
 from invrob.empirical.profiles.rates import Numbers, Result
 from invrob.empirical.transforms import rotate
@@ -53,7 +53,7 @@ def quarter_turn_consistency(model: Model, images: Tensor, *, confidence: float 
         array([0., 1., 0.])
     """
     images = checked_images(images)
-    check_settings(confidence=confidence, seed=0)
+    check_confidence(confidence)
     if images.shape[2] != images.shape[3]:
         raise InputError(
             f"images are {images.shape[2]} x {images.shape[3]}, but a quarter turn keeps all pixels of a square image "

@@ -7,7 +7,6 @@ chosen, adversary.py the attack inside."""
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -18,29 +17,12 @@ from invrob.empirical.data import Split
 from invrob.empirical.inference import batches, evaluating, in_pieces, logits
 from invrob.empirical.training import adversary
 from invrob.empirical.training.augment import crop_and_flip, turned
+from invrob.empirical.training.course import Course, Epoch, Losses, Training
 from invrob.empirical.training.pieces import sum_over_pieces
 from invrob.empirical.training.recipes import Recipe
 from invrob.errors import InputError
 
 VALIDATION_STEPS = 3
-CHECK_EVERY = 50  # steps between looks at the loss: each one waits for the GPU
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """What one epoch came to."""
-
-    loss: float  # mean over the training images as they were seen: rotated and attacked
-    clean_accuracy: float  # on the validation images as they are
-    validation_accuracy: float  # on the validation images under the recipe's rotations and attack: it picks the weights
-
-
-@dataclass(frozen=True)
-class Training:
-    """The whole course, and which epoch's weights the model was left with."""
-
-    epochs: tuple[Epoch, ...]
-    best: int  # index into `epochs`, the first one of the highest validation accuracy
 
 
 class Draws:
@@ -125,50 +107,6 @@ def on_device(split: Split, device: torch.device) -> tuple[Tensor, Tensor]:
     if not len(split.images):
         raise InputError("there are no images to train on, or none to validate on: give at least one of both")
     return split.images.to(device), split.labels.to(device)
-
-
-class Losses:
-    """The mean loss of an epoch, looked at now and then."""
-
-    def __init__(self, epoch: int, images: int) -> None:
-        self.epoch, self.images = epoch, images
-        self.sum: Tensor | float = 0.0
-        self.count = 0
-
-    def add(self, loss: Tensor, images: int) -> None:
-        self.sum = self.sum + loss.detach().double() * images
-        self.count += 1
-        if self.count % CHECK_EVERY == 0:
-            self.mean()
-
-    def mean(self) -> float:
-        """Raises InputError where the sum is not finite."""
-        value = float(self.sum)
-        if not math.isfinite(value):
-            raise InputError(
-                f"the training loss became {value} in epoch {self.epoch + 1}: take a smaller learning_rate"
-            )
-        return value / self.images
-
-
-class Course:
-    """The epochs so far and the weights of the best one."""
-
-    def __init__(self, epochs: int) -> None:
-        self.epochs: list[Epoch] = []
-        self.best, self.weights = -1, dict[str, Tensor]()
-
-    def add(self, epoch: Epoch, model: nn.Module) -> None:
-        self.epochs.append(epoch)
-        if self.best < 0 or epoch.validation_accuracy > self.epochs[self.best].validation_accuracy:
-            self.best = len(self.epochs) - 1
-            self.weights = {k: v.detach().clone() for k, v in model.state_dict().items()}
-
-    def finish(self, model: nn.Module) -> Training:
-        """Leave the best weights in the model, which is in eval mode then."""
-        model.load_state_dict(self.weights)
-        model.eval()
-        return Training(tuple(self.epochs), self.best)
 
 
 def make_optimizer(parameters: dict[str, Tensor], recipe: Recipe, stacked: bool = False) -> torch.optim.Optimizer:

@@ -17,19 +17,8 @@ from invrob.empirical.data import Split
 from invrob.empirical.inference import evaluating
 from invrob.empirical.training import adversary
 from invrob.empirical.training.augment import crop_and_flip, turned
-from invrob.empirical.training.loop import (
-    Course,
-    Draws,
-    Epoch,
-    Losses,
-    Training,
-    make_optimizer,
-    make_schedule,
-    on_device,
-    precision,
-    seeded,
-    validate,
-)
+from invrob.empirical.training.course import Course, Epoch, Losses, Training
+from invrob.empirical.training.loop import Draws, make_optimizer, make_schedule, on_device, precision, seeded, validate
 from invrob.empirical.training.pieces import sum_over_pieces
 from invrob.empirical.training.recipes import Recipe
 from invrob.errors import InputError
