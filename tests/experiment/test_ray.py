@@ -181,7 +181,7 @@ def test_a_cell_fails_alone_by_its_own_fault_or_that_of_its_worker(ray_cluster, 
 
     def kill(cell):
         if cell == slow:
-            (worker,) = wait_for(lambda: workers_of(slow))
+            (worker,) = wait_for(lambda: {*workers_of(slow)} - {*killed})  # one killed before may still be listed
             killed.append(worker)
             os.kill(worker, signal.SIGKILL)
 

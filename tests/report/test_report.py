@@ -26,10 +26,9 @@ from invrob.empirical.experiments import (
     ModelGrid,
     clean_accuracy,
     read_experiment,
-    read_json,
     read_run,
 )
-from invrob.empirical.experiments.store import write_json
+from invrob.empirical.experiments.store import read_json, write_json
 from invrob.empirical.report import page as words
 from invrob.empirical.report import write_report
 from invrob.empirical.report.charts import styles
