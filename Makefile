@@ -39,7 +39,7 @@ bench: .venv/.ready ## profiles and rotation against the peers, side by side
 	$(BIN)/python -m benchmarks
 
 lock: .venv/.ready ## compile requirements.lock again (pinned, hashed, no URL)
-	$(UV) pip compile -q pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
+	$(UV) pip compile -q pyproject.toml --all-extras --group bench --universal --python-version 3.11 --generate-hashes \
 	  --no-emit-index-url --no-header --upgrade -o requirements.lock > /dev/null
 
 clean: ## remove the environment and what the tools left
