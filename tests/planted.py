@@ -52,12 +52,16 @@ def invariance(rate=(1.0, 0.8, 0.5), thetas=THETAS, border="zero", **fields):
     return InvarianceProfile(**rates(rate, **fields), thetas=np.array(thetas), **how)
 
 
-def robustness(rate=(1.0, 0.7, 0.2), epsilons=EPSILONS, judged=None, **fields):
-    """A profile with these rates; judged: a verdict by `sanity`, else the attack is sound."""
+def robustness(rate=(1.0, 0.7, 0.2), epsilons=EPSILONS, judged=None, missed=None, **fields):
+    """A profile with these rates; judged: a verdict by `sanity`, else the attack is sound. missed: how far the floor
+    lies below the interval, where there was an audit."""
     whole = rates(rate, **fields)
     how = {"gradient_evaluations": 9.0, "levels": np.ones(whole["images"], int), "norm": "linf"}
     judged = sanity() if judged is None else judged
-    return RobustnessProfile(**whole, epsilons=np.array(epsilons), **how, steps=20, restarts=1, sanity=judged)
+    profile = RobustnessProfile(**whole, epsilons=np.array(epsilons), **how, steps=20, restarts=1, sanity=judged)
+    if missed is not None:
+        object.__setattr__(profile, "floor", np.maximum(profile.low - missed, 0))
+    return profile
 
 
 def result(**changes):

@@ -56,10 +56,12 @@ def plane(
 
 
 def point_rows(points: "Sequence[Point]") -> list[dict[str, Any]]:
-    """The points for JSON, each with its status in the front."""
-    from invrob.empirical.analysis import pareto_front
+    """The points for JSON, each with its status in the front, why it is undecided if attacks are the reason, and what
+    its intervals are about."""
+    from invrob.empirical.analysis import front_notes, pareto_front
 
-    return [{**asdict(point), "status": status} for point, status in zip(points, pareto_front(points), strict=True)]
+    rows = zip(points, pareto_front(points), front_notes(points), strict=True)
+    return [{**asdict(point), "status": status, "note": note, "covers": point.covers} for point, status, note in rows]
 
 
 def _models(paths: list[Path]) -> "Models":
@@ -82,19 +84,30 @@ def _print(points: "tuple[Point, ...]", place: tuple[float, float], out: Path) -
     from rich.console import Console
     from rich.table import Table
 
-    from invrob.empirical.analysis import pareto_front
+    from invrob.empirical.analysis import front_notes, pareto_front, scope_of
     from invrob.empirical.profiles import format_epsilon
 
     console = Console(highlight=False, markup=False)
     table = Table("model", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("invariance", "robustness", "accuracy", ""):
+    audited = any(point.floor is not None for point in points)
+    for heading in ("invariance", "robustness", *(["floor"] if audited else []), "accuracy", ""):
         table.add_column(heading, no_wrap=True)
-    for point, status in zip(points, pareto_front(points), strict=True):
-        shares = (point.invariance, point.robustness, point.accuracy)
+    notes = []
+    for point, status, note in zip(points, pareto_front(points), front_notes(points), strict=True):
         texts = [
-            "-" if s is None else f"{100 * s.estimate:.1f} [{100 * s.low:.1f}, {100 * s.high:.1f}]" for s in shares
+            "-" if share is None else f"{100 * share.estimate:.1f} [{100 * share.low:.1f}, {100 * share.high:.1f}]"
+            for share in (point.invariance, point.robustness, point.accuracy)
         ]
-        table.add_row(printable(point.name), *texts, status if point.believed else f"{status}: {point.verdict}")
+        if audited:
+            texts.insert(2, "-" if point.floor is None else f"{100 * point.floor:.1f}")
+        verdict = "" if point.verdict == "sound" else f": {point.verdict}"
+        table.add_row(printable(point.name), *texts, status + verdict)
+        notes += [f"{printable(point.name)} is undecided: it is {note}."] if note else []
     console.print(table)
-    console.print(f"In %, with intervals of 95 %, at theta = {place[0]:g} and epsilon = {format_epsilon(place[1])}.")
+    level, cut = f"{100 * points[0].confidence:g} %", f"theta = {place[0]:g} and epsilon = {format_epsilon(place[1])}"
+    console.print(f"In %, at {cut}, with intervals of {level}: {scope_of(points)}.")
+    if audited:
+        console.print("floor: no attack as strong as the audit brings the robustness below it.")
+    for note in notes:
+        console.print(note)
     console.print(f"plane: {printable(str(out))}", soft_wrap=True)

@@ -122,14 +122,24 @@ def _print(results: "list[Result]", claims: "tuple[Claim, ...]") -> None:
         console.print(reason)
     _print_beside(console, results)
     _print_apart(console, results)
-    console.print("\nThe paper's claims, by the trend of the mean rate, with 95 % intervals:")
+    console.print("\nThe paper's claims, by the trend of the mean rate: intervals of 95 %, each for itself,")
+    console.print("and p-values after Holm for all tests of the run, by which the verdicts go:")
     for name, text in dict.fromkeys((claim.name, claim.text) for claim in claims):
         console.print(f"  ({name}) {text}")
         for claim in claims:
             if claim.name == name:
                 console.print(f"        {claim.network}: [bold]{claim.verdict}[/bold]{_evidence(claim)}")
-    for note in dict.fromkeys(claim.note for claim in claims):
-        console.print(f"  {note}")
+    for note, said in _notes(claims).items():
+        console.print(f"  {', '.join(said)}: {note}", markup=False)
+
+
+def _notes(claims: "Sequence[Claim]") -> dict[str, list[str]]:
+    """The notes on claims, each with the claims that it is about."""
+    notes: dict[str, list[str]] = {}
+    for claim in claims:
+        several = sum(claim.name == other.name for other in claims) > 1
+        notes.setdefault(claim.note, []).append(f"({claim.name})" + (f" {claim.network}" if several else ""))
+    return notes
 
 
 def new_table(*headings: str) -> Any:
@@ -237,7 +247,7 @@ def _evidence(claim: "Claim") -> str:
     if claim.effect is None or claim.low is None or claim.high is None:
         return ""
     interval = f"[{100 * claim.low:+.1f}, {100 * claim.high:+.1f}]"
-    return f"  {100 * claim.effect:+.1f} points {interval}, p = {claim.p_value:.1g}".replace("[", "\\[")
+    return f"  {100 * claim.effect:+.1f} points {interval}, p = {claim.p_holm:.1g}".replace("[", "\\[")
 
 
 def print_costs(rows: "Sequence[Spent]", peak: float, device: str) -> None:

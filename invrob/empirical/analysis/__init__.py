@@ -7,14 +7,25 @@ from invrob.empirical.analysis.plane import (
     Models,
     Point,
     front_line,
+    front_notes,
     pareto_front,
     place_of,
     plane,
+    scope_of,
     settings_of,
     shared_grids,
     verdict_of,
 )
-from invrob.empirical.analysis.statistics import averaged, class_means, mean_of, over_seeds
+from invrob.empirical.analysis.statistics import (
+    averaged,
+    class_means,
+    floor_means,
+    floor_of,
+    half_width,
+    holm,
+    mean_of,
+    p_value,
+)
 from invrob.empirical.analysis.tables import TABLE_THETAS, write_classes_csv, write_csv
 from invrob.empirical.analysis.trainings import by_training, grouped, other_settings, varied
 
@@ -30,14 +41,20 @@ __all__ = [
     "by_training",
     "check_claims",
     "class_means",
+    "floor_means",
+    "floor_of",
     "front_line",
+    "front_notes",
     "grouped",
+    "half_width",
+    "holm",
     "mean_of",
     "other_settings",
-    "over_seeds",
+    "p_value",
     "pareto_front",
     "place_of",
     "plane",
+    "scope_of",
     "settings_of",
     "shared_grids",
     "varied",

@@ -2,13 +2,14 @@
 Pareto front of the points.
 
 A front of estimates alone would crown whoever was lucky with the test images: here a point is on the front, or
-dominated, only where the intervals say so, each at its own level and not at all of them jointly."""
+dominated, only where the intervals say so, each at its own level and not at all of them jointly. Robustness counts from
+its `floor`, below which no attack as strong as the audit brings it: no status rests on what the attack missed."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isclose
 
-from invrob.empirical.analysis.statistics import mean_of
+from invrob.empirical.analysis.statistics import floor_of, mean_of
 from invrob.empirical.experiments import Result, clean_accuracy
 from invrob.empirical.profiles import Card, Rates, format_epsilon, table_epsilons
 from invrob.errors import InputError
@@ -20,19 +21,29 @@ FRONT, DOMINATED, UNDECIDED, EXCLUDED = "front", "dominated", "undecided", "excl
 
 @dataclass(frozen=True)
 class Point:
-    """One training in the plane; with several seeds, their means, and intervals that cover their spread."""
+    """One training in the plane; with several seeds, their means, and intervals that cover their spread.
+
+    With one seed the intervals are about this network, these images: another training may lie outside of them."""
 
     name: str
     network: str
     invariance: Estimate  # the rate at theta
     robustness: Estimate  # 1 - fooling rate at epsilon
     accuracy: Estimate | None  # on the unchanged images; None without labels
-    verdict: str  # "sound", "masked", "black-box", or "constant" for a classifier with one answer for everything
+    verdict: str  # "sound", "weak", "masked", "black-box", or "constant" for one answer to everything
+    floor: float | None = None  # of the robustness, what the attack may have missed included; None without an audit
+    seeds: int = 1
+    confidence: float = 0.95  # of the intervals and of the floor
 
     @property
     def believed(self) -> bool:
-        """Whether the point may take part in a front."""
-        return self.verdict == "sound"
+        """Whether the point may take part in a front: a weak attack is believed from its floor upwards."""
+        return self.verdict == "sound" or (self.verdict == "weak" and self.floor is not None)
+
+    @property
+    def covers(self) -> str:
+        """What the intervals are about, in words."""
+        return "this network, these images" if self.seeds == 1 else f"images and trainings, from {self.seeds} seeds"
 
 
 def plane(models: Models, theta: float | None = None, epsilon: float | None = None) -> tuple[Point, ...]:
@@ -93,23 +104,75 @@ def settings_of(models: Models) -> tuple[str, str]:
 
 
 def verdict_of(seeds: Sequence[Result | Card]) -> str:
-    """The verdict on a model with these seeds: "constant" where one of them has one answer for everything, else the
-    worst of "sound", "black-box" and "masked"."""
+    """The verdict on a model with these seeds.
+
+    Args:
+        seeds: what was measured of it, at least one.
+
+    Returns:
+        "constant" where one of them has one answer for everything, else the worst of "sound", "weak", "black-box" and
+        "masked".
+    """
     if any(model.robustness.sanity.constant for model in seeds):
         return "constant"
     verdicts = {model.robustness.verdict for model in seeds}
-    return next((verdict for verdict in ("masked", "black-box") if verdict in verdicts), "sound")
+    return next((verdict for verdict in ("masked", "black-box", "weak") if verdict in verdicts), "sound")
 
 
 def pareto_front(points: Sequence[Point]) -> tuple[str, ...]:
-    """What each point is, in their order: "front", "dominated", "undecided", or "excluded" where it cannot be believed.
+    """What each point is in the plane.
 
-    One point dominates another when it is at least as good in both rates and better in one. "dominated": by another
-    point for certain, its lower bounds against these upper ones. "front": by no other point, not even its upper bounds
-    against these lower ones. "undecided": the intervals allow both. Excluded points dominate nobody."""
+    One point dominates another when it is at least as good in both rates and better in one. The intervals decide, that
+    of robustness from its floor upwards, where there is one.
+
+    Args:
+        points: of `plane`, in any order.
+
+    Returns:
+        For each point, in their order: "dominated", by another point for certain, its lower bounds against these upper
+        ones; "front", by no other point, not even its upper bounds against these lower ones; "undecided", where the
+        intervals allow both; "excluded", where it cannot be believed. Excluded points dominate nobody.
+
+    Example:
+        >>> from invrob.empirical.analysis import Point, pareto_front
+        >>> from invrob.intervals import Estimate
+        >>> fair, good = Estimate(0.5, 0.4, 0.6), Estimate(0.8, 0.7, 0.9)
+        >>> points = [Point("a", "net", fair, fair, None, "sound"), Point("b", "net", good, good, None, "sound")]
+        >>> pareto_front(points)
+        ('dominated', 'front')
+    """
     return tuple(
         _status(point, [other for other in points if other is not point and other.believed]) for point in points
     )
+
+
+def front_notes(points: Sequence[Point]) -> tuple[str, ...]:
+    """Why points are undecided, where the attacks are the reason.
+
+    Args:
+        points: of `plane`, in any order.
+
+    Returns:
+        For each point, in their order: a few words where it is undecided, and would be decided if no attack had missed
+        anything; else "".
+    """
+    exact = pareto_front([replace(point, floor=None, verdict=_if_exact(point)) for point in points])
+    return tuple(
+        f"{before}, if no attack missed anything" if after == UNDECIDED != before else ""
+        for before, after in zip(exact, pareto_front(points), strict=True)
+    )
+
+
+def scope_of(points: Sequence[Point]) -> str:
+    """What the intervals of the points are about, in words for a caption.
+
+    Args:
+        points: of `plane`, at least one.
+
+    Returns:
+        Such as "this network, these images", with " or " between where points differ in their number of seeds.
+    """
+    return " or ".join(dict.fromkeys(point.covers for point in points))
 
 
 def front_line(points: Sequence[Point]) -> tuple[Point, ...]:
@@ -119,6 +182,10 @@ def front_line(points: Sequence[Point]) -> tuple[Point, ...]:
     believed = [point for point in points if point.believed]
     left = [p for p in believed if not any(_beats(_corner(q, "estimate"), _corner(p, "estimate")) for q in believed)]
     return tuple(sorted(left, key=lambda p: (p.invariance.estimate, p.name)))
+
+
+def _if_exact(point: Point) -> str:
+    return "sound" if point.believed else point.verdict
 
 
 def _shared(name: str, profiles: Sequence[Rates]) -> list[float]:
@@ -133,14 +200,29 @@ def _point(name: str, seeds: Sequence[Result | Card], theta: float, epsilon: flo
     first = seeds[0]
     profiles = [model.robustness for model in seeds]
     accuracies = [accuracy for profile in profiles if (accuracy := clean_accuracy(profile)) is not None]
+    confidence = profiles[0].confidence
     return Point(
         name,
         first.network if isinstance(first, Result) else name,
         _mean_at([model.invariance for model in seeds], theta),
         _mean_at(profiles, epsilon),
-        mean_of(accuracies, profiles[0].images, profiles[0].confidence) if accuracies else None,
+        mean_of(accuracies, profiles[0].images, confidence) if accuracies else None,
         verdict_of(seeds),
+        _floor_at(profiles, epsilon),
+        len(seeds),
+        confidence,
     )
+
+
+def _floor_at(profiles: Sequence[Rates], epsilon: float) -> float | None:
+    """The floor of the mean: as far below its interval as the floors of the seeds lie below theirs, on average."""
+    missed = []
+    for profile in profiles:
+        floor, at = floor_of(profile), profile.values == epsilon
+        if floor is None:
+            return None
+        missed.append(max(float(profile.low[at][0] - floor[at][0]), 0.0))
+    return max(_mean_at(profiles, epsilon).low - sum(missed) / len(missed), 0.0)
 
 
 def _mean_at(profiles: Sequence[Rates], value: float) -> Estimate:
@@ -166,10 +248,16 @@ def _beats(these: Corner, those: Corner) -> bool:
 def _status(point: Point, others: Sequence[Point]) -> str:
     if not point.believed:
         return EXCLUDED
-    least, most = _corner(point, "low"), _corner(point, "high")
-    if any(_beats(_corner(other, "low"), most) for other in others):
+    least, most = _least(point), _corner(point, "high")
+    if any(_beats(_least(other), most) for other in others):
         return DOMINATED
     return UNDECIDED if any(_beats(_corner(other, "high"), least) for other in others) else FRONT
+
+
+def _least(point: Point) -> Corner:
+    """The lower bounds, with all that the attack may have missed."""
+    invariance, robustness = _corner(point, "low")
+    return invariance, robustness if point.floor is None else min(robustness, point.floor)
 
 
 def _corner(point: Point, bound: str) -> Corner:

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from invrob.empirical.analysis import DOMINATED, FRONT, Point, front_line, pareto_front
+from invrob.empirical.analysis import DOMINATED, FRONT, Point, front_line, front_notes, pareto_front, scope_of
 from invrob.empirical.profiles import format_epsilon
 from invrob.empirical.profiles.plots import MARKERS, NORM_NAMES
 from invrob.empirical.transforms import transformation_named
@@ -23,10 +23,13 @@ def plane_figure(
 ) -> Figure:
     """The trade-off plane: a marker per network, a shade per training of it, as in `network_figure`.
 
+    Bars are the intervals, and a lighter line goes down to the floor of the robustness, below which no attack as strong
+    as the audit brings it.
+
     Args:
         points: of `plane`, with their intervals; the line through the best estimates and the status of each follow.
         theta, epsilon: where the plane is cut.
-        title: above it.
+        title: above it; a second line says at which level the intervals are, and what they are about.
         norm, transformation: what the rates were measured with, as `settings_of` says.
 
     Returns:
@@ -44,19 +47,21 @@ def plane_figure(
         zorder=1,
         label="front of the estimates",
     )
-    statuses = list(zip(points, pareto_front(points), strict=True))
+    statuses = list(zip(points, pareto_front(points), front_notes(points), strict=True))
     for number, network in enumerate(dict.fromkeys(point.network for point in points)):
-        group = [pair for pair in statuses if pair[0].network == network]
+        group = [row for row in statuses if row[0].network == network]
         shades = matplotlib.colormaps["viridis"](np.linspace(0, 0.82, max(len(group), 2)))
-        for (point, status), shade in zip(group, shades, strict=False):
-            _draw_point(axes, point, status, shade, MARKERS[number % len(MARKERS)])
+        for (point, status, note), shade in zip(group, shades, strict=False):
+            label = _label(point, status, note)
+            _draw_point(axes, point, status, label, shade, MARKERS[number % len(MARKERS)])
     axes.set(
         xlim=(-0.03, 1.03),
         ylim=(-0.03, 1.03),
         xlabel=f"rate of invariance, {_reach(transformation, theta)}",
         ylabel=rf"robustness at $\epsilon$ = {format_epsilon(epsilon)} ({NORM_NAMES.get(norm, norm)})",
     )
-    axes.set_title(f"{title}: bars of 95 %", parse_math=False)
+    bars = [f"bars of {100 * points[0].confidence:g} %: {scope_of(points)}"] if points else []
+    axes.set_title("\n".join([title, *bars]), parse_math=False)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(lambda value, _: f"{value:.0%}")
     axes.grid(alpha=0.25)
@@ -71,9 +76,18 @@ def _reach(transformation: str, theta: float) -> str:
     return f"{transformation} up to {theta:g} {transformation_named(transformation).unit}".strip()
 
 
-def _draw_point(axes: Axes, point: Point, status: str, shade: np.ndarray, marker: str) -> None:
-    x, y = point.invariance, point.robustness
+def _label(point: Point, status: str, note: str) -> str:
     accuracy = f"  ({point.accuracy.estimate:.1%})" if point.accuracy else ""
+    if not point.believed:
+        return f"{point.name}{accuracy}: {point.verdict.upper()}"
+    remarks = [*([point.verdict] if point.verdict != "sound" else []), *([note] if note else [])]
+    return f"{point.name}{accuracy}: {status}" + (f" ({'; '.join(remarks)})" if remarks else "")
+
+
+def _draw_point(axes: Axes, point: Point, status: str, label: str, shade: np.ndarray, marker: str) -> None:
+    x, y = point.invariance, point.robustness
+    if point.floor is not None and point.floor < y.low:
+        axes.vlines(x.estimate, point.floor, y.low, color=shade, alpha=0.35, linewidth=3.0, zorder=0.9)
     axes.errorbar(
         [x.estimate],
         [y.estimate],
@@ -88,5 +102,5 @@ def _draw_point(axes: Axes, point: Point, status: str, shade: np.ndarray, marker
         alpha=0.45 if status == DOMINATED else 1.0,
         elinewidth=1.2,
         linestyle="none",
-        label=f"{point.name}{accuracy}: {status if point.believed else point.verdict.upper()}",
+        label=label,
     )

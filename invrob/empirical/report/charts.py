@@ -2,6 +2,7 @@
 page's script draws them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -126,7 +127,7 @@ def rounded(share: Estimate) -> list[float]:
 
 
 def _crossed(along: Point, up: Point) -> Point:
-    return Point(along.name, along.network, along.invariance, up.robustness, along.accuracy, along.verdict)
+    return replace(along, robustness=up.robustness, floor=up.floor)
 
 
 def _chart(name: str, measurement: Measurement, lines: Sequence[tuple[int, list[Rates]]]) -> dict[str, Any]:
