@@ -14,16 +14,19 @@ from invrob.theory.frontier import (
     paper_rule,
     threshold_rule,
 )
+from invrob.theory.reachable import can_be_reached, reachable_outline
 
 __all__ = [
     "ExactRates",
     "FrontierPoint",
     "GaussianTradeoff",
     "ThresholdRule",
+    "can_be_reached",
     "distance_to_frontier",
     "frontier_curve",
     "frontier_point",
     "inequalities",
     "paper_rule",
+    "reachable_outline",
     "threshold_rule",
 ]

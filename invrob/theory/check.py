@@ -15,8 +15,9 @@ from invrob.checks import checked_count, checked_number
 from invrob.errors import InputError
 from invrob.intervals import Estimate, clopper_pearson
 from invrob.theory.classifiers import EVALUATION_STREAM, Classifier, Spec, build
-from invrob.theory.distribution import Array, GaussianTradeoff
+from invrob.theory.distribution import COIN_STREAM, Array, GaussianTradeoff, tagged_stream
 from invrob.theory.frontier import ExactRates, distance_to_frontier, inequalities
+from invrob.theory.reachable import can_be_reached
 from invrob.threads import single_pool
 
 Progress = Callable[[str, int, int], object]  # what is being done, how much of it is done, how much there is
@@ -35,10 +36,10 @@ class ClassifierResult:
     R: Estimate
     invariance: Estimate
     fooling: Estimate
-    distance: Estimate  # to the exact frontier: 0 on it, > 0 inside; an interval below 0 is impossible
+    distance: Estimate  # to the exact frontier: 0 on it, > 0 short of it; an interval below 0 is impossible
     exact: ExactRates | None
     excluded: tuple[str, ...]  # the rates whose interval excludes the exact value: the self-check failed
-    verdict: str  # "holds", "violated" (beyond the frontier) or "self-check failed"
+    verdict: str  # "holds", "violated" (no classifier has its a and its b) or "self-check failed"
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,8 @@ class InequalityResult:
 
 @dataclass(frozen=True)
 class CheckReport:
-    """What a check found. verdict: "violated" if any bound or the frontier is, else "self-check failed" or "holds"."""
+    """What a check found. verdict: "violated" if any bound is or a classifier is where none can be, else
+    "self-check failed" or "holds"."""
 
     p: float
     d: int
@@ -165,7 +167,7 @@ def _count(
 ) -> list[_Counts]:
     rng = np.random.default_rng([EVALUATION_STREAM, seed])
     counts, done = [_Counts() for _ in classifiers], 0
-    coins = np.random.default_rng(rng.integers(2**63, size=4))
+    coins = tagged_stream(rng, COIN_STREAM)
     for x, y in distribution.chunks(n, rng):
         attacked = distribution.attacked(x, y)
         transformed = distribution.swapped(x, coins.random(len(x)) < 0.5)
@@ -215,7 +217,8 @@ def _result(
         for key, name in RATES.items()
         if exact and not estimates[key].low <= getattr(exact, name) <= estimates[key].high
     )
-    verdict = "violated" if distance.high < 0 else "self-check failed" if excluded else "holds"
+    possible = can_be_reached(p, (a.low, a.high), (b.low, b.high), c)
+    verdict = "violated" if not possible else "self-check failed" if excluded else "holds"
     return ClassifierResult(
         name=classifier.name, **estimates, distance=distance, exact=exact, excluded=excluded, verdict=verdict
     )

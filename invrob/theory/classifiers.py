@@ -6,8 +6,10 @@ attacked samples or with r applied at random: their target is then a point of th
 A classifier is written `NAME` or `NAME:key=value`: `sign-x0`, `linear:tau=2`, `logistic:q=0.5`, `mlp:weight=0.9`."""
 
 import math
+import random
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +24,9 @@ from invrob.threads import single_pool
 
 TRAINING_ROWS = 20_000
 TRAINING_NUMBERS = 2**24  # rows times width of a training sample: 128 MiB of float64, whatever d is
-TRAINING_STREAM, EVALUATION_STREAM = 1, 2  # different streams of one seed: nothing is evaluated on what it has seen
+# Different streams of one seed: nothing is evaluated on what it has seen. They are no one's default_rng(integer)
+# either, and so not what sample(n, integer) draws: who trains on that may check with any seed.
+TRAINING_STREAM, EVALUATION_STREAM = 2**63 + 1, 2**63 + 2
 
 
 @dataclass(frozen=True)
@@ -91,24 +95,38 @@ def learned(
         flipped = (rng.random(rows) < checked_number("q", q, _is_share, "[0, 1]")) & (rng.random(rows) < 0.5)
         x = distribution.swapped(x, flipped)
     model = LEARNERS[learner](int(rng.integers(2**31)))
-    with warnings.catch_warnings(), single_pool():
+    with warnings.catch_warnings(), single_pool(), _global_randomness_kept():
         warnings.simplefilter("ignore")  # not converged: what it has learned by then is measured, not assumed
         model.fit(x, y)
     return Classifier(f"{learner}:weight={weight:g}" if q is None else f"{learner}:q={q:g}", model.predict)
 
 
+@contextmanager
+def _global_randomness_kept() -> Iterator[None]:
+    """The random state of Python and of numpy is afterwards as it was: importing scikit-learn moves Python's."""
+    python, numbers = random.getstate(), np.random.get_state()  # noqa: NPY002 - to give it back
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numbers)  # noqa: NPY002
+
+
+@_global_randomness_kept()
 def _logistic(seed: int) -> Any:
     from sklearn.linear_model import LogisticRegression
 
     return LogisticRegression(max_iter=1000, random_state=seed)
 
 
+@_global_randomness_kept()
 def _mlp(seed: int) -> Any:
     from sklearn.neural_network import MLPClassifier
 
     return MLPClassifier((16,), early_stopping=True, n_iter_no_change=3, max_iter=50, random_state=seed)
 
 
+@_global_randomness_kept()
 def _trees(seed: int) -> Any:
     from sklearn.ensemble import HistGradientBoostingClassifier
 

@@ -29,6 +29,10 @@ MOST_PAIRS = 10**7
 SAMPLE_LIMIT = 2**32  # bytes that one array of sample() may take: 4 GiB
 CHUNK_BYTES = 2**24  # bytes of one chunk: 16 MiB is large beside the overhead of a call and small beside any memory
 
+# Streams of random numbers that start from the same seed and have different tags share nothing. A tag is two words
+# long, so that no stream is that of a caller's own default_rng(integer): default_rng(1) is default_rng([1, 0]).
+LABEL_STREAM, NOISE_STREAM, COIN_STREAM = 2**63 + 3, 2**63 + 4, 2**63 + 5
+
 
 @dataclass(frozen=True)
 class GaussianTradeoff:
@@ -116,16 +120,14 @@ class GaussianTradeoff:
         """r(x): a new array in which each row, with probability 1/2, has x_1 and x_2, x_3 and x_4, ... exchanged.
 
         x: [n, 2d+1] floating. seed: as for `sample`; any kind serves any kind of x, and an integer tosses the same
-        coins for numpy and for torch. Raises InputError for another width or dtype, or x not finite."""
+        coins for numpy and for torch. The coins have nothing to do with what `sample` draws from the same seed, or from
+        a generator in the same state. Raises InputError for another width or dtype, or x not finite."""
         x = self._checked_samples(x)
-        labels, _ = _streams(seed)
-        coins = _uniforms(labels, (len(x),)) < 0.5
+        coins = tagged_stream(_parent(seed), COIN_STREAM).random(len(x)) < 0.5
         if _is_torch(x):
             import torch
 
-            coins = torch.as_tensor(coins, device=x.device)
-        else:
-            coins = np.asarray(coins.cpu() if _is_torch(coins) else coins)
+            return self.swapped(x, torch.as_tensor(coins, device=x.device))
         return self.swapped(x, coins)
 
     def swap(self, x: Array) -> Array:
@@ -201,19 +203,33 @@ def _copy(x: Array) -> Array:
 
 def _streams(seed: "Seed") -> tuple[Any, Any]:
     """One stream for labels, one for noise: each is consumed row by row, so that a sample does not depend on chunks."""
-    if _is_torch(seed):
-        return seed, seed
-    if isinstance(seed, np.random.Generator):
-        parent = seed
+    parent = _parent(seed)
+    if _is_torch(parent):
+        return parent, parent
+    return tagged_stream(parent, LABEL_STREAM), tagged_stream(parent, NOISE_STREAM)
+
+
+def _parent(seed: "Seed") -> Any:
+    """The generator that `seed` is, or means."""
+    if _is_torch(seed) or isinstance(seed, np.random.Generator):
+        return seed
+    try:
+        return np.random.default_rng(operator.index(seed))  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise InputError(
+            f"seed = {seed!r} must be an integer of at least 0, a numpy.random.Generator or a torch.Generator"
+        ) from None
+
+
+def tagged_stream(parent: Any, tag: int) -> np.random.Generator:
+    """A stream of its own that four draws from `parent`, a numpy or a torch Generator, start; `parent` moves on."""
+    if _is_torch(parent):
+        import torch
+
+        draws = torch.randint(2**63 - 1, (4,), generator=parent, device=parent.device).tolist()
     else:
-        try:
-            parent = np.random.default_rng(operator.index(seed))  # type: ignore[arg-type]
-        except (TypeError, ValueError):
-            raise InputError(
-                f"seed = {seed!r} must be an integer of at least 0, a numpy.random.Generator or a torch.Generator"
-            ) from None
-    labels, noise = (np.random.default_rng(parent.integers(2**63, size=4)) for _ in range(2))
-    return labels, noise
+        draws = parent.integers(2**63, size=4).tolist()
+    return np.random.default_rng([tag, *draws])
 
 
 def _uniforms(stream: Any, shape: tuple[int, ...]) -> Array:

@@ -190,7 +190,7 @@ def frontier_points(p: float, c: float = 3.0) -> tuple[FrontierPoint, ...]:
 
 def frontier_curve(p: float, c: float = 3.0, points: int = 400) -> NDArray[np.float64]:
     """The exact frontier of (a, b) as a polyline [2 points + 1, 2] from the clean to the attacked Bayes classifier,
-    through the corner (p, p).
+    through the corner (p, p). It is a part of the border of all that can be reached: see `reachable_outline`.
 
     Args:
         p: how often x_0 equals the label, in [1/2, 1).
@@ -212,11 +212,13 @@ def frontier_curve(p: float, c: float = 3.0, points: int = 400) -> NDArray[np.fl
 
 
 def distance_to_frontier(p: float, accuracy: float, attacked: float, c: float = 3.0) -> float:
-    """By how much a and b could both be raised at once before the frontier is met: the t with (a + t, b + t) on it.
+    """By how much a and b could both be better: the largest t for which some classifier has at least a + t and b + t.
 
     It equals the minimum over all weights of `frontier_point(p, weight, c).value - weight a - (1 - weight) b`, the
-    support-function distance. 0 on the frontier, > 0 inside, and < 0 beyond it, where no classifier is. It never grows
-    with a or b, so an interval for each of them gives one for the distance.
+    support-function distance. 0 on the frontier, > 0 short of it, and < 0 beyond it, where no classifier is. It never
+    grows with a or b, so an interval for each of them gives one for the distance. Where |a - b| is at most that of the
+    Bayes classifier of the clean law, (a + t, b + t) is on the frontier; else the best in both is that classifier, or
+    the one of the attacked law. Whether (a, b) itself can be reached is for `can_be_reached` to say.
 
     Args:
         p: how often x_0 equals the label, in [1/2, 1).

@@ -14,13 +14,14 @@ from matplotlib.figure import Figure
 from invrob.intervals import Estimate
 from invrob.theory.check import CheckReport, ClassifierResult, worst
 from invrob.theory.frontier import frontier_curve
+from invrob.theory.reachable import reachable_outline
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "h")
 
 
 def frontier_figure(p: float, c: float = 3.0) -> Figure:
-    """The exact frontier at p with its supporting lines."""
+    """All that can be reached at p, its frontier, and the frontier's supporting lines."""
     figure = Figure(figsize=(5.6, 5.4), layout="constrained")
     axes = figure.subplots()
     _draw_plane(axes, p, c)
@@ -110,10 +111,10 @@ def _legend(axes: Axes) -> list[tuple[Any, Any]]:
 
 
 def _draw_plane(axes: Axes, p: float, c: float) -> None:
-    """The achievable set (shaded), its frontier, the corner, and the lines of the two weighted bounds and of R <= p."""
-    curve = frontier_curve(p, c)
-    axes.fill(*np.concatenate([curve, 1 - curve]).T, color="0.93", zorder=0)
-    axes.plot(*curve.T, color="black", linewidth=1.8, label="exact frontier", zorder=3)
+    """All that can be reached (shaded), its frontier and corner, and the lines of the weighted bounds and of R <= p."""
+    axes.plot(*frontier_curve(p, c).T, color="black", linewidth=1.8, label="exact frontier", zorder=3)
+    outline = reachable_outline(p, c)
+    axes.fill(*outline.T, facecolor="0.93", edgecolor="0.6", linewidth=0.8, label="can be reached", zorder=1)
     ends = np.array([-0.05, 1.05])
     for weight, style, name in (
         (1 - p, "--", "(1-p) a + p b = p (the paper)"),

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import binom
 
 from invrob.errors import InputError
-from invrob.theory import GaussianTradeoff, threshold_rule
+from invrob.theory import GaussianTradeoff, distance_to_frontier, inequalities, threshold_rule
 from invrob.theory.check import CheckReport, bernstein_lower_limit, check, train_and_check, worst
 from invrob.theory.classifiers import EVALUATION_STREAM, Classifier, build, linear, paper, parse
 
@@ -83,6 +84,21 @@ def test_a_classifier_handed_the_label_under_attack_only_breaks_the_papers_line_
     assert verdicts["transformed"] == verdicts["theorem-1"] == "holds"
 
 
+def test_a_classifier_that_is_too_bad_under_the_attack_to_be_possible_is_a_violation():
+    """Its labels were leaked and turned round. No frontier forbids it: it is below all that can be reached."""
+    g = GaussianTradeoff(0.7, 5, c=0.5)
+    labels = [y for _, y in g.chunks(5_000, evaluation_stream(0))]
+    calls = iter(range(3))
+
+    def predict(x):
+        return -labels[0] if next(calls) == 1 else x[:, 0]
+
+    (result,) = check(g, [Classifier("worse", predict)], 5_000, 0).classifiers
+    assert result.distance.low > -0.05
+    assert result.b.estimate == 0
+    assert result.verdict == "violated"
+
+
 def test_a_wrong_exact_value_is_a_failed_self_check_that_shows():
     wrong = replace(linear(G, 2.0), exact=threshold_rule(0.7, 3.5))
     report = check(G, [wrong, paper(G)], 20_000, 0)
@@ -121,6 +137,36 @@ def test_the_joint_level_is_kept():
     """At level 0.8 some interval of some tight classifier misses in at most a fifth of the samples."""
     misses = sum(check(G, rules(G)[:3], 200, seed, 0.8).verdict != "holds" for seed in range(80))
     assert misses <= 25  # a share of 0.2 gives more in one case out of a hundred; the intervals are conservative
+
+
+@pytest.mark.parametrize(("n", "c"), [(40, 0.5), (400, 3.0)])
+def test_all_that_a_report_prints_covers_the_truth_at_once_at_its_level(n, c):
+    """At level 0.8, one statement of a report, or more, is false in at most a fifth of the samples."""
+    g, runs, level = GaussianTradeoff(0.7, 1, c), 60, 0.8
+    classifiers, misses = rules(g), 0
+    for seed in range(runs):
+        report = check(g, classifiers, n, seed, level)
+        false = [f"{result.name} {key}" for result in report.classifiers for key in result.excluded]
+        for result in report.classifiers:
+            exact = distance_to_frontier(g.p, result.exact.accuracy, result.exact.attacked, c)
+            false += [result.name] * (not result.distance.low - 1e-9 <= exact <= result.distance.high + 1e-9)
+            rows = {row.name: row for row in report.inequalities if row.classifier == result.name}
+            for row in inequalities(g.p, result.exact.accuracy, result.exact.attacked, result.exact.transformed):
+                false += [row.name] * (rows[row.name].low > row.left)
+        assert "violated" not in {row.verdict for row in (*report.classifiers, *report.inequalities)} or false
+        misses += bool(false)
+    assert binom.sf(misses - 1, runs, 1 - level) > 1e-3
+
+
+def test_each_interval_of_a_rate_alone_covers_at_the_level_that_its_share_of_the_error_leaves():
+    """One classifier and seven statements at level 0.3: each may miss in a tenth of the samples, and none is idle."""
+    g, runs = GaussianTradeoff(0.7, 1, 0.5), 200
+    rule = linear(g, 0.3)
+    reports = [check(g, [rule], 300, seed, 0.3).classifiers[0].excluded for seed in range(runs)]
+    for key in ("a", "b", "R", "invariance", "fooling"):
+        misses = sum(key in excluded for excluded in reports)
+        assert binom.cdf(misses, runs, 0.03) > 1e-3  # far too wide would be a fault, too
+        assert binom.sf(misses - 1, runs, 0.1) > 1e-3
 
 
 @given(st.integers(2, 3000), st.floats(0, 1), st.floats(0, 1), st.floats(0, 1), st.floats(1e-6, 0.5))

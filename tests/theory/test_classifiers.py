@@ -1,6 +1,9 @@
 """Classifiers behind one call: closed forms do what their names say, learned ones come near the frontier."""
 
 import math
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,6 +26,7 @@ from invrob.theory.classifiers import (
     parse,
 )
 
+ROOT = Path(__file__).resolve().parents[2]
 G = GaussianTradeoff(0.7, 6, c=1.0)
 
 
@@ -107,6 +111,46 @@ def test_training_and_evaluation_draw_from_different_streams():
     x, _ = G.sample(5, np.random.default_rng([TRAINING_STREAM, 0]))
     z, _ = G.sample(5, np.random.default_rng([EVALUATION_STREAM, 0]))
     assert not np.isin(x[:, 1:], z[:, 1:]).any()
+
+
+def test_no_sample_of_an_integer_seed_is_what_a_classifier_is_trained_or_evaluated_on(monkeypatch):
+    seen = []
+
+    class Spy:
+        def fit(self, x, y):
+            seen.append(x)
+
+        def predict(self, x):
+            seen.append(x)
+            return np.ones(len(x))
+
+    monkeypatch.setitem(LEARNERS, "trees", lambda seed: Spy())
+    for seed in (0, 1, 5):
+        check(G, [learned(G, "trees", seed)], 50, seed)
+    numbers = np.unique(np.concatenate([x[:, 1:].ravel() for x in seen]))
+    for seed in [*range(20), 2**32, 2**33 + 1, 2**64 + 1]:
+        x, _ = G.sample(50, seed)
+        assert not np.isin(x[:, 1:], numbers).any()
+
+
+@pytest.mark.parametrize("learner", LEARNERS)
+def test_training_leaves_the_random_state_of_python_and_numpy_as_it_was_in_a_fresh_process(learner):
+    """In a fresh process, as it is the first import of scikit-learn that moves Python's."""
+    code = (
+        "import random, sys\n"
+        "import numpy as np\n"
+        "from invrob.theory import GaussianTradeoff\n"
+        "from invrob.theory.classifiers import LEARNERS, learned\n"
+        "random.seed(1), np.random.seed(1)\n"
+        "before = random.getstate(), np.random.get_state()[1].tolist(), np.random.get_state()[2:]\n"
+        "def now(): return random.getstate(), np.random.get_state()[1].tolist(), np.random.get_state()[2:]\n"
+        f"LEARNERS[{learner!r}](0)\n"
+        "print('sklearn' in sys.modules, now() == before)\n"
+        f"learned(GaussianTradeoff(0.7, 1), {learner!r}, 0)\n"
+        "print(now() == before)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["True", "True", "True"]
 
 
 def test_every_default_is_parsed_and_every_name_is_built():

@@ -139,6 +139,34 @@ def test_the_coin_is_fair_and_the_same_for_numpy_and_torch():
     assert abs((by_torch != x).any(1).mean() - 0.5) < norm.isf(5e-7) * 0.5 / math.sqrt(n)
 
 
+@pytest.mark.parametrize("kind", ["integer", "numpy", "torch"])
+@given(seed=SEEDS)
+@settings(deadline=None, max_examples=15)
+def test_the_coins_of_r_tell_nothing_about_the_labels_of_a_sample_from_the_same_seed(kind, seed):
+    g, n = GaussianTradeoff(0.7, 1), 4_000
+    start = {"integer": int, "numpy": np.random.default_rng, "torch": lambda s: torch.Generator().manual_seed(s)}[kind]
+    x, y = (np.asarray(part) for part in g.sample(n, start(seed)))
+    rows = np.column_stack([np.arange(n), np.ones(n), np.zeros(n)])
+    coins = np.where((g.transform(rows, start(seed)) != rows).any(1), 1, -1)
+    far = norm.isf(1e-9) / math.sqrt(n / 3 - 9)
+    for found in (y, x[:, 0] * y, np.sign(x[:, 1] * y - g.c)):  # the label, whether x_0 agrees, the noise
+        found = found - found.mean()
+        for step, other in (
+            (1, 1),
+            (2, 1),
+            (1, 2),
+            (3, 1),
+            (1, 3),
+        ):  # a row takes one number, two or three
+            for lag in range(9):
+                first, second = coins[lag::step], found[::other]
+                size = min(len(first), len(second))
+                assert abs((first[:size] * second[:size]).mean()) < far
+                first, second = coins[::step], found[lag::other]
+                size = min(len(first), len(second))
+                assert abs((first[:size] * second[:size]).mean()) < far
+
+
 def test_a_torch_generator_gives_float64_tensors_repeatably_and_leaves_the_global_state_alone():
     g, before = GaussianTradeoff(0.7, 3), torch.get_rng_state()
     x, y = g.sample(5, torch.Generator().manual_seed(2))

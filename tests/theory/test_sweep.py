@@ -1,12 +1,18 @@
 """Sweeps over p and q, and the ranges in which they are written."""
 
 import json
+import math
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import binom
 
 from invrob.errors import InputError
+from invrob.theory import distance_to_frontier, threshold_rule
+from invrob.theory.check import RATES
+from invrob.theory.classifiers import LEARNERS
 from invrob.theory.sweep import parse_range, sweep
 
 
@@ -63,6 +69,35 @@ def test_a_sweep_trains_each_learner_at_each_q_for_each_p_and_trades_b_for_a():
     assert seen[-1] == ("p = 0.8: sampling", 200, 200)
     content = json.loads(json.dumps(report.to_json(), allow_nan=False))
     assert [one["p"] for one in content["reports"]] == [0.6, 0.8]
+
+
+def test_all_intervals_of_a_sweep_cover_the_truth_at_once_at_its_level(monkeypatch):
+    """Learners that end at a known rule, whatever they are shown: at level 0.7 at most 3 of 10 sweeps miss anywhere."""
+
+    class Known:
+        def fit(self, x, y):
+            pass
+
+        def predict(self, x):
+            return np.where(x[:, 0] + (x[:, 1] - x[:, 2]) / math.sqrt(2) >= 0, 1, -1)  # tau = 1
+
+    monkeypatch.setitem(LEARNERS, "trees", lambda seed: Known())
+    monkeypatch.setattr("invrob.theory.classifiers.TRAINING_ROWS", 64)
+    ps, misses, runs = (0.6, 0.7, 0.8), 0, 40
+    exact = [threshold_rule(p, 1.0, 0.7) for p in ps]
+    for seed in range(runs):
+        reports = sweep(ps, (0.0, 1.0), ("trees",), d=1, c=0.7, n=200, seed=seed, confidence=0.7).reports
+        pairs = [(result, rule) for one, rule in zip(reports, exact, strict=True) for result in one.classifiers]
+        false = [
+            not getattr(result, key).low <= getattr(rule, name) <= getattr(result, key).high
+            for result, rule in pairs
+            for key, name in RATES.items()
+        ]
+        for result, rule in pairs:
+            distance = distance_to_frontier(rule.p, rule.accuracy, rule.attacked, rule.c)
+            false.append(not result.distance.low <= distance <= result.distance.high)
+        misses += any(false)
+    assert binom.sf(misses - 1, runs, 0.3) > 1e-3
 
 
 def test_a_sweep_refuses_bad_values_before_it_trains(monkeypatch):

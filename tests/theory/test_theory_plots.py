@@ -2,12 +2,13 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
 from invrob.errors import InputError
 from invrob.pictures import checked_figure_path, write_figure
-from invrob.theory import GaussianTradeoff, frontier_curve
+from invrob.theory import GaussianTradeoff, frontier_curve, paper_rule, reachable_outline
 from invrob.theory.check import check
 from invrob.theory.classifiers import build, parse
 from invrob.theory.plots import COLOURS, MARKERS, check_figure, frontier_figure, sweep_figure
@@ -48,12 +49,22 @@ def test_the_frontier_and_the_lines_are_drawn_with_labelled_axes():
     axes = frontier_figure(0.7).axes[0]
     assert axes.get_xlabel() == "a: accuracy on clean samples"
     assert axes.get_ylabel() == "b: accuracy under the attack A"
+    (shaded,) = axes.patches
+    assert shaded.get_label() == "can be reached"
+    assert np.array_equal(shaded.get_xy(), reachable_outline(0.7))
     labels = axes.get_legend_handles_labels()[1]
     assert labels[0] == "exact frontier"
     assert (axes.lines[0].get_xydata() == frontier_curve(0.7)).all()
     for line in axes.lines[1:4]:  # each supporting line goes through the corner
         (x0, y0), (x1, y1) = line.get_xydata()
         assert y0 + (0.7 - x0) * (y1 - y0) / (x1 - x0) == pytest.approx(0.7)
+
+
+def test_the_papers_own_rule_lies_in_what_is_shaded_where_the_signal_is_weak():
+    (shaded,) = frontier_figure(0.9, c=0.5).axes[0].patches
+    rule = paper_rule(0.5)
+    assert shaded.get_path().contains_point((rule.accuracy, rule.attacked))
+    assert not shaded.get_path().contains_point((0.95, 0.6))
 
 
 def test_every_classifier_is_drawn_where_it_was_found_under_its_name(report):
