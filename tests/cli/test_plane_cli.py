@@ -71,6 +71,24 @@ def test_what_queries_alone_say_is_shown_and_takes_no_part(measured, tmp_path):
     assert "front" in done.stdout
 
 
+def test_the_level_of_the_intervals_and_what_they_are_about_are_said(measured, tmp_path):
+    folder = tmp_path / "other"
+    folder.mkdir()
+    plain = json.loads((measured / "steep" / "profile.json").read_text())
+    for kind in ("invariance", "robustness"):
+        plain[kind]["confidence"] = 0.8
+    (folder / "profile.json").write_text(json.dumps(plain))
+    done = invoke("plane", folder, "--out", tmp_path / "p.png")
+    assert done.exit_code == 0, done.output
+    assert "with intervals of 80 %: this network, these images." in " ".join(done.stdout.split())
+    done = invoke("plane", folder, "--json", "--out", tmp_path / "p.png")
+    (point,) = json.loads(done.stdout)["points"]
+    assert (point["confidence"], point["seeds"]) == (0.8, 1)
+    assert point["covers"] == "this network, these images"
+    assert (point["status"], point["note"]) == ("front", "")
+    assert "floor" in point
+
+
 def test_a_name_that_two_share_gets_its_path(measured, tmp_path):
     other = shutil.copytree(measured / "steep", tmp_path / "steep")
     done = invoke("plane", measured / "steep", other, "--json", "--out", tmp_path / "p.png")

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import planted
@@ -13,10 +14,13 @@ from invrob import tradeoff
 from invrob.empirical.analysis import (
     Point,
     by_training,
+    floor_means,
     front_line,
+    front_notes,
     pareto_front,
     place_of,
     plane,
+    scope_of,
     shared_grids,
     verdict_of,
 )
@@ -40,7 +44,7 @@ def exact(draw):
     return Estimate(share, share, share)
 
 
-def points(rate=None, verdicts=("sound", "masked", "constant")):
+def points(rate=None, verdicts=("sound", "masked", "constant"), floor=None):
     rate = estimates() if rate is None else rate
     return st.lists(
         st.builds(
@@ -51,6 +55,7 @@ def points(rate=None, verdicts=("sound", "masked", "constant")):
             robustness=rate,
             accuracy=st.none(),
             verdict=st.sampled_from(verdicts),
+            floor=st.none() if floor is None else floor,
         ),
         max_size=8,
     )
@@ -120,6 +125,49 @@ def test_narrower_intervals_change_no_verdict_but_the_undecided(listed, factor):
     sharper = [replace(p, invariance=narrow(p.invariance), robustness=narrow(p.robustness)) for p in listed]
     for before, after in zip(pareto_front(listed), pareto_front(sharper), strict=True):
         assert before in ("undecided", after)
+
+
+AUDITED = points(verdicts=("sound", "weak", "masked"), floor=st.none() | SHARES)
+
+
+@given(AUDITED, st.floats(0, 1))
+def test_a_lower_floor_changes_no_status_but_to_undecided(listed, factor):
+    lower = [replace(p, floor=None if p.floor is None else factor * p.floor) for p in listed]
+    for before, after in zip(pareto_front(listed), pareto_front(lower), strict=True):
+        assert after in ("undecided", before)
+
+
+@given(AUDITED)
+def test_a_note_stands_where_the_floor_alone_leaves_a_point_open(listed):
+    whole = [replace(p, floor=None, verdict="sound" if p.believed else "masked") for p in listed]
+    for note, with_floors, without in zip(front_notes(listed), pareto_front(listed), pareto_front(whole), strict=True):
+        assert (note != "") == (with_floors == "undecided" and without != "undecided")
+        assert note in ("", f"{without}, if no attack missed anything")
+
+
+@given(AUDITED)
+def test_the_line_holds_the_front_also_where_robustness_counts_from_its_floor(listed):
+    line = front_line(listed)
+    for point, status in zip(listed, pareto_front(listed), strict=True):
+        assert status != "front" or point in line
+        assert status not in ("dominated", "excluded") or not any(point is other for other in line)
+
+
+def test_a_dominance_that_would_turn_within_the_floor_is_undecided():
+    good, poor = at(0.6, 0.6, 0.04), at(0.5, 0.5, 0.04)
+    assert pareto_front([poor, replace(good, floor=0.55)]) == ("dominated", "front")
+    assert pareto_front([poor, replace(good, floor=0.4)]) == ("undecided", "front")
+    assert pareto_front([poor, replace(good, floor=0.9)]) == ("dominated", "front")  # a floor is no better than `low`
+    rival = at(0.1, 0.55, 0.04)
+    assert pareto_front([good, rival])[1] == "undecided"
+    assert front_notes([poor, replace(good, floor=0.4)]) == ("dominated, if no attack missed anything", "")
+
+
+def test_a_weak_attack_counts_where_its_floor_is_known():
+    weak = at(0.6, 0.6, 0.04, "weak")
+    assert pareto_front([weak, at(0.5, 0.5, 0.04)]) == ("excluded", "front")
+    assert pareto_front([replace(weak, floor=0.55), at(0.5, 0.5, 0.04)]) == ("front", "dominated")
+    assert pareto_front([replace(weak, floor=0.3), at(0.5, 0.5, 0.04)]) == ("front", "undecided")
 
 
 @given(points(), points(verdicts=("masked", "constant")))
@@ -198,12 +246,49 @@ def test_a_card_and_a_result_with_its_profiles_are_the_same_point():
     assert of_run.network == "stdcnn"
 
 
+def test_a_point_has_the_floor_the_seeds_and_the_confidence_of_its_profiles():
+    def seeds(*missed):
+        return [planted.result(seed=s, robustness=planted.robustness(missed=m)) for s, m in enumerate(missed)]
+
+    (one,), (several,), (partly,) = (
+        plane({"a": of}, 180, 0.1) for of in (seeds(0.1), seeds(0.1, 0.2), seeds(0.1, None))
+    )
+    assert one.floor == pytest.approx(one.robustness.low - 0.1)
+    assert several.floor == pytest.approx(several.robustness.low - 0.15)
+    assert several.floor == floor_means([r.robustness for r in seeds(0.1, 0.2)])[1]
+    assert partly.floor is None
+    assert floor_means([r.robustness for r in seeds(0.1, None)]) is None
+    assert (one.seeds, several.seeds, one.confidence) == (1, 2, 0.95)
+    assert scope_of([one]) == "this network, these images"
+    assert scope_of([one, several, one]) == "this network, these images or images and trainings, from 2 seeds"
+    profile = planted.robustness()
+    quoted = Card(*(replace(p, confidence=0.8) for p in (planted.invariance(), profile)))
+    assert plane({"a": [quoted]})[0].confidence == 0.8
+
+
+def test_the_interval_of_several_trainings_covers_their_mean_and_that_of_one_does_not():
+    """A seed moves the rate by nine points here, and the images by two: one network says little about the next."""
+    rng = np.random.default_rng(0)
+    covered = {1: [], 2: [], 3: []}
+    for _ in range(150):
+        rates = rng.binomial(600, 0.5 + 0.09 * rng.standard_normal(3)) / 600
+        found = [Card(planted.invariance(), planted.robustness([1, rate, 0], images=600)) for rate in rates]
+        for count, hits in covered.items():
+            (point,) = plane({"a": found[:count]}, 180, 0.1)
+            hits.append(point.robustness.low <= 0.5 <= point.robustness.high)
+    assert np.mean(covered[1]) < 0.6
+    assert min(np.mean(covered[2]), np.mean(covered[3])) > 0.95 - 0.054  # three standard errors
+
+
 def test_the_verdict_on_several_seeds_is_the_worst():
     sound, masked = planted.result(), planted.result(robustness=planted.robustness(judged=planted.sanity("why")))
     constant = planted.result(robustness=planted.robustness(judged=planted.sanity("why", constant=True)))
     assert verdict_of([sound, sound]) == "sound"
     assert verdict_of([sound, masked]) == "masked"
     assert verdict_of([constant, masked]) == "constant"
+    weak = SimpleNamespace(robustness=SimpleNamespace(verdict="weak", sanity=planted.sanity()))
+    assert verdict_of([sound, weak]) == "weak"
+    assert verdict_of([weak, masked]) == "masked"
 
 
 def test_a_rate_of_another_transformation_says_so():
@@ -233,6 +318,25 @@ def test_the_figure_names_every_point_its_status_and_where_the_plane_is_cut():
     assert list(line.get_xdata()) == [0.2, 0.9]
     hollow = [container[0].get_markerfacecolor() for container in axes.containers]
     assert [isinstance(colour, str) and colour == "white" for colour in hollow] == [False, False, False, True]
+
+
+def test_the_figure_says_what_its_bars_are_about_and_draws_the_floor():
+    one, two = at(0.2, 0.9, 0.01), replace(at(0.9, 0.2, 0.01), seeds=3, confidence=0.9, verdict="weak", floor=0.1)
+    (axes,) = plane_figure([replace(one, confidence=0.9), two], 90, 0.1, "Title").axes
+    assert axes.get_title() == ("Title\nbars of 90 %: this network, these images or images and trainings, from 3 seeds")
+    floors = [lines.get_segments() for lines in axes.collections if lines.get_alpha() == 0.35]
+    assert np.allclose(floors, [[[[0.9, 0.1], [0.9, 0.19]]]])
+    (axes,) = plane_figure(
+        [
+            replace(at(0.5, 0.5, 0.04), name="x"),
+            replace(two, invariance=Estimate(0.9, 0.9, 0.9), robustness=Estimate(0.8, 0.75, 0.85)),
+        ],
+        90,
+        0.1,
+        "Title",
+    ).axes
+    texts = [text.get_text() for text in axes.figure.legends[0].get_texts()]
+    assert texts[1:] == ["x: undecided (dominated, if no attack missed anything)", "0.9/0.2: front (weak)"]
 
 
 def test_names_with_dollars_are_no_formulas(tmp_path):
