@@ -127,8 +127,8 @@ def _of_training(networks: Networks, contrast: Array) -> tuple[float, float]:
     With several seeds it is what is left when each value's mean and each seed's mean are taken away: (V - 1)(S - 1)
     degrees of freedom, of all values together. What a seed does to all its networks alike cancels in any contrast, and
     costs nothing. Networks may vary unequally. So the pooled variance is scaled up where the contrast rests on values
-    that are expected to vary more than the others, with the degrees of freedom of unequal variances, and it is never
-    less than what the seeds' own contrasts show."""
+    that are expected to vary more than the others, with the degrees of freedom of unequal variances; and from three
+    seeds on, of which the contrasts say something by themselves, it is never less than what they show."""
     means = networks.rates.mean(2)
     count, seeds = means.shape
     if seeds == 1:
@@ -139,7 +139,7 @@ def _of_training(networks: Networks, contrast: Array) -> tuple[float, float]:
     centring = (np.eye(count) - 1 / count) * expected
     share = float((contrast**2 * expected).sum()) / float((contrast**2).sum()) * (count - 1) / np.trace(centring)
     degrees = (seeds - 1) * float(np.trace(centring)) ** 2 / float(np.trace(centring @ centring))
-    own = float((contrast @ means).var(ddof=1))
+    own = float((contrast @ means).var(ddof=1)) if seeds > 2 else 0.0
     return max(pooled * max(share, 1.0), own) / seeds, degrees
 
 
