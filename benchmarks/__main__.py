@@ -1,7 +1,8 @@
 """invrob against its peers: the same model, images and steps, in turns; medians of ratios, never a lone time.
 
-    python -m benchmarks [--images 500] [--pairs 3] [--only rotation,invariance,robustness,p4,theory] [--width 0.25]
-                         [--threads 1] [--device auto] [--json FILE] [--markdown FILE]
+    python -m benchmarks [--images 500] [--pairs 3] [--only rotation,invariance,robustness,curves,p4,theory]
+                         [--width 0.25] [--threads 1] [--device auto] [--cifar cifar10|npz:PATH] [--json FILE]
+                         [--markdown FILE] [--figure FILE]
 
 Beside each ratio stand the work that was counted and what was found: a faster attack that finds less has won nothing.
 """
@@ -20,7 +21,7 @@ import torch
 
 from benchmarks.timing import Setting, Table
 
-PARTS = ("rotation", "invariance", "robustness", "p4", "theory")
+PARTS = ("rotation", "invariance", "robustness", "curves", "p4", "theory")
 
 
 def header(setting: Setting) -> dict[str, str]:
@@ -51,8 +52,8 @@ def text(table: Table) -> str:
     return "\n".join([table.title, table.note, *("  " + line for line in lines), ""])
 
 
-def markdown(machine: dict[str, str], command: str, tables: list[Table]) -> str:
-    """The whole page."""
+def markdown(machine: dict[str, str], command: str, tables: list[Table], picture: str | None) -> str:
+    """The whole page; picture: the figure of the curves, as the page links to it."""
     where = "; ".join(f"{name}: {value}" for name, value in machine.items())
     page = [
         "# Benchmarks",
@@ -61,6 +62,9 @@ def markdown(machine: dict[str, str], command: str, tables: list[Table]) -> str:
         "median of the pairs' ratios, with the smallest and the largest. Above 1, ours is faster.",
     ]
     for table in tables:
+        if picture is not None and table.title.startswith("Whole curves"):
+            page.append(f"![Area under the curve of robustness against gradients per image]({picture})")
+            picture = None
         rows = [
             [*table.rows[0]],
             ["---"] * len(table.rows[0]),
@@ -80,6 +84,8 @@ def main() -> None:
     parser.add_argument("--width", type=float, default=0.25, help="of the LeNet; 1 is Madry's and four times slower")
     parser.add_argument("--threads", type=int, default=1, help="of the processor; every cell of a run has one")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda")
+    parser.add_argument("--cifar", default="cifar10", help="images of CIFAR-10 for curves: fetched, or npz:PATH")
+    parser.add_argument("--figure", type=Path, help="for curves: area against gradients, as a PNG")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--markdown", type=Path)
     asked = parser.parse_args()
@@ -89,7 +95,7 @@ def main() -> None:
     best = "cuda" if torch.cuda.is_available() else "cpu"
     device = torch.device(best if asked.device == "auto" else asked.device)
     torch.set_num_threads(asked.threads)
-    setting = Setting(asked.images, asked.pairs, asked.seeds, asked.width, device)
+    setting = Setting(asked.images, asked.pairs, asked.seeds, asked.width, device, asked.cifar, asked.figure)
     warnings.filterwarnings("ignore")  # the peers' own
     machine, tables = header(setting), []
     print("; ".join(f"{name}: {value}" for name, value in machine.items()), end="\n\n")
@@ -100,8 +106,9 @@ def main() -> None:
     if asked.json:
         asked.json.write_text(json.dumps({**machine, "tables": [asdict(table) for table in tables]}, indent=1) + "\n")
     if asked.markdown:
+        picture = asked.figure and Path(os.path.relpath(asked.figure, asked.markdown.parent)).as_posix()
         options = f" --images {asked.images} --pairs {asked.pairs} --only {asked.only} --width {asked.width:g}"
-        asked.markdown.write_text(markdown(machine, f"python -m benchmarks{options}", tables))
+        asked.markdown.write_text(markdown(machine, f"python -m benchmarks{options}", tables, picture))
 
 
 if __name__ == "__main__":

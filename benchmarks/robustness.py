@@ -6,13 +6,11 @@ import torch
 import torchattacks
 from torch import Tensor, nn
 
+from benchmarks.networks import EPSILONS, digits_networks
 from benchmarks.timing import Setting, Table, compare
 from invrob import PGD, robustness_profile
 from invrob.empirical import data
-from invrob.empirical.models import build
-from invrob.empirical.training import Recipe, train
 
-EPSILONS = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5)
 FINE = tuple(np.linspace(0, 0.5, 41).tolist())
 STEPS = 20
 
@@ -45,27 +43,13 @@ def foolbox_loop(model: nn.Module, images: Tensor) -> np.ndarray:
 
 
 def tables(setting: Setting) -> list[Table]:
-    """A naturally trained StdCNN and an adversarially trained LeNet: price, strength, 41 epsilons."""
-    digits = data.load("mnist-mini")
-    images = digits.test.images[: setting.images].to(setting.device)
-    networks = {
-        "StdCNN, natural": (build("stdcnn"), Recipe(epochs=4)),
-        f"LeNet of width {setting.width:g}, trained at 0.3": (
-            build("madry_lenet", width=setting.width),
-            Recipe(epochs=6, epsilon=0.3),
-        ),
-    }
-    return [
-        table for name, (model, recipe) in networks.items() for table in _network(name, model, recipe, images, setting)
-    ]
+    """Price, strength and 41 epsilons, for both networks."""
+    images = data.load("mnist-mini").test.images[: setting.images].to(setting.device)
+    networks = digits_networks(setting).items()
+    return [table for name, model in networks for table in _network(name, model, images, setting)]
 
 
-def _network(name: str, model: nn.Module, recipe: Recipe, images: Tensor, setting: Setting) -> list[Table]:
-    digits = data.load("mnist-mini")
-    train(model, digits.train, digits.validation, recipe, seed=0)
-    model.to(setting.device).eval()
-    for parameter in model.parameters():
-        parameter.requires_grad_(False)  # a gift to the peers: they would differentiate the weights as well
+def _network(name: str, model: nn.Module, images: Tensor, setting: Setting) -> list[Table]:
     ours = robustness_profile(model, images, EPSILONS, attack=PGD(steps=STEPS))
     strengths: list[dict[str, str | float]] = [{"attack": "invrob", **_by_epsilon(ours.rate)}]
     prices: list[dict[str, str | float]] = []

@@ -4,6 +4,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
@@ -17,6 +18,8 @@ class Setting:
     seeds: int
     width: float  # of the LeNet
     device: torch.device
+    cifar: str = "cifar10"  # where the images of CIFAR-10 are: a data set's name, or npz:PATH
+    figure: Path | None = None  # of the whole curves
 
 
 @dataclass(frozen=True)
