@@ -1,5 +1,8 @@
 """The paper's claims on planted profiles: a trend is found, its absence is not called one, and doubt is said."""
 
+import importlib.util
+from pathlib import Path
+
 import numpy as np
 import planted
 import pytest
@@ -7,10 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from invrob.empirical.analysis import averaged, check_claims, half_width, holm, mean_of, p_value
-from invrob.empirical.analysis.trends import Networks, deviation, line, steps
+from invrob.empirical.analysis.trends import deviation, line, steps
 from invrob.empirical.profiles import RobustnessProfile
 from invrob.empirical.profiles.rates import RatesOverEpsilon
 from invrob.intervals import Estimate, share_bounds
+
+SPEC = importlib.util.spec_from_file_location(
+    "coverage_claims", Path(__file__).resolve().parents[2] / "tools/coverage_claims.py"
+)
+simulated = importlib.util.module_from_spec(SPEC)
+SPEC.loader.exec_module(simulated)
 
 N = 300
 
@@ -96,104 +105,68 @@ def test_holm_rejects_what_going_down_step_by_step_rejects(p_values, level):
     assert {index for index, p in enumerate(holm(p_values)) if p < level} == rejected
 
 
-def simulated_networks(rng, values, seeds, means=0.0, sd=0.015, seed=0.0, images=40, expected=None):
-    """Networks whose mean rates are `means`, give or take `sd` [V] by network and `seed` by seed. What an image is to
-    them changes with the value, and also differs from network to network."""
-    v = len(values)
-    of_images = 0.5 + 0.3 * rng.standard_normal(images) + np.linspace(0, 0.2, v)[:, None] * rng.standard_normal(images)
-    of_networks = np.broadcast_to(sd, v)[:, None] * rng.standard_normal((v, seeds)) + seed * rng.standard_normal(seeds)
-    rates = of_images[:, None, :] + (of_networks + np.broadcast_to(means, v)[:, None])[:, :, None]
-    rates = rates + 0.1 * rng.standard_normal((v, seeds, images))
-    return Networks(tuple(values), rates, np.full(v, 0.015) if expected is None else np.array(expected), np.zeros(v))
-
-
-def wrong(test, repeats, **how):
-    """How often `test` finds something in networks without any trend, with 2 to 7 values."""
-    rng = np.random.default_rng(0)
-    found = [
-        test(simulated_networks(rng, range(count), **{name: of(count) for name, of in how.items()}))
-        for count in (2, 3, 5, 7)
-        for _ in range(repeats)
-    ]
-    return np.mean(found)
-
-
-def trend(networks):
-    low, high = line(networks).interval()
-    return not low <= 0 <= high
+def wrong(test, repeats, seeds, **how):
+    return simulated.share(test, simulated.drawn(repeats, seeds, **how))
 
 
 @pytest.mark.parametrize("shared", [0.0, 0.2])
 @pytest.mark.parametrize("seeds", [2, 3, 5])
 def test_networks_without_a_trend_are_seldom_said_to_have_one(seeds, shared):
     """5 % of the time, whether what a seed does is common to its networks or not. Here seeds count, not images."""
-    share = wrong(trend, 500, seeds=lambda _: seeds, seed=lambda _: shared, sd=lambda _: 0.1)
-    assert share < 0.053 + 0.014  # three standard errors of 2,000 repeats; docs/profiles.md has a larger run
+    assert wrong(simulated.has_trend, 500, seeds, seed=shared) < 0.053 + 0.014  # three standard errors of 2,000 repeats
 
 
 def test_networks_that_vary_unequally_are_no_trend_either():
-    """As robustness does: the more of the grid lies on the slope, the more."""
-
-    def unequal(count):
-        return np.linspace(0.05, 0.15, count)
-
-    share = wrong(trend, 400, seeds=lambda _: 3, sd=unequal, expected=unequal)
-    assert share < 0.053 + 0.016
-    share = wrong(trend, 400, seeds=lambda _: 3, sd=unequal)  # also where nobody expects it
-    assert share < 0.053 + 0.016
+    """As robustness does, the more of the grid lies on the slope, the more; also where nobody expects it."""
+    for expected in (simulated.unequal, 0.015):
+        assert wrong(simulated.has_trend, 400, 3, sd=simulated.unequal, expected=expected) < 0.053 + 0.016
+    assert wrong(simulated.has_trend, 400, 2, sd=simulated.unequal, expected=simulated.unequal) < 0.053 + 0.016
 
 
 def test_two_seeds_see_an_effect_of_ten_points():
-    rng = np.random.default_rng(0)
-    seen = [trend(simulated_networks(rng, range(5), 2, np.linspace(0, 0.1, 5), images=400)) for _ in range(200)]
-    assert np.mean(seen) > 0.95
+    assert wrong(simulated.has_trend, 200, 2, counts=(5,), means=simulated.rising, sd=0.015, images=400) > 0.97
 
 
 def test_a_straight_line_is_seldom_called_another_form_and_a_bend_is_seen():
-    rng = np.random.default_rng(0)
-
-    def bent(means, count):
-        networks = [simulated_networks(rng, range(count), 3, means, sd=0.01, images=100) for _ in range(200)]
-        return np.mean([deviation(of)[0] < 0.05 for of in networks])
-
-    for count in (3, 5):
-        assert bent(np.linspace(0, 0.3, count), count) < 0.05 + 0.047  # three standard errors
-        assert bent(0.2 * (np.linspace(-1, 1, count) ** 2), count) > 0.95
-    assert deviation(simulated_networks(rng, range(2), 3)) is None
+    assert wrong(simulated.is_bent, 200, 3, counts=(3, 5), means=simulated.rising) < 0.05 + 0.033
+    assert (
+        wrong(simulated.is_bent, 50, 3, counts=(3, 5), means=lambda v: np.linspace(-1, 1, v) ** 2 / 5, sd=0.01) > 0.95
+    )
+    assert deviation(simulated.networks(np.random.default_rng(0), 2, 3)) is None
 
 
-def test_steps_are_found_in_one_direction_only_where_there_is_one():
-    share = wrong(lambda networks: bool(steps(networks)), 150, seeds=lambda _: 3)
-    assert share < 0.05 + 0.027
-    rng = np.random.default_rng(0)
-    found = steps(simulated_networks(rng, (0, 60, 180), 3, [0.2, 0.0, 0.2], sd=0.01, images=200))
-    assert [(start, end) for start, end, _ in found] == [(0, 60), (60, 180)]
-    assert [np.sign(effect.size) for *_, effect in found] == [-1, 1]
+def test_a_step_is_seldom_found_where_there_is_none_and_one_in_each_direction_where_there_are():
+    assert wrong(simulated.has_step, 150, 3) < 0.05 + 0.027
+    both = simulated.networks(np.random.default_rng(0), 3, 3, means=np.array([0.2, 0.0, 0.2]), sd=0.01)
+    assert [(start, end, np.sign(effect.size)) for start, end, effect in steps(both)] == [(0, 1, -1), (1, 2, 1)]
 
 
 def test_of_many_tests_in_a_run_one_is_seldom_wrong():
-    """Six tests at 5 % each would be wrong in 26 % of all runs."""
-    rng = np.random.default_rng(0)
-    runs = [[line(simulated_networks(rng, range(3), 3)).p_value for _ in range(6)] for _ in range(300)]
-    assert np.mean([min(p_values) < 0.05 for p_values in runs]) > 0.1
-    assert np.mean([min(holm(p_values)) < 0.05 for p_values in runs]) < 0.05 + 0.025
+    """Six tests at 5 % each would be wrong in 26 % of all runs, if each were wrong as often as it may be."""
+    each, all_six = simulated.of_six(300, 3)
+    assert each > 0.1
+    assert all_six < 0.05 + 0.038
 
 
-@pytest.mark.parametrize("grid", [[0, 0.1, 0.2], [0.1], [0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3]])
+@pytest.mark.parametrize("grid", simulated.GRIDS.values(), ids=simulated.GRIDS)
 def test_one_seed_seldom_claims_a_trend_whatever_the_grid(grid):
-    """A seed moves the whole curve along epsilon, here by 9 points where it is steepest; how much of that the mean over
-    a grid shows depends on the grid."""
+    """A seed moves the whole curve along epsilon; how much of that the mean over a grid shows depends on the grid."""
+    assert simulated.least_over_grid(600, grid) < 0.053 + 0.027
+
+
+@pytest.mark.parametrize("grid", simulated.GRIDS.values(), ids=simulated.GRIDS)
+def test_what_one_seed_is_expected_to_move_follows_the_rates_on_the_grid(grid):
     rng = np.random.default_rng(0)
-    claimed = []
-    for _ in range(100):
-        levels = rng.lognormal(np.log(0.09), 0.4, N)  # the epsilon that an image falls at
-        results = []
-        for a in (0, 90, 180):
-            kept = levels[:, None] * np.exp(0.09 * rng.standard_normal()) > grid
-            profile = planted.robustness(kept.mean(0), epsilons=grid, images=N, per_image=kept.mean(1))
-            results.append(planted.result(rotation=a, robustness=profile))
-        claimed.append(check_claims(results)[1].p_value < 0.05)
-    assert np.mean(claimed) < 0.05 + 0.065  # three standard errors
+    of = simulated.under_attack(rng, grid)
+    results = [
+        planted.result(
+            rotation=a, robustness=planted.robustness(rates.mean(0), grid, images=300, per_image=rates.mean(1))
+        )
+        for a, rates in zip(of.values, simulated.kept(np.random.default_rng(0), grid), strict=True)
+    ]
+    claim = check_claims(results)[1]
+    assert (claim.low, claim.high) == pytest.approx(line(of).interval())
+    assert "the interval assumes that training again moves the mean rate of robustness by" in claim.note
 
 
 def test_networks_that_differ_in_more_than_the_parameter_are_not_compared():
@@ -323,7 +296,7 @@ def test_a_seed_that_lacks_a_value_is_left_out_and_none_is_said():
 MEAN, REPEATS = 0.7, 2000
 
 
-def simulated(seeds, images, between, agreement, confidence):
+def measured(seeds, images, between, agreement, confidence):
     """Profiles of `seeds` trainings, each repetition of the experiment as if it were a value of the axis.
 
     A network's mean rate is MEAN, give or take `between` from training to training. The images of a repetition are the
@@ -345,14 +318,14 @@ def simulated(seeds, images, between, agreement, confidence):
 def test_a_mean_over_seeds_covers_the_truth_as_often_as_it_says(seeds, images, between, confidence):
     """Where all networks find the same images hard. Clopper-Pearson intervals err on the wide side, by a few points,
     and so do Banerjee's, the more the fewer seeds there are."""
-    _, _, low, high = averaged(simulated(seeds, images, between, 1.0, confidence))
+    _, _, low, high = averaged(measured(seeds, images, between, 1.0, confidence))
     covered = ((low <= MEAN) & (high >= MEAN)).mean()
     assert confidence - 0.01 < covered < min(confidence + 0.1, 0.985)
 
 
 def test_a_mean_over_seeds_covers_more_where_networks_differ_in_what_they_find_hard():
     """The error of the images then averages out over the seeds, which the interval does not count on."""
-    _, _, low, high = averaged(simulated(3, 100, 0.03, 0.5, 0.95))
+    _, _, low, high = averaged(measured(3, 100, 0.03, 0.5, 0.95))
     assert ((low <= MEAN) & (high >= MEAN)).mean() > 0.97
 
 
