@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import beta, binomtest
+from scipy.stats import beta, binomtest, norm
 
 from invrob.checks import check_confidence
 from invrob.errors import InputError
+
+ENOUGH = 8  # values: of fewer the spread says too little, and an exact interval stands in where it is wider
 
 
 @dataclass(frozen=True)
@@ -43,21 +45,25 @@ def share_bounds(shares: np.ndarray, n: int, confidence: float = 0.95) -> tuple[
     return low, high
 
 
-def bootstrap_bounds(
-    values: np.ndarray, rng: np.random.Generator, confidence: float = 0.95, draws: int = 1000
-) -> tuple[np.ndarray, np.ndarray]:
-    """Percentile bounds (low, high), each [T], for the column means of `values` [N, T] in [0, 1], over the N rows.
+def mean_bounds(values: np.ndarray, confidence: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+    """Bounds (low, high), each [T], for the means that are estimated by the column means of `values` [N >= 1, T].
 
-    Where fewer than ten rows differ from the extreme (all 0 or all 1) a bootstrap sees almost no variation and is far
-    too sure of itself: there the wider one of its interval and `share_bounds` is taken."""
-    n = len(values)
-    # einsum and not @: BLAS splits a sum among threads as the load of the machine has it, which moves the last bits.
-    counts = (rng.multinomial(n, np.full(n, 1 / n), size=min(100, draws - start)) for start in range(0, draws, 100))
-    means = np.concatenate([np.einsum("bn,nt->bt", count.astype(float), values) / n for count in counts])
-    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2], axis=0)
-    few = np.minimum((values > 0).sum(0), (values < 1).sum(0)) < 10
-    binomial_low, binomial_high = share_bounds(values.mean(0), n, confidence)
-    return (
-        np.clip(np.where(few, np.minimum(low, binomial_low), low), 0, 1),
-        np.clip(np.where(few, np.maximum(high, binomial_high), high), 0, 1),
-    )
+    The rule of Agresti and Coull (1998), carried over from counts to other values: normal bounds, after z^2 / 2 values
+    of 0 and as many of 1 were added, where z is the normal quantile. So they are never a point, and cover near 0 and 1
+    as well. With fewer than eight rows those of `share_bounds` are taken where they are wider. values: independent
+    rows, whose true means are in [0, 1]."""
+    n, mean, z = len(values), values.mean(0), float(norm.ppf((1 + confidence) / 2))
+    added = z**2 / 2
+    centre = (n * mean + added) / (n + 2 * added)
+    squares = ((values - centre) ** 2).sum(0) + added * (centre**2 + (1 - centre) ** 2)
+    reach = z * np.sqrt(squares) / (n + 2 * added)
+    bounds = np.clip(centre - reach, 0, 1), np.clip(centre + reach, 0, 1)
+    return widened(bounds, share_bounds(np.clip(mean, 0, 1), n, confidence)) if n < ENOUGH else bounds
+
+
+def widened(
+    bounds: tuple[np.ndarray, np.ndarray], others: tuple[np.ndarray, np.ndarray], where: np.ndarray | bool = True
+) -> tuple[np.ndarray, np.ndarray]:
+    """`bounds` (low, high), each [T], moved out to `others` where these lie further out and `where` (bool [T])."""
+    (low, high), (lower, higher) = bounds, others
+    return np.where(where, np.minimum(low, lower), low), np.where(where, np.maximum(high, higher), high)

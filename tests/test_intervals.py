@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import binom, binomtest
+from scipy.stats import binom, binomtest, norm
 
 from invrob import InputError
-from invrob.intervals import bootstrap_bounds, clopper_pearson, share_bounds
+from invrob.intervals import clopper_pearson, mean_bounds, share_bounds, widened
 
 counts = st.integers(1, 3000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 
@@ -47,53 +47,68 @@ def test_bounds_of_any_share_enclose_it_and_grow_with_it(share, n):
     assert high[0] <= high[1] + 1e-12
 
 
-def coverage(draw, mean, repeats=300):
-    """How often the bootstrap interval of `draw(rng)` [N] holds `mean`."""
-    held = 0
-    for seed in range(repeats):
-        rng = np.random.default_rng(seed)
-        low, high = bootstrap_bounds(draw(rng)[:, None], rng, draws=400)
-        held += low[0] <= mean <= high[0]
-    return held / repeats
+SAMPLES = {
+    "coins": (lambda rng, n: (rng.random(n) < 0.6).astype(float), 0.6),
+    "spread out": (lambda rng, n: rng.beta(2, 1, n), 2 / 3),
+    "many at 1": (lambda rng, n: np.where(rng.random(n) < 0.7, 1.0, rng.random(n)), 0.85),  # most images never change
+    "nearly all": (lambda rng, n: (rng.random(n) < 0.99).astype(float), 0.99),
+    "nearly none": (lambda rng, n: (rng.random(n) < 0.02).astype(float), 0.02),
+    "few halves": (lambda rng, n: np.where(rng.random(n) < 0.97, 1.0, 0.5), 0.985),
+    "one value but for one in a thousand": (lambda rng, n: np.where(rng.random(n) < 0.001, 0.0, 0.5), 0.4995),
+    "beyond 0 and 1": (lambda rng, n: 0.8 + 2 * ((rng.random(n) < 0.7) - 0.7), 0.8),  # as where images share bands
+}
 
 
-@pytest.mark.parametrize(
-    ("draw", "mean"),
-    [
-        (lambda rng: (rng.random(200) < 0.6).astype(float), 0.6),
-        (lambda rng: rng.beta(2, 1, 100), 2 / 3),
-        (lambda rng: np.where(rng.random(200) < 0.7, 1.0, rng.random(200)), 0.85),  # most images never change
-        (lambda rng: (rng.random(100) < 0.99).astype(float), 0.99),
-        (lambda rng: (rng.random(30) < 0.02).astype(float), 0.02),
-        (lambda rng: np.where(rng.random(60) < 0.97, 1.0, 0.5), 0.985),
-    ],
-    ids=["coins", "spread out", "many at 1", "nearly all", "nearly none", "few halves"],
-)
-def test_the_bootstrap_covers_about_as_often_as_it_says(draw, mean):
-    assert coverage(draw, mean) >= 0.95 - 0.035  # a percentile bootstrap and 300 repeats: 0.0126 standard error
+@pytest.mark.parametrize("n", [5, 20, 60, 200, 1000])
+@pytest.mark.parametrize("kind", SAMPLES)
+def test_intervals_of_means_cover_as_often_as_they_say(kind, n):
+    sample, mean = SAMPLES[kind]
+    values = sample(np.random.default_rng(n), n * 1000).reshape(n, 1000)  # a column is a repeat
+    low, high = mean_bounds(values)
+    assert ((low <= mean) & (mean <= high)).mean() > 0.93 - 2 * 0.007  # 0.93, and the noise of 1,000 repeats
 
 
-@pytest.mark.parametrize(("value", "n"), [(1.0, 1), (1.0, 10), (1.0, 500), (0.0, 40), (0.5, 1)])
+@given(counts, st.floats(0.5, 0.999))
+@settings(deadline=None, max_examples=100)
+def test_of_counts_the_interval_is_that_of_agresti_and_coull(count, confidence):
+    k, n = count[0], count[1] + 7
+    z = norm.ppf((1 + confidence) / 2)
+    share = (k + z**2 / 2) / (n + z**2)
+    reach = z * np.sqrt(share * (1 - share) / (n + z**2))
+    low, high = mean_bounds((np.arange(n) < k).astype(float)[:, None], confidence)
+    assert (low[0], high[0]) == pytest.approx((max(0, share - reach), min(1, share + reach)))
+
+
+@given(st.integers(1, 7).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))), st.floats(0.5, 0.999))
+@settings(deadline=None, max_examples=50)
+def test_of_fewer_than_eight_values_the_interval_holds_the_exact_one(count, confidence):
+    k, n = count
+    low, high = mean_bounds((np.arange(n) < k).astype(float)[:, None], confidence)
+    exact = share_bounds(np.array([k / n]), n, confidence)
+    assert low[0] <= exact[0][0]
+    assert exact[1][0] <= high[0]
+
+
+@pytest.mark.parametrize(("value", "n"), [(1.0, 1), (1.0, 10), (1.0, 500), (0.0, 40), (0.5, 1), (0.5, 1000)])
 def test_without_variation_the_interval_is_not_a_point(value, n):
-    low, high = bootstrap_bounds(np.full((n, 1), value), np.random.default_rng(0))
-    binomial_low, binomial_high = share_bounds(np.array([value]), n)
-    if value in (0, 1):
-        assert (low, high) == (pytest.approx(binomial_low), pytest.approx(binomial_high))
-        assert high - low > 1 / (n + 1)
-    else:
-        assert low < value < high
+    low, high = mean_bounds(np.full((n, 1), value))
+    assert high - low > 1 / (n + 1)
+    assert low <= value <= high
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 60), st.integers(1, 4))
-@settings(deadline=None, max_examples=30)
-def test_bootstrap_intervals_lie_in_0_1_hold_the_mean_and_are_replayable(seed, n, columns):
+@settings(deadline=None, max_examples=50)
+def test_intervals_of_means_lie_in_0_1_and_hold_the_mean(seed, n, columns):
     values = np.random.default_rng(seed).choice([0, 0.25, 1], (n, columns))
-    low, high = bootstrap_bounds(values, np.random.default_rng(seed))
+    low, high = mean_bounds(values)
     assert low.shape == high.shape == (columns,)
-    assert ((low >= 0) & (low <= values.mean(0) + 1e-12) & (values.mean(0) <= high + 1e-12) & (high <= 1)).all()
-    again = bootstrap_bounds(values, np.random.default_rng(seed))
-    assert (again[0] == low).all()
-    assert (again[1] == high).all()
+    assert ((low >= 0) & (low <= values.mean(0)) & (values.mean(0) <= high) & (high <= 1)).all()
+
+
+def test_bounds_are_moved_outwards_only_and_only_where_it_is_asked_for():
+    bounds, others = (np.array([0.2, 0.2, 0.2]), np.array([0.6, 0.6, 0.6])), (np.array([0.1, 0.3, 0.1]), np.ones(3))
+    low, high = widened(bounds, others, np.array([True, True, False]))
+    assert (low.tolist(), high.tolist()) == ([0.1, 0.2, 0.2], [1, 1, 0.6])
 
 
 @pytest.mark.parametrize(

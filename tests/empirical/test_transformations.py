@@ -98,12 +98,12 @@ def test_an_angle_is_its_volume_and_takes_no_draw_beside_its_radius():
         (1, None, [0.0, 15, 30, 60], ("db2c73db5423d1cd", "08d0fc5b3500f456", "a1e03200f1f82ad2")),
         (83, None, [5.0, 7, 8, 170], ("df3f27bedf730700", "b3fc7ee8aa4b804c", "82ffd0f01db28664")),
         (400, None, range(0, 181, 15), ("cad6c5f97dd6d706", "80fccc7f3a64cacf", "c30e1f1848262f9c")),
-        (400, 7.5, range(0, 181, 15), ("6a6c6fbae3c04b81", "2fe1f62aed033ef2", "ffe7e80bf09a44e1")),
-        (31, 60.0, [0.0, 15, 30, 60], ("424e003ec71b44e3", "9c1ecfc8d75eba35", "1ba8547b42774a6a")),
+        (400, 7.5, range(0, 181, 15), ("6a6c6fbae3c04b81", "50e8e129fab22fd7", "ffe7e80bf09a44e1")),
+        (31, 60.0, [0.0, 15, 30, 60], ("424e003ec71b44e3", "f8c8db213e876e52", "1ba8547b42774a6a")),
     ],
 )
-def test_the_angles_of_a_rotation_are_those_of_finished_runs(n, step, thetas, digests):
-    """Digests of the code before there were other changes: intervals, angles, and the interval of each angle."""
+def test_the_angles_of_a_rotation_are_those_that_finished_profiles_of_this_version_rest_on(n, step, thetas, digests):
+    """Digests of intervals, angles, and the interval of each angle: with other ones `PROFILE_VERSION` must rise."""
     draws = draw(np.array(thetas, dtype=float), step, n, np.random.default_rng(5))
     arrays = (draws.parts, draws.radii, draws.part_of)
     assert tuple(hashlib.sha256(array.tobytes()).hexdigest()[:16] for array in arrays) == digests

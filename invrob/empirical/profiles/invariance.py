@@ -6,7 +6,7 @@ with the model's own prediction on the clean one."""
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ from invrob.empirical.profiles.settings import (
 from invrob.empirical.profiles.worst_case import WorstCaseProfile, in_the_worst_case
 from invrob.empirical.transforms import Interpolation, in_disc, on_canvas
 from invrob.errors import InputError
-from invrob.intervals import bootstrap_bounds
+from invrob.intervals import mean_bounds
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +104,8 @@ def invariance_profile(
     """How often the prediction of a model stays when the image is changed, by how far it may be changed.
 
     A single sweep serves all thetas: an image is changed once in each of a few bands of the parameters, and a rate is
-    the mean over the bands inside its box, without bias (docs/how-to/transformations.md derives it).
+    the mean over the bands inside its box, without bias for all images together; a class with few images borrows from
+    the others (docs/how-to/transformations.md derives it).
 
     Args:
         model: any callable, images [N, C, H, W] in [0, 1] -> logits [N, K >= 2]. An nn.Module runs in eval mode with
@@ -118,8 +119,8 @@ def invariance_profile(
             "grid", for an adversary that tries several changes of an image and keeps the worst.
         interpolation: "bilinear" or "nearest", between pixels.
         seed: of the draws, in [0, 2^63).
-        confidence: level of the intervals, in (0, 1). They are over the images: normal, or exact binomial near 0 and 1;
-            a bootstrap with `Rotation(step=...)`; exact binomial in the worst case.
+        confidence: level of the intervals, in (0, 1). They are over the images and their changes: Agresti and Coull's
+            rule for means; exact binomial for flips, in the worst case, and for the accuracy of unchanged images.
 
     Returns:
         An `InvarianceProfile`, or a `WorstCaseProfile` for an adversary: rates [T] in [0, 1], with intervals, the
@@ -163,16 +164,14 @@ def invariance_profile(
         parameters = change.family.parameters(draws.radii, rng)
         unchanged = np.zeros((1, parameters.shape[-1]))
         predictions = np.stack([ask(images, values) for values in (unchanged, *parameters)], 1)  # [N, 1 + M]
-    clean = predictions[:, 0]
-    classes = clean if truth is None else truth
-    rates = partial(sampling.rates_in_boxes, draws=draws, classes=classes, volumes=volumes)
-    kept = rates(predictions == clean[:, None])
-    correct = None if truth is None else rates(predictions == truth[:, None])
-    bounds: Bounds = sampling.normal_bounds if change.family.dimensions else binomial_bounds
-    if change.step is not None:
-        bounds = partial(bootstrap_bounds, rng=rng)
-    fields = rates_per_image(
-        kept, clean, truth, volumes == 0, confidence=confidence, seed=seed, correct=correct, bounds=bounds
+    fields = rates_of_answers(
+        predictions,
+        truth,
+        draws,
+        volumes,
+        confidence=confidence,
+        seed=seed,
+        bounds=mean_bounds if change.family.dimensions else binomial_bounds,
     )
     return InvarianceProfile(
         **fields,
@@ -238,6 +237,37 @@ def _draws(change: Rotation | Change, volumes: Array, n: int, rng: np.random.Gen
         return sampling.draw(volumes, change.step, n, rng)
     count = int(volumes.any())
     return sampling.Draws(np.tile([0.0, 1.0], (count, 1)), np.ones((count, n)), np.zeros((count, n), dtype=int))
+
+
+def rates_of_answers(
+    predictions: Array,
+    truth: Array | None,
+    draws: sampling.Draws,
+    volumes: Array,
+    *,
+    confidence: float,
+    seed: int,
+    bounds: Bounds = mean_bounds,
+) -> dict[str, Any]:
+    """The fields of `Rates` from what a model answered, for boxes of `volumes` [T].
+
+    predictions: int [N, 1 + M], for the unchanged images and for each of the `draws`. truth: int [N], the true classes.
+    bounds: as for `rates_per_image`."""
+    clean = predictions[:, 0]
+    stays = predictions == clean[:, None]
+    right = None if truth is None else sampling.rates_in_boxes(predictions == truth[:, None], draws, volumes)
+    classes = clean if truth is None else truth
+    return rates_per_image(
+        sampling.rates_in_boxes(stays, draws, volumes),
+        clean,
+        truth,
+        volumes == 0,
+        confidence=confidence,
+        seed=seed,
+        correct=right,
+        bounds=bounds,
+        rows=sampling.rates_of_classes(stays, draws, classes, volumes, confidence, bounds),
+    )
 
 
 def changed_images(

@@ -172,38 +172,43 @@ def rates_per_image(
     seed: int,
     correct: Array | None = None,
     bounds: Bounds = binomial_bounds,
+    rows: tuple[ClassRates, ...] | None = None,
 ) -> dict[str, Any]:
     """The fields of `Rates`, from a row for each image.
 
     kept, correct: [N, T] in [0, 1], how often the prediction stayed, and was the true class; by default it is that
     where it stays and was. predictions, labels: int [N], of the clean images. identity: bool [T], where the images are
-    not changed at all: there every class is kept for certain. bounds: rows [N, T] and `confidence` -> low [T] and high
-    [T] of their means."""
+    not changed at all: there every class is kept for certain, and the accuracy is a count, with Clopper-Pearson bounds.
+    bounds: rows [N, T] and `confidence` -> low [T] and high [T] of their means. rows: of the classes; by default the
+    means over their images."""
     if correct is None and labels is not None:
         correct = kept & (predictions == labels)[:, None]
 
-    def bounded(values: Array, certain: Array | bool) -> tuple[Array, Array, Array]:
+    def bounded(values: Array) -> tuple[Array, Array, Array]:
         low, high = bounds(values, confidence=confidence)
-        return values.mean(0, dtype=float), np.where(certain, 1.0, low), high
+        return values.mean(0, dtype=float), np.where(identity, 1.0, low), high
 
-    rate, low, high = bounded(kept, identity)
-    accuracy = (None, None, None) if correct is None else bounded(correct, False)
-    classes = predictions if labels is None else labels
-    rows = [
-        ClassRates(int(label), int((classes == label).sum()), *bounded(kept[classes == label], identity))
-        for label in np.unique(classes)
-    ]
+    rate, low, high = bounded(kept)
+    accuracy = accuracy_low = accuracy_high = None
+    if correct is not None:
+        accuracy = correct.mean(0, dtype=float)
+        exact, usual = binomial_bounds(correct, confidence), bounds(correct, confidence=confidence)
+        accuracy_low, accuracy_high = (np.where(identity, *pair) for pair in zip(exact, usual, strict=True))
+    if rows is None:
+        classes = predictions if labels is None else labels
+        of_class = {int(label): kept[classes == label] for label in np.unique(classes)}
+        rows = tuple(ClassRates(label, len(values), *bounded(values)) for label, values in of_class.items())
     return {
         "rate": rate,
         "low": low,
         "high": high,
-        "accuracy": accuracy[0],
-        "accuracy_low": accuracy[1],
-        "accuracy_high": accuracy[2],
+        "accuracy": accuracy,
+        "accuracy_low": accuracy_low,
+        "accuracy_high": accuracy_high,
         "clean_accuracy": None if labels is None else float((predictions == labels).mean()),
         "images": len(kept),
         "per_image": kept.mean(1, dtype=float),
-        "classes": tuple(rows),
+        "classes": rows,
         "confidence": confidence,
         "seed": seed,
     }

@@ -9,12 +9,11 @@ what is used here."""
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import norm
 
 from invrob.checks import Array
-from invrob.intervals import share_bounds
+from invrob.empirical.profiles.rates import Bounds, ClassRates
+from invrob.intervals import ENOUGH, share_bounds, widened
 
-GROUPS = 8  # of images that share a radius where `step` is given: finished profiles rest on those angles
 FEWEST = 32  # images for a part of a shared band, on average: fewer say too little, and can afford a draw in all parts
 
 
@@ -32,14 +31,16 @@ def draw(volumes: Array, step: float | None, n: int, rng: np.random.Generator) -
 
     With `step` every theta ends a band, no band is wider than it, and each image is drawn in every band. Without, a
     band ends at up to twice the volume where it begins. A band that holds several thetas is split at them. Each part
-    gets images in proportion to its volume."""
+    gets images in proportion to its volume. Which image draws where in a band is random: an order of the images, such
+    as one by class, does no harm."""
     if step is not None:
         parts = parts_of(volumes, step)
-        part_of = np.repeat(np.arange(len(parts))[:, None], n, axis=1)
-        return Draws(parts, radii_of_groups(parts, rng)[:, np.arange(n) % GROUPS], part_of)
-    # The volume below the first theta weighs in every rate: it is halved, and gets two draws.
-    parts = parts_of(np.union1d(volumes, volumes[volumes > 0][:1] / 2), np.inf)
-    draws = [_split_band(parts, band, n, rng) for band in bands_of(parts, max(1, n // FEWEST))]
+        bands = [slice(part, part + 1) for part in range(len(parts))]
+    else:
+        # The volume below the first theta weighs in every rate: it is halved, and gets two draws.
+        parts = parts_of(np.union1d(volumes, volumes[volumes > 0][:1] / 2), np.inf)
+        bands = bands_of(parts, max(1, n // FEWEST))
+    draws = [_split_band(parts, band, n, rng) for band in bands]
     radii, part_of = (np.array([pair[i] for pair in draws]).reshape(len(draws), n) for i in (0, 1))
     return Draws(parts, radii, part_of.astype(int))
 
@@ -76,59 +77,74 @@ def _split_band(parts: Array, band: slice, n: int, rng: np.random.Generator) -> 
     return _signed_radii(parts[band][part], 2 * share - 1), band.start + part
 
 
-def radii_of_groups(parts: Array, rng: np.random.Generator) -> Array:
-    """A radius for each part and group of images [S, GROUPS]: the groups share out the part in random order."""
-    order = np.argsort(rng.random((len(parts), GROUPS)), axis=1)
-    share = (order + rng.random((len(parts), GROUPS))) / GROUPS
-    return _signed_radii(parts[:, None], 2 * share - 1)
-
-
 def _signed_radii(parts: Array, share: Array) -> Array:
     """Radii in `parts` [..., 2] from `share` in [-1, 1): its sign is the side, its magnitude how far out."""
     radii: Array = np.copysign(parts[..., 0] + np.abs(share) * (parts[..., 1] - parts[..., 0]), share)
     return radii
 
 
-def rates_in_boxes(hits: Array, draws: Draws, classes: Array, volumes: Array) -> Array:
+def rates_in_boxes(hits: Array, draws: Draws, volumes: Array) -> Array:
     """For each image the share of hits in the box of each theta [N, T]; their mean over the images is the rate.
 
     hits: bool [N, 1 + M], of the unchanged image and of each draw. An image without a draw in a part stands there for
-    its class: so the mean over a class is that of its draws, and the spread is that of the estimate."""
+    all images: so the mean is that of the draws, without bias, and the spread is that of the estimate."""
+    hit, drawn = _in_parts(hits, draws)
+    return _in_boxes(values_in_parts(hit, drawn), hits[:, 0], draws, volumes)
+
+
+def rates_of_classes(
+    hits: Array, draws: Draws, classes: Array, volumes: Array, confidence: float, bounds: Bounds
+) -> tuple[ClassRates, ...]:
+    """A row for each class of `classes` int [N]; hits as for `rates_in_boxes`, of predictions that stay.
+
+    A class that was not drawn in a part borrows the rate of all images there, so the rate of a small class lies too
+    close to that of all. Where it has few draws in a part of the box, its interval is the wider one of `bounds`
+    and Clopper-Pearson's, which leaves room for that."""
+    hit, drawn = _in_parts(hits, draws)
+    of_all_images = hit.sum(0) / np.maximum(drawn.sum(0), 1)
+    inside = draws.parts[:, 1:] <= volumes
+    rows = []
+    for label in np.unique(classes):
+        members = classes == label
+        values = values_in_parts(hit[members], drawn[members], of_all_images)
+        rates = _in_boxes(values, hits[members, 0], draws, volumes)
+        rate, (low, high) = rates.mean(0), bounds(rates, confidence)
+        few = (inside & (drawn[members].sum(0) < ENOUGH)[:, None]).any(0)
+        if few.any():
+            exact = share_bounds(np.clip(rate, 0, 1), len(rates), confidence)
+            low, high = widened((low, high), exact, few)
+        low = np.where(volumes > 0, low, 1.0)  # where nothing changes every prediction stays for certain
+        rows.append(ClassRates(int(label), len(rates), rate, low, high))
+    return tuple(rows)
+
+
+def _in_parts(hits: Array, draws: Draws) -> tuple[Array, Array]:
+    """Whether each image hit, and whether it was drawn, in each part: both 0 or 1, float64 [N, S]."""
     rows = np.arange(len(hits))
     drawn, hit = np.zeros((2, len(hits), len(draws.parts)))
     for column, part in enumerate(draws.part_of, start=1):
         drawn[rows, part], hit[rows, part] = 1, hits[:, column]
-    values, of_all_images = np.empty_like(hit), hit.sum(0) / np.maximum(drawn.sum(0), 1)
-    for label in np.unique(classes):
-        members = classes == label
-        values[members] = values_in_parts(hit[members], drawn[members], of_all_images)
+    return hit, drawn
+
+
+def _in_boxes(values: Array, unchanged: Array, draws: Draws, volumes: Array) -> Array:
+    """Rates [N, T] in the boxes from those in the parts [N, S], and from those of the unchanged images [N]."""
     widths = np.diff(draws.parts, axis=1) * (draws.parts[:, 1:] <= volumes)  # a part is inside a box or outside
     weights = widths / np.maximum(widths.sum(0), 1e-300)  # [S, T]; columns sum to 1, to 0 where nothing changes
-    # Rounded, so that an image that always stays has 1: of 1 - 1e-16 its interval would say that it can vary.
+    # Rounded, so that an image that always stays has 1 and not 1 - 1e-16. einsum and not @: BLAS splits a sum among
+    # threads as the load of the machine has it, which moves the last bits.
     shares = np.round(np.einsum("ns,st->nt", values, weights), 12)
-    rates: Array = np.where(volumes > 0, shares, hits[:, :1].astype(float))
+    rates: Array = np.where(volumes > 0, shares, unchanged[:, None].astype(float))
     return rates
 
 
-def values_in_parts(hit: Array, drawn: Array, of_all_images: Array) -> Array:
-    """Values [N, S] for the images of a class, from their hits where they were drawn, both [N, S].
+def values_in_parts(hit: Array, drawn: Array, otherwise: Array | float = 0.0) -> Array:
+    """Values [N, S] for images, from their hits where they were drawn, both [N, S].
 
-    Their mean is that of the hits, or `of_all_images` [S] where no image was drawn, and the variance of their mean is
-    that of the mean of the hits. Where all images were drawn, the values are the hits."""
+    Their mean is that of the hits, or `otherwise` [S] where no image was drawn, and the variance of their mean is that
+    of the mean of the hits. Where all images were drawn, the values are the hits."""
     n, counts = len(hit), drawn.sum(0)
-    mean = np.where(counts > 0, hit.sum(0) / np.maximum(counts, 1), of_all_images)
+    mean = np.where(counts > 0, hit.sum(0) / np.maximum(counts, 1), otherwise)
     freedom = np.where(counts < n, counts / np.maximum(counts - 1, 1), 1.0)  # the mean is estimated too
     values: Array = mean + drawn * (hit - mean) * np.sqrt(freedom) * n / np.maximum(counts, 1)
     return values
-
-
-def normal_bounds(values: Array, confidence: float) -> tuple[Array, Array]:
-    """Normal bounds for the means of `values` [N, T] over the images, or those of Clopper-Pearson where they are wider
-    and fewer than ten images make the difference to 0 or 1."""
-    n, mean = len(values), values.mean(0)
-    reach = float(norm.ppf((1 + confidence) / 2)) * values.std(0) / np.sqrt(n)
-    binomial_low, binomial_high = share_bounds(np.clip(mean, 0, 1), n, confidence)
-    few = n * np.minimum(mean, 1 - mean) < 10
-    low = np.where(few, np.minimum(mean - reach, binomial_low), mean - reach)
-    high = np.where(few, np.maximum(mean + reach, binomial_high), mean + reach)
-    return np.clip(low, 0, 1), np.clip(high, 0, 1)
