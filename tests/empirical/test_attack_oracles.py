@@ -1,7 +1,11 @@
-"""Foolbox and torchattacks as oracles: FGSM pixel by pixel, and a profile that is nowhere weaker than their PGD."""
+"""Foolbox, torchattacks, adv-lib and AutoAttack as oracles: FGSM pixel by pixel, and a profile that is nowhere weaker
+than what they find."""
 
+import math
+import sys
 import warnings
-from functools import cache
+from functools import cache, partial
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -112,3 +116,57 @@ def test_the_parts_of_autoattack_fool_no_more_than_the_profile_says(net, images,
         missed, gained = (ours & ~survived).sum(), (survived & ~ours).sum()
         assert missed <= gained + 2 + 2 * np.sqrt(missed + gained)
         assert 0.1 < profile.rate[level] < 0.9
+
+
+def adv_lib():
+    """adv-lib's attacks, which import visdom only to draw; and distutils, which warns."""
+    sys.modules.setdefault("visdom", ModuleType("visdom"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return pytest.importorskip("adv_lib.attacks", reason="adv-lib is not installed: `make` installs it")
+
+
+MINIMUM_NORM = {
+    "FMN": lambda library, order: partial(library.fmn, norm=order, steps=100),
+    "PDPGD": lambda library, order: partial(library.pdpgd, norm=order, num_steps=100),
+    "DDN": lambda library, order: partial(library.ddn, steps=100, levels=None),
+    "ALMA": lambda library, order: partial(library.alma, num_steps=100, distance="l2", init_lr_distance=1.0),
+}
+
+
+@pytest.mark.parametrize(
+    ("attack", "norm"),
+    [("FMN", "linf"), ("PDPGD", "linf"), ("FMN", "l2"), ("PDPGD", "l2"), ("DDN", "l2"), ("ALMA", "l2")],
+)
+def test_no_minimum_norm_attack_of_a_hundred_steps_fools_more_than_the_profile_says(net, images, attack, norm):
+    images = images[:100]
+    labels, order = net(images).argmax(1), {"linf": math.inf, "l2": 2}[norm]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        perturbed = MINIMUM_NORM[attack](adv_lib(), order)(net, images, labels)
+    fooled = net(perturbed).argmax(1) != labels
+    sizes = torch.linalg.vector_norm((perturbed - images).flatten(1), ord=order, dim=1).where(fooled, torch.inf)
+    survived = sizes.detach().numpy() > np.array(BALLS[norm])[:, None] + 1e-6
+    profile = robustness_profile(net, images, BALLS[norm], norm=norm)
+    ours = profile.levels > np.arange(len(BALLS[norm]))[:, None]
+    missed, gained = (ours & ~survived).sum(1), (survived & ~ours).sum(1)
+    assert (missed <= gained + 2 + 2 * np.sqrt(missed + gained)).all()
+    assert 0.02 < profile.rate[-1] < profile.rate[0] < 0.95
+
+
+@pytest.mark.parametrize(("norm", "epsilon"), [("linf", 0.1), ("l2", 1.0)])
+def test_autoattack_fools_no_more_than_the_profile_says(net, images, norm, epsilon):
+    """The standard version, but for Square's queries: 300 of its 5,000, so that the test takes seconds."""
+    pyautoattack = pytest.importorskip("pyautoattack", reason="pyautoattack is not installed: `make` installs it")
+    images = images[:50]
+    labels = net(images).argmax(1)
+    autoattack = pyautoattack.AutoAttack(net, norm={"linf": "Linf", "l2": "L2"}[norm], eps=epsilon, seed=0)
+    autoattack.square.n_queries = 300
+    with torch.random.fork_rng(devices=[]):
+        perturbed, _ = autoattack.run_standard_evaluation(images, labels, batch_size=50)
+    survived = (net(perturbed).argmax(1) == labels).numpy()
+    profile = robustness_profile(net, images, [epsilon], norm=norm)
+    ours = profile.levels > 0
+    missed, gained = (ours & ~survived).sum(), (survived & ~ours).sum()
+    assert missed <= gained + 1 + 2 * np.sqrt(missed + gained)
+    assert 0.1 < profile.rate[0] < 0.9
