@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from invrob.empirical.attacks import Finding, findings, square
 from invrob.empirical.attacks import search as searching
@@ -55,14 +56,18 @@ def search_by_queries(search: searching.Search, queries: int, generator: torch.G
 
     The levels of every image are halved until one that withstood all queries lies below the one that fell. Call it
     inside `evaluating(model)`."""
+
+    def counting(x: Tensor) -> Tensor:  # nothing else knows the price: what is fooled gets no further queries
+        search.evaluations += len(x)
+        return search.model(x)
+
     while len(who := search.next_batch()):
         level = (search.fooled[who] + search.withstood[who]) // 2
         for budget in sorted({max(1, queries // FIRST_LOOK), queries}):
             clean, radius = search.images[who], search.epsilons[level]
             x, fools = square(
-                search.model, clean, search.labels[who], radius, search.norm, queries=budget, generator=generator
+                counting, clean, search.labels[who], radius, search.norm, queries=budget, generator=generator
             )
-            search.evaluations += len(who) * (budget + 1)  # the last one checks the result
             search.record(who[fools], x[fools])
             who, level = who[~fools], level[~fools]
         search.withstood[who] = torch.maximum(search.withstood[who], level)
