@@ -151,13 +151,7 @@ def test_the_coins_of_r_tell_nothing_about_the_labels_of_a_sample_from_the_same_
     far = norm.isf(1e-9) / math.sqrt(n / 3 - 9)
     for found in (y, x[:, 0] * y, np.sign(x[:, 1] * y - g.c)):  # the label, whether x_0 agrees, the noise
         found = found - found.mean()
-        for step, other in (
-            (1, 1),
-            (2, 1),
-            (1, 2),
-            (3, 1),
-            (1, 3),
-        ):  # a row takes one number, two or three
+        for step, other in ((1, 1), (2, 1), (1, 2), (3, 1), (1, 3)):  # a row takes one number, two or three
             for lag in range(9):
                 first, second = coins[lag::step], found[::other]
                 size = min(len(first), len(second))
