@@ -103,6 +103,11 @@ def unequal(count: int) -> Array:
     return np.linspace(0.05, 0.15, count)
 
 
+def one_unsteady(count: int) -> Array:
+    """Standard deviations of networks of which only the last varies three times as much as the others."""
+    return np.array([0.05] * (count - 1) + [0.15])
+
+
 def rising(count: int, by: float = 0.1) -> Array:
     """Mean rates that rise in a straight line."""
     return np.linspace(0, by, count)
@@ -130,10 +135,12 @@ def main(repeats: int) -> None:
         "the same, a seed moves all its networks alike as well": lambda s: share(
             has_trend, drawn(repeats, s, seed=0.2)
         ),
-        "the same, some networks vary three times as much as others": lambda s: share(
+        "the same, networks vary the more the larger the value is, at last three times as much": lambda s: share(
             has_trend, drawn(repeats, s, sd=unequal)
         ),
-        "the same, and this is expected": lambda s: share(has_trend, drawn(repeats, s, sd=unequal, expected=unequal)),
+        "the same, only the last one varies three times as much, as it is expected to": lambda s: share(
+            has_trend, drawn(repeats, s, sd=one_unsteady, expected=one_unsteady)
+        ),
         "a step between any two of 3 to 7 values": lambda s: share(has_step, drawn(repeats // 4, s, VALUES[1:])),
         "a bend in a straight line": lambda s: share(
             is_bent, drawn(repeats // 4, s, VALUES[1:], means=partial(rising, by=0.3))

@@ -120,11 +120,16 @@ def test_networks_that_vary_unequally_are_no_trend_either():
     """As robustness does, the more of the grid lies on the slope, the more; also where nobody expects it."""
     for expected in (simulated.unequal, 0.015):
         assert wrong(simulated.has_trend, 400, 3, sd=simulated.unequal, expected=expected) < 0.053 + 0.016
-    assert wrong(simulated.has_trend, 400, 2, sd=simulated.unequal, expected=simulated.unequal) < 0.053 + 0.016
+    for seeds in (2, 3):
+        spread = {"sd": simulated.one_unsteady, "expected": simulated.one_unsteady}
+        assert wrong(simulated.has_trend, 400, seeds, **spread) < 0.053 + 0.016
 
 
 def test_two_seeds_see_an_effect_of_ten_points():
-    assert wrong(simulated.has_trend, 200, 2, counts=(5,), means=simulated.rising, sd=0.015, images=400) > 0.97
+    """Also where what a seed does to all its networks alike is larger than that."""
+    for seed in (0, 0.1):
+        how = {"means": simulated.rising, "sd": 0.015, "seed": seed, "images": 400}
+        assert wrong(simulated.has_trend, 200, 2, counts=(5,), **how) > 0.97
 
 
 def test_a_straight_line_is_seldom_called_another_form_and_a_bend_is_seen():
@@ -183,7 +188,7 @@ def test_a_run_of_many_claims_goes_by_holm_and_says_so():
     assert [claim.p_holm for claim in claims] == holm([claim.p_value for claim in claims])
     doubtful = []
     for width in (0.2, 0.3, 0.4):  # six tests; the effect of one of them is significant alone
-        shift = 0.014 if width == 0.2 else 0.0
+        shift = 0.037 if width == 0.2 else 0.0
         doubtful += [
             planted.result(
                 rotation=a,
