@@ -16,6 +16,7 @@ from invrob.empirical.analysis import holm
 from invrob.empirical.analysis.claims import SEED_SHIFT
 from invrob.empirical.analysis.trends import Networks, deviation, line, steps
 
+MOVE = 0.09  # what a seed moves a robustness of 50 % by, as a standard deviation; 0.07 was measured
 VALUES = (2, 3, 5, 7)  # how many values a parameter has
 GRIDS: dict[str, Sequence[float]] = {
     "0.1": [0.1],
@@ -51,9 +52,9 @@ def kept(rng: np.random.Generator, grid: Sequence[float], images: int = 300) -> 
     """Whether three networks of one seed, without any trend, keep their predictions: [3, N, T].
 
     The epsilon at which an image falls is log-normal, and a seed moves all of them so far that a rate of 50 % moves by
-    SEED_SHIFT (standard deviation)."""
+    MOVE."""
     spread = 0.4
-    moves = SEED_SHIFT * spread * np.sqrt(2 * np.pi) * rng.standard_normal(3)
+    moves = MOVE * spread * np.sqrt(2 * np.pi) * rng.standard_normal(3)
     levels = np.exp(np.log(0.09) + spread * rng.standard_normal(images) + moves[:, None])
     stays: Array = levels[:, :, None] > np.asarray(grid)
     return stays
@@ -121,7 +122,7 @@ def of_six(repeats: int, seeds: int) -> tuple[float, float]:
     return float(np.mean(each)), float(np.mean(all_six))
 
 
-def least_over_grid(repeats: int, grid: Sequence[float]) -> float:
+def one_seed(repeats: int, grid: Sequence[float]) -> float:
     """How often one seed claims a trend of robustness on this grid."""
     rng = np.random.default_rng(0)
     return share(has_trend, (under_attack(rng, grid) for _ in range(repeats)))
@@ -159,7 +160,7 @@ def main(repeats: int) -> None:
         print(f"| {name} | {' | '.join(percent(found(seeds)) for seeds in (2, 3, 5))} |", flush=True)
     print("\n| epsilons | one seed finds a trend where there is none |\n|---|---:|")
     for name, grid in GRIDS.items():
-        print(f"| {name} | {percent(least_over_grid(repeats, grid))} |", flush=True)
+        print(f"| {name} | {percent(one_seed(repeats, grid))} |", flush=True)
 
 
 if __name__ == "__main__":
