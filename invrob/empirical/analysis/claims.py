@@ -20,7 +20,7 @@ from invrob.empirical.profiles import Rates, format_epsilon
 # the larger the part of the grid is that lies on the slope: SEED_SHIFT times 4 r (1 - r), averaged over the grid. What
 # it does to the rate of invariance goes with the share of images that are in doubt: SEED_FLIPS times the root of that.
 SEED_SHIFT = 0.1
-SEED_FLIPS = 0.015
+SEED_FLIPS = 0.02
 
 
 @dataclass(frozen=True)
