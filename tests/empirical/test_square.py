@@ -80,9 +80,12 @@ def test_another_seed_draws_other_windows(norm):
 
 
 @both
-def test_no_images_give_none(norm):
+def test_no_images_give_none_and_no_query(norm):
+    def model(x):
+        raise AssertionError("there is nothing to ask about")
+
     nothing = torch.zeros(0, 3, 4, 5), torch.zeros(0).long(), torch.zeros(0, dtype=torch.float64)
-    x, fools = attacked(lambda x: x.flatten(1), *nothing, 0, norm, 5)
+    x, fools = attacked(model, *nothing, 0, norm, 5)
     assert (x.shape, fools.shape, fools.dtype) == ((0, 3, 4, 5), (0,), torch.bool)
 
 
@@ -266,5 +269,5 @@ def test_as_many_are_fooled_as_by_torchattacks_with_the_same_queries(net, digits
                 int((net(oracle(net, epsilon, queries, seed)(images, labels)).argmax(1) != labels).sum())
                 for seed in range(3)
             ]
-    assert abs(sum(ours) - sum(theirs)) / 3 <= 4, (ours, theirs)
+    assert abs(sum(ours) - sum(theirs)) / 3 <= 3, (ours, theirs)
     assert 10 < min(ours) < max(ours) < 90  # something was at stake
