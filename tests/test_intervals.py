@@ -55,7 +55,7 @@ SAMPLES = {
     "nearly none": (lambda rng, n: (rng.random(n) < 0.02).astype(float), 0.02),
     "few halves": (lambda rng, n: np.where(rng.random(n) < 0.97, 1.0, 0.5), 0.985),
     "one value but for one in a thousand": (lambda rng, n: np.where(rng.random(n) < 0.001, 0.0, 0.5), 0.4995),
-    "beyond 0 and 1": (lambda rng, n: 0.8 + 2 * ((rng.random(n) < 0.7) - 0.7), 0.8),  # as where images share bands
+    "beyond 0 and 1": (lambda rng, n: 0.8 + 1.2 * ((rng.random(n) < 0.7) - 0.7), 0.8),  # as where images share bands
 }
 
 

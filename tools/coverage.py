@@ -91,13 +91,20 @@ def worst_of(images: Population, thetas: Array, draws: int, seed: int) -> Fields
 
 
 def covered(
-    everyone: Population, n: int, thetas: Array, measure: Callable[..., Fields], repeats: int, rows: int = 0
+    everyone: Population,
+    n: int,
+    thetas: Array,
+    measure: Callable[..., Fields],
+    repeats: int,
+    rows: int = 0,
+    draws: int = 1,
 ) -> dict[str, Array]:
     """How often the intervals of `measure(images, thetas, seed=...)` held the truth: "rate", "accuracy" and "classes"
     [T], the last for up to `rows` classes of each sample; and the mean width of the interval of the rate, "width" [T].
+    draws: so many independent changes must all keep the prediction.
 
     The samples of two calls with the same n are the same."""
-    shares = everyone.shares(thetas)
+    shares = everyone.shares(thetas) ** draws
     truth = {"rate": shares.mean(0), "accuracy": (shares * everyone.right[:, None]).mean(0)}
     held: dict[str, list[Array]] = {"rate": [], "accuracy": [], "classes": [], "width": []}
     for seed in range(repeats):
@@ -129,7 +136,7 @@ def invariance_table(repeats: int) -> None:
         measure = partial(worst_of, draws=WORST) if step == WORST_OF else partial(profile, step=step)
         some = repeats if n * count < 50_000 else max(1, repeats // 4)
         thetas = np.linspace(0, FURTHEST[everyone.change], count)
-        found = covered(everyone, n, thetas, measure, some, rows=3)
+        found = covered(everyone, n, thetas, measure, some, rows=3, draws=WORST if step == WORST_OF else 1)
         shares = [
             f"{100 * found[name][1:].mean():.1f}, {100 * found[name][1:].min():.1f} %" if name in found else "-"
             for name in ("rate", "accuracy", "classes")

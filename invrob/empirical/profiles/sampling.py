@@ -98,23 +98,27 @@ def rates_of_classes(
     """A row for each class of `classes` int [N]; hits as for `rates_in_boxes`, of predictions that stay.
 
     A class that was not drawn in a part borrows the rate of all images there, so the rate of a small class lies too
-    close to that of all. Where it has few draws in a part of the box, its interval is the wider one of `bounds`
-    and Clopper-Pearson's, which leaves room for that."""
+    close to that of all. Its interval does not believe in that: what was not drawn may be all or nothing. Where it has
+    few draws in a part of the box, the interval is the wider one of `bounds` and Clopper-Pearson's."""
     hit, drawn = _in_parts(hits, draws)
     of_all_images = hit.sum(0) / np.maximum(drawn.sum(0), 1)
     inside = draws.parts[:, 1:] <= volumes
     rows = []
     for label in np.unique(classes):
         members = classes == label
-        values = values_in_parts(hit[members], drawn[members], of_all_images)
-        rates = _in_boxes(values, hits[members, 0], draws, volumes)
-        rate, (low, high) = rates.mean(0), bounds(rates, confidence)
-        few = (inside & (drawn[members].sum(0) < ENOUGH)[:, None]).any(0)
+        counts, kept, n = drawn[members].sum(0), hits[members, 0], int(members.sum())
+        borrowed, least, most = (
+            _in_boxes(values_in_parts(hit[members], drawn[members], otherwise), kept, draws, volumes)
+            for otherwise in (of_all_images, 0.0, 1.0)
+        )
+        low, high = bounds(least, confidence)[0], bounds(most, confidence)[1]
+        few = (inside & (counts < ENOUGH)[:, None]).any(0)
         if few.any():
-            exact = share_bounds(np.clip(rate, 0, 1), len(rates), confidence)
-            low, high = widened((low, high), exact, few)
+            extremes = np.clip([least.mean(0), most.mean(0)], 0, 1)
+            exact_low, exact_high = share_bounds(extremes, n, confidence)
+            low, high = widened((low, high), (exact_low[0], exact_high[1]), few)
         low = np.where(volumes > 0, low, 1.0)  # where nothing changes every prediction stays for certain
-        rows.append(ClassRates(int(label), len(rates), rate, low, high))
+        rows.append(ClassRates(int(label), n, borrowed.mean(0), low, high))
     return tuple(rows)
 
 
