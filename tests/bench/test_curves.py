@@ -87,10 +87,12 @@ def test_no_peer_finds_what_is_not_there_and_each_is_counted_by_its_steps(case, 
 
 def test_what_is_not_installed_or_too_dear_is_named(case, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyautoattack", None)
+    every, _ = rivals(case)
     found, missing = rivals(case, most=90)
-    assert all(rival.price <= 90 for rival in found)
+    assert [rival.name for rival in found] == [rival.name for rival in every if rival.price <= 90]
+    named = [rival.name for rival in every if rival.price > 90]
+    assert all(f"{name} (its price)" in missing for name in named)
     assert any(name.startswith("pyautoattack (") for name in missing)
-    assert len(found) + len(missing) >= len(PEERS)
 
 
 def test_a_perturbation_is_believed_only_where_the_model_says_so_again(case):
