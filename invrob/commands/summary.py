@@ -122,8 +122,8 @@ def _print(results: "list[Result]", claims: "tuple[Claim, ...]") -> None:
         console.print(reason)
     _print_beside(console, results)
     _print_apart(console, results)
-    console.print("\nThe paper's claims, by the trend of the mean rate: intervals of 95 %, each for itself,")
-    console.print("and p-values after Holm for all tests of the run, by which the verdicts go:")
+    console.print("\nThe paper's claims, by the trend of the mean rate. Verdicts go by p, which is")
+    console.print("adjusted (Holm) for all tests of the run; intervals are of 95 % for each alone:")
     for name, text in dict.fromkeys((claim.name, claim.text) for claim in claims):
         console.print(f"  ({name}) {text}")
         for claim in claims:
