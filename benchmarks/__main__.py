@@ -63,7 +63,11 @@ def markdown(machine: dict[str, str], command: str, tables: list[Table], picture
     ]
     for table in tables:
         if picture is not None and table.title.startswith("Whole curves"):
-            page.append(f"![Area under the curve of robustness against gradients per image]({picture})")
+            page += [
+                "## Whole curves: what each attack takes, and what it leaves standing",
+                "The nearer to the lower left, the better is the attack.",
+                f"![Area under the curve of robustness against gradients per image]({picture})",
+            ]
             picture = None
         rows = [
             [*table.rows[0]],

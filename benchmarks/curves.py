@@ -110,25 +110,22 @@ def resnet_cases(setting: Setting, most: int) -> list[tuple[str, Case]]:
     return [(name, Case(network, images, epsilons, norm)) for norm, epsilons in OF_RESNET.items()]
 
 
-def tables(setting: Setting) -> list[Table]:
-    """A table for each network and norm, and one figure of all of them where it is asked for."""
+def tables(setting: Setting) -> Iterator[Table]:
+    """A table for each network and norm as soon as it is there, and one figure of all of them where it is asked for."""
     todo: list[tuple[str, Case, float]] = [(name, case, np.inf) for name, case in digits_cases(setting)]
-    left_out: list[Table] = []
     images, price = (RESNET_IMAGES, RESNET_PRICE) if setting.device.type == "cpu" else (MOST, np.inf)
     try:
         todo += [(name, case, price) for name, case in resnet_cases(setting, images)]
     except (InputError, ImportError) as error:
-        left_out = [Table("Whole curves: left out", str(error), [{"network": "ResNet-18 of CIFAR-10"}])]
-    results, panels = [], []
+        yield Table("Whole curves: left out", str(error), [{"network": "ResNet-18 of CIFAR-10"}])
+    panels = []
     for name, case, most in todo:
         title = f"{name}, {'L-inf' if case.norm == 'linf' else 'L2'}"
         curves, note = compared(case, most)
-        rows = [row(curve, curves, case.epsilons) for curve in curves]
-        results.append(Table(f"Whole curves: {title}", note, rows))
         panels.append((title, curves, case.epsilons))
+        yield Table(f"Whole curves: {title}", note, [row(curve, curves, case.epsilons) for curve in curves])
     if setting.figure is not None:
         write_figure(setting.figure, figure(panels))
-    return results + left_out
 
 
 def compared(case: Case, most: float) -> tuple[list[Curve], str]:
@@ -139,7 +136,7 @@ def compared(case: Case, most: float) -> tuple[list[Curve], str]:
     note = (
         f"{len(case.images)} images, {len(case.epsilons)} epsilons from 0 to {case.epsilons[-1]:.3g}. Gradients and "
         f"forward passes are per image, probes and audit included; area is the mean robustness (lower is stronger); "
-        f"missed: points above the best of all attacks here, image by image. {said(profile)}"
+        f"missed: points above the best of all attacks here, image by image. Each ran once. {said(profile)}"
     )
     return curves, note + (f" Not compared: {'; '.join(missing)}." if missing else "")
 

@@ -72,7 +72,7 @@ def test_no_peer_finds_what_is_not_there_and_each_is_counted_by_its_steps(case, 
     for rival in found:
         if rival.price > 200:  # the long ones, AutoAttack among them: tests/empirical/test_attack_oracles.py has that
             continue
-        counted = Counted(case.model)
+        counted = Counted(case.model).eval()
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             sizes = rival.attack(counted, case)
@@ -147,7 +147,7 @@ def test_a_network_without_its_images_is_left_out_by_name(tmp_path, monkeypatch,
     monkeypatch.setattr(curves, "rivals", lambda case, most: ([], ["adv-lib (No module named 'adv_lib')"]))
     picture = tmp_path / "curves.png"
     setting = Setting(8, 1, 1, 0.25, torch.device("cpu"), f"npz:{tmp_path / 'none.npz'}", picture)
-    first, left_out = curves.tables(setting)
+    left_out, first = curves.tables(setting)
     assert "No module named 'adv_lib'" in first.note
     assert [row["attack"] for row in first.rows] == ["invrob, the search alone", "invrob, audited"]
     assert "none.npz" in left_out.note
