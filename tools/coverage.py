@@ -22,6 +22,7 @@ from invrob.empirical.transforms import TRANSFORMATIONS
 
 SIZE = 20_000  # images of a population; samples of it are drawn with replacement
 RIGHT = 0.9  # of the clean images
+NOBODY = 1_000_000  # a class that no image has; the one before it has none either
 FURTHEST = {"rotation": 180.0, "translation": 8.0}
 Fields = dict[str, Any]
 
@@ -38,6 +39,10 @@ class Population:
     def take(self, rows: Array) -> "Population":
         """The population of these images."""
         return Population(self.limits[..., rows], self.labels[rows], self.right[rows], self.change)
+
+    def answers(self) -> Array:
+        """The class that each unchanged image is given, [P]."""
+        return np.where(self.right, self.labels, NOBODY - 1)
 
     def shares(self, thetas: Array) -> Array:
         """The exact share of the box of each theta in which each image keeps its prediction, [P, T]."""
@@ -75,19 +80,22 @@ def profile(images: Population, thetas: Array, step: float | None, seed: int) ->
     volumes = family.volumes(thetas)
     draws = sampling.draw(volumes, step, n, rng)
     keeps = images.keeps(family.parameters(draws.radii, rng)).T
-    other = images.labels.max() + 1  # a class that is nobody's
-    clean = np.where(images.right, images.labels, other + 1)
-    predictions = np.column_stack([clean, np.where(keeps, clean[:, None], other)])
+    clean = images.answers()
+    predictions = np.column_stack([clean, np.where(keeps, clean[:, None], NOBODY)])
     return rates_of_answers(predictions, images.labels, draws, volumes, confidence=0.95, seed=seed)
 
 
 def worst_of(images: Population, thetas: Array, draws: int, seed: int) -> Fields:
     """What a profile of the worst of so many draws would say about these images."""
-    family, rng, n = TRANSFORMATIONS[images.change], np.random.default_rng(seed), len(images.labels)
-    clean, volumes = np.zeros(n, dtype=int), family.volumes(thetas)
-    ask: Callable[[Array, Array], Array] = lambda rows, points: (~images.take(rows).keeps(points)).astype(int)  # noqa: E731
-    kept, _ = kept_in_all_draws(ask, clean, None, family, volumes, draws, rng)
-    return rates_per_image(kept, clean, None, volumes == 0, confidence=0.95, seed=seed)
+    family, rng = TRANSFORMATIONS[images.change], np.random.default_rng(seed)
+    volumes, clean = family.volumes(thetas), images.answers()
+
+    def ask(rows: Array, parameters: Array) -> Array:
+        some = images.take(rows)
+        return np.where(some.keeps(parameters), some.answers(), NOBODY)
+
+    kept, correct = kept_in_all_draws(ask, clean, images.labels, family, volumes, draws, rng)
+    return rates_per_image(kept, clean, images.labels, volumes == 0, confidence=0.95, seed=seed, correct=correct)
 
 
 def covered(
@@ -134,16 +142,15 @@ def invariance_table(repeats: int) -> None:
     for kind, step, n, classes, count in CASES:
         everyone = population(kind, classes)
         measure = partial(worst_of, draws=WORST) if step == WORST_OF else partial(profile, step=step)
-        some = repeats if n * count < 50_000 else max(1, repeats // 4)
         thetas = np.linspace(0, FURTHEST[everyone.change], count)
-        found = covered(everyone, n, thetas, measure, some, rows=3, draws=WORST if step == WORST_OF else 1)
+        found = covered(everyone, n, thetas, measure, repeats, rows=3, draws=WORST if step == WORST_OF else 1)
         shares = [
             f"{100 * found[name][1:].mean():.1f}, {100 * found[name][1:].min():.1f} %" if name in found else "-"
             for name in ("rate", "accuracy", "classes")
         ]
         asked = step if step == WORST_OF else "default" if step is None else f"step {step:g}"
         cells = [KINDS[kind], asked, f"{n:,}", f"{classes:,}", str(count), *shares]
-        print(f"| {' | '.join(cells)} | {100 * found['width'][1:].mean():.1f} | {some:,} |", flush=True)
+        print(f"| {' | '.join(cells)} | {100 * found['width'][1:].mean():.1f} | {repeats:,} |", flush=True)
 
 
 WORST = 10

@@ -89,8 +89,9 @@ def test_where_nothing_changes_the_accuracy_is_a_count_with_the_exact_interval()
 @pytest.mark.parametrize("n", [20, 200])
 def test_the_worst_case_covers_at_every_theta(n):
     measure = partial(coverage.worst_of, draws=5)
-    found = coverage.covered(coverage.population("various"), n, grid(5), measure, 200, draws=5)
-    assert (found["rate"] >= least(200, 0.95)).all()
+    found = coverage.covered(coverage.population("various"), n, grid(5), measure, 200, rows=3, draws=5)
+    for name in ("rate", "accuracy", "classes"):
+        assert (found[name] >= least(200, 0.95)).all(), name
     assert found["rate"][1:].mean() < 1
 
 
