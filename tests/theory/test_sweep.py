@@ -72,28 +72,33 @@ def test_a_sweep_trains_each_learner_at_each_q_for_each_p_and_trades_b_for_a():
 
 
 def test_all_intervals_of_a_sweep_cover_the_truth_at_once_at_its_level(monkeypatch):
-    """Learners that end at a known rule, whatever they are shown: at level 0.7 at most 3 of 10 sweeps miss anywhere."""
+    """Learners that end at known rules, whatever they are shown: at level 0.7 at most 3 of 10 sweeps miss anywhere."""
 
     class Known:
+        def __init__(self, tau):
+            self.tau = tau
+
         def fit(self, x, y):
             pass
 
         def predict(self, x):
-            return np.where(x[:, 0] + (x[:, 1] - x[:, 2]) / math.sqrt(2) >= 0, 1, -1)  # tau = 1
+            return np.where(self.tau * x[:, 0] + (x[:, 1] - x[:, 2]) / math.sqrt(2) >= 0, 1, -1)
 
-    monkeypatch.setitem(LEARNERS, "trees", lambda seed: Known())
+    taus = {"logistic": 0.2, "mlp": 1.0, "trees": -1.5}
+    for name, tau in taus.items():
+        monkeypatch.setitem(LEARNERS, name, lambda seed, tau=tau: Known(tau))
     monkeypatch.setattr("invrob.theory.classifiers.TRAINING_ROWS", 64)
-    ps, misses, runs = (0.6, 0.7, 0.8), 0, 40
-    exact = [threshold_rule(p, 1.0, 0.7) for p in ps]
+    ps, misses, runs = (0.5, 0.7, 0.9), 0, 40
+    exact = [threshold_rule(p, tau, 0.7) for p in ps for tau in taus.values()]
     for seed in range(runs):
-        reports = sweep(ps, (0.0, 1.0), ("trees",), d=1, c=0.7, n=200, seed=seed, confidence=0.7).reports
-        pairs = [(result, rule) for one, rule in zip(reports, exact, strict=True) for result in one.classifiers]
-        false = [
-            not getattr(result, key).low <= getattr(rule, name) <= getattr(result, key).high
-            for result, rule in pairs
-            for key, name in RATES.items()
-        ]
+        reports = sweep(ps, (0.0,), tuple(taus), d=1, c=0.7, n=200, seed=seed, confidence=0.7).reports
+        pairs = zip((result for one in reports for result in one.classifiers), exact, strict=True)
+        false = []
         for result, rule in pairs:
+            false += [
+                not getattr(result, key).low <= getattr(rule, name) <= getattr(result, key).high
+                for key, name in RATES.items()
+            ]
             distance = distance_to_frontier(rule.p, rule.accuracy, rule.attacked, rule.c)
             false.append(not result.distance.low <= distance <= result.distance.high)
         misses += any(false)
