@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from invrob.empirical.loading import Loaded, Preprocessing, load_model
     from invrob.empirical.profiles import (
         PGD,
+        Auto,
         BlackBoxProfile,
         Card,
         Grid,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PGD",
+    "Auto",
     "BlackBoxProfile",
     "Card",
     "Grid",

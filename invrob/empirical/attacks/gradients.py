@@ -44,6 +44,11 @@ def loss_and_gradient(
     return outputs, gradient
 
 
+def feasible(x: Tensor, gradient: Tensor) -> Tensor:
+    """The gradient without what would lead out of [0, 1], both [N, C, H, W]: a black pixel cannot get darker."""
+    return gradient * (((x > 0) | (gradient > 0)) & ((x < 1) | (gradient < 0)))
+
+
 def value_and_gradient(
     model: Model, x: Tensor, loss: Callable[..., Tensor], *rows: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:

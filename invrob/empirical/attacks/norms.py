@@ -92,6 +92,8 @@ class Norm:
     project: Callable[[Tensor, Tensor, Tensor], Tensor]  # images, x, epsilon -> the nearest x in ball and [0, 1]
     draw: Callable[[Tensor, torch.Generator], Tensor]  # a uniform draw from the unit ball, shaped like the images
     largest: float  # epsilons above it are refused
+    momentum: float  # share of the last direction that the next step keeps; measured, as the detours are
+    detours: tuple[float, ...]  # by how many radii the ball of an attack from a random start may be larger at first
 
     def move(self, images: Tensor, x: Tensor, length: Tensor, direction: Tensor, epsilon: Tensor) -> Tensor:
         """`x` moved by `length` [N] along unit directions, and projected into the balls of `epsilon` about `images`."""
@@ -99,9 +101,27 @@ class Norm:
 
 
 NORMS = {
-    "linf": Norm("linf", _linf_size, _l1_size, torch.sign, _linf_project, _linf_draw, largest=1.0),
-    "l2": Norm("l2", _l2_size, _l2_size, _l2_ascent, _l2_project, _l2_draw, largest=float("inf")),
+    "linf": Norm(
+        "linf", _linf_size, _l1_size, torch.sign, _linf_project, _linf_draw, largest=1.0, momentum=0.35, detours=(0.0,)
+    ),
+    "l2": Norm(
+        "l2",
+        _l2_size,
+        _l2_size,
+        _l2_ascent,
+        _l2_project,
+        _l2_draw,
+        largest=float("inf"),
+        momentum=0.0,
+        detours=(1.0, 4.0),
+    ),
 }
+
+
+def with_momentum(norm: Norm, last: Tensor, gradient: Tensor) -> Tensor:
+    """The direction of the next step [N, C, H, W]: the gradient, scaled to a mean of 1, and a part of the `last`."""
+    scale = gradient.abs().flatten(1).mean(1).clamp(min=torch.finfo(gradient.dtype).tiny)
+    return norm.momentum * last + gradient / per_image(scale)
 
 
 def norm_named(name: str) -> Norm:

@@ -1,25 +1,23 @@
-"""Can this robustness profile be believed? Probes of the attack on a few of the images, and the verdict.
+"""Does this model defeat attacks by gradients? Probes on a few of the images, and the verdict.
 
 A gradient attack that fails says nothing when there was no gradient to follow (Carlini et al. 2019, arXiv 1902.06705).
-Each probe is an attack of another kind in the largest ball that withstood the search; none of them should gain much.
-Faults of the model itself are named by `faults`."""
+Faults of the model itself are named by `faults`; how much an honest attack missed is the matter of `audit`."""
 
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from invrob.empirical.attacks.apgd import apgd
 from invrob.empirical.attacks.faults import CONSTANT, LOOKED_AT, Finding, findings
-from invrob.empirical.attacks.pgd import pgd
+from invrob.empirical.attacks.pgd import attack_batch
+from invrob.empirical.attacks.restarts import lower
 from invrob.empirical.attacks.search import Search
 from invrob.empirical.attacks.square import square
 from invrob.empirical.inference import predict
 
-QUERIES = 100  # of the black-box attack, per probed image
+QUERIES = 100  # of the black-box attack, per probed image, where no audit has asked more
 TOLERATED = {  # the largest share of images that says nothing yet, and what it means beyond
     "zero_gradient": (0.05, "the gradient was zero for {:.0%} of the images, so the attack could not move"),
-    "more_steps": (0.10, "Auto-PGD fooled {:.0%} more of the probed images: raise steps or restarts"),
     "black_box": (0.05, "an attack without gradients fooled {:.0%} more of the probed images: the gradients mislead"),
     "unfooled_at_largest": (0.05, "{:.0%} of the probed images were not fooled where every image is allowed"),
     "changed_prediction": (0.02, "{:.0%} of the predictions changed when asked again: the model is random"),
@@ -39,11 +37,7 @@ class Sanity:
 
     probed: int  # images that the probes looked at
     zero_gradient: float  # of all images: withstood a level, and met an all-zero or NaN gradient on the way
-    more_steps: float  # fooled by Auto-PGD from random starts, on either loss, where the search was withstood
-    apgd_ce: float  # by that on the cross-entropy
-    apgd_dlr: float | None  # by that on the difference of logits ratio; None with fewer than 3 classes, which it needs
-    other_classes: float  # fooled by a step towards a less likely class; if any was, all images were attacked so
-    black_box: float  # fooled by a black-box attack where the search was withstood
+    black_box: float  # fooled by a black-box attack where all attacks by gradients were withstood
     unfooled_at_largest: float  # not fooled in the ball that holds every image
     changed_prediction: float  # predicted otherwise when asked a second time
     constant: bool  # the same class for every image, at every epsilon
@@ -52,12 +46,12 @@ class Sanity:
 
     @property
     def verdict(self) -> str:
-        """ "sound" or "masked"."""
+        """ "sound", or "masked" where the model defeats gradients or its rates are worthless."""
         return "masked" if self.reasons else "sound"
 
     def suspicious(self) -> frozenset[str]:
         """Names of the fields that are beyond what is tolerated: each is a reason, and there are no others."""
-        by_chance = dict.fromkeys(("more_steps", "black_box"), 1 / max(self.probed, 1))  # any search misses an image
+        by_chance = {"black_box": 1 / max(self.probed, 1)}  # any attack misses an image
         worthless = {
             "constant": self.constant,
             "findings": any(finding.worthless and finding.name != CONSTANT for finding in self.findings),
@@ -68,39 +62,37 @@ class Sanity:
         return frozenset(name for name, beyond in (worthless | shares).items() if beyond)
 
 
-def judge(search: Search, who: Tensor, other_classes: float, steps: int, generator: torch.Generator) -> Sanity:
+def judge(search: Search, who: Tensor, black_box: float | None, steps: int, generator: torch.Generator) -> Sanity:
     """Probe the images `who` (indices) of a finished search; what the probes fool is recorded in it.
 
-    other_classes: what `aim_at_others` gained on them, as a share. Call it inside `evaluating(model)`."""
+    black_box: the share of images that an attack without gradients has fooled at last; None to try one on these. Call
+    it inside `evaluating(model)`."""
     if not len(who):
-        return Sanity(0, 0.0, 0.0, 0.0, None, 0.0, 0.0, 0.0, 0.0, constant=False, reasons=())
+        return Sanity(0, 0.0, 0.0, 0.0, 0.0, constant=False, reasons=())
     model, norm, clean, labels = search.model, search.norm, search.images[who], search.labels[who]
     changed = _share(predict(model, clean) != labels)
-    rest = who[search.withstood[who] >= 0]
-    x, y, radius, fooled = search.images[rest], search.labels[rest], search.radius(rest), {}
-    losses = ("ce", "dlr") if search.outputs.shape[1] >= 3 else ("ce",)
-    for loss in losses:
-        attack = apgd(model, x, y, radius, norm, loss=loss, steps=2 * steps // len(losses), generator=generator)
-        search.evaluations += attack.evaluations
-        search.record(rest[attack.fooled], attack.images[attack.fooled])
-        fooled[loss] = attack.fooled
-    either = torch.stack([*fooled.values()]).any(0)
-    rest, x, y, radius = rest[~either], x[~either], y[~either], radius[~either]
-    x, fools = square(model, x, y, radius, norm, queries=QUERIES, generator=generator)
-    search.record(rest[fools], x[fools])
-    largest = norm.size(torch.ones_like(clean[:1], dtype=torch.float64)).item()
-    attack = pgd(model, clean, largest, labels=labels, norm=norm.name, steps=steps)
+    if black_box is None:
+        black_box = _share(lower(search, who, lambda here, radius: _queried(search, here, radius, generator)))
+    rest = who[search.fooled[who] == len(search.epsilons)]  # what falls in a small ball falls in the largest one
+    largest = norm.size(torch.ones_like(clean[:1], dtype=torch.float64)).expand(len(rest))
+    attack = attack_batch(
+        model,
+        search.images[rest],
+        search.labels[rest],
+        largest,
+        norm,
+        steps=steps,
+        stride=2.5 * largest / steps,
+        restarts=1,
+        generator=generator,
+    )
     search.evaluations += attack.evaluations + min(len(clean), LOOKED_AT) + 1  # the last two are those of `findings`
-    unfooled = _share(~attack.fooled)
+    unfooled = int((~attack.fooled).sum()) / len(who)
     constant = unfooled == 1.0 and bool((search.labels == search.labels[0]).all())
     sanity = Sanity(
         probed=len(who),
         zero_gradient=_share(search.stuck & (search.withstood >= 0)),
-        more_steps=int(either.sum()) / len(who),
-        apgd_ce=int(fooled["ce"].sum()) / len(who),
-        apgd_dlr=int(fooled["dlr"].sum()) / len(who) if "dlr" in fooled else None,
-        other_classes=other_classes,
-        black_box=int(fools.sum()) / len(who),
+        black_box=black_box,
         unfooled_at_largest=unfooled,
         changed_prediction=changed,
         constant=constant,
@@ -108,6 +100,11 @@ def judge(search: Search, who: Tensor, other_classes: float, steps: int, generat
         findings=findings(model, clean, constant),
     )
     return with_reasons(sanity, int(labels[0]))
+
+
+def _queried(search: Search, here: Tensor, radius: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    images, labels = search.images[here], search.labels[here]
+    return square(search.model, images, labels, radius, search.norm, queries=QUERIES, generator=generator)
 
 
 def with_reasons(sanity: Sanity, label: int) -> Sanity:

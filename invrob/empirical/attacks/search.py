@@ -24,15 +24,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from invrob.empirical.attacks.gradients import loss_and_gradient, margins, runner_up
-from invrob.empirical.attacks.norms import Norm
-from invrob.empirical.inference import Model, all_logits, batches, predict
+from invrob.empirical.attacks.gradients import feasible, loss_and_gradient, margins, runner_up
+from invrob.empirical.attacks.norms import Norm, with_momentum
+from invrob.empirical.inference import Model, all_logits, batches
 
 BEGINS, FOOLS, RESTARTS, WITHSTANDS, RISES, GOES_ON = range(6)
 PATIENCE = 2  # steps at a level before moving up, while no level is known to fool the image
 LAST_STEP = 0.02  # of epsilon; the first step is a whole epsilon, and a cosine leads from one to the other
 SPREAD = 20.0  # least spread of an image's logits in the loss; 10 to 40 serve as well, 5 less so
-RANKS = 9  # classes that `aim_at_others` tries, as AutoAttack's targeted attacks do
 AGAIN = 1.5  # share of an attack due at a level, per relative distance from the perturbation that led there
 LEAST = 0.25  # the smallest such share
 HOPELESS = 1.1  # of the radius: a course that ends farther away is given up
@@ -52,6 +51,7 @@ class Search:
     fooled: Tensor  # int64: the smallest level known to fool the image; L while none is
     withstood: Tensor  # int64: the largest level that withstood a full attack; -1 before
     stuck: Tensor  # bool: met a zero or NaN gradient while not fooled
+    near: Tensor  # float64: the boundary's least first-order distance over the radius that was withstood last
     evaluations: int = 0  # gradient evaluations, summed over the images
 
     @property
@@ -78,6 +78,7 @@ class Search:
         self.fooled[kept] = level[better]
         self.perturbed[kept] = x[better]
         self.withstood[kept] = torch.where(self.withstood[kept] < level[better], self.withstood[kept], -1)
+        self.near[kept] = 1.0  # what fell a moment ago is the likeliest to fall again
         return better
 
 
@@ -88,8 +89,8 @@ def begin(model: Model, images: Tensor, epsilons: Tensor, norm: Norm) -> Search:
     outputs = all_logits(model, images)
     labels = outputs.argmax(1)
     fooled, withstood = torch.full_like(labels, len(epsilons)), torch.full_like(labels, -1)
-    stuck = torch.zeros_like(labels, dtype=torch.bool)
-    return Search(model, norm, images, outputs, labels, epsilons, images.clone(), fooled, withstood, stuck)
+    stuck, near = torch.zeros_like(labels, dtype=torch.bool), torch.ones_like(labels, dtype=torch.float64)
+    return Search(model, norm, images, outputs, labels, epsilons, images.clone(), fooled, withstood, stuck, near)
 
 
 @dataclass
@@ -103,6 +104,7 @@ class _Course:
     target: Tensor  # int64, -1 for the nearest class
     nearest: Tensor  # float64: the smallest first-order distance to the boundary so far, from the clean image
     quarter: Tensor  # float64: that after a quarter of the steps
+    drift: Tensor  # [N, C, H, W]: the direction of the last step, with its momentum
 
 
 def run(search: Search, *, steps: int, restarts: int, generator: torch.Generator) -> None:
@@ -113,11 +115,12 @@ def run(search: Search, *, steps: int, restarts: int, generator: torch.Generator
     norm, none = search.norm, torch.full_like(search.labels, -1)
     far = torch.full_like(none, torch.inf, dtype=torch.float64)
     x = search.perturbed.clone()
-    course = _Course(x, none, none.clone(), none.clone(), none.clone(), nearest=far, quarter=far.clone())
+    course = _Course(x, none, none.clone(), none.clone(), none.clone(), far, far.clone(), torch.zeros_like(x))
     while len(who := search.next_batch()):
         x, clean, labels = course.x[who], search.images[who], search.labels[who]
         outputs, gradient = loss_and_gradient(search.model, x, labels, course.target[who], SPREAD)
         search.evaluations += len(who)
+        gradient = feasible(x, gradient)
         fools = outputs.argmax(1) != labels
         search.stuck[who] |= ~fools & (gradient == 0).flatten(1).all(1)
         search.record(who[fools], x[fools])
@@ -130,8 +133,10 @@ def run(search: Search, *, steps: int, restarts: int, generator: torch.Generator
 
         radius, step = search.epsilons[course.level[who]], course.step[who]
         stride = radius * ((1 + (torch.pi * (step - 1) / steps).cos()) / 2 + LAST_STEP)
-        course.x[who] = norm.move(clean, x, stride, norm.ascent(gradient), radius)
+        drift = course.drift[who] = with_momentum(norm, course.drift[who], gradient)
+        course.x[who] = norm.move(clean, x, stride, norm.ascent(drift), radius)
         if (again := state == RESTARTS).any():
+            course.drift[who[again]] = 0
             clean, radius = clean[again], radius[again]
             course.x[who[again]] = norm.move(clean, clean, radius, norm.draw(clean, generator), radius)
 
@@ -163,7 +168,9 @@ def _go_on(
 ) -> None:
     """Level, step and target with which the attacks on the images `who` (indices) go on; size: of their iterates."""
     level, step, withstood = course.level[who], course.step[who], search.withstood[who]
-    withstood = torch.where(state == WITHSTANDS, torch.maximum(withstood, level), withstood)
+    ended = state == WITHSTANDS
+    search.near[who[ended]] = course.nearest[who[ended]] / search.epsilons[level[ended]]
+    withstood = torch.where(ended, torch.maximum(withstood, level), withstood)
     search.withstood[who] = withstood
     lowest = torch.where(state == RISES, level, withstood) + 1
     guess = torch.maximum(torch.searchsorted(search.epsilons, boundary), lowest)
@@ -182,55 +189,3 @@ def _go_on(
     for rank in torch.unique(course.restart[who[again]]):
         at_rank = who[again & (course.restart[who] == rank)]
         course.target[at_rank] = runner_up(search.outputs[at_rank], search.labels[at_rank], int(rank))
-
-
-@torch.no_grad()
-def aim_at_others(search: Search, who: Tensor) -> Tensor:
-    """One steepest step towards each of the (at most 9) most likely other classes, in the largest ball that withstood.
-
-    The search follows the nearest class; a farther one with a steeper slope can be closer. For a linear model in the
-    L-inf norm this is the exact worst case. Returns those of the images `who` (indices) that it fooled; they are open
-    again."""
-    who = who[search.withstood[who] >= 0]
-    if not len(who):
-        return who
-    clean, labels, radius, outputs = search.images[who], search.labels[who], search.radius(who), search.outputs[who]
-    gained = torch.zeros_like(who, dtype=torch.bool)
-    for rank in _ranks(search):
-        _, gradient = loss_and_gradient(search.model, clean, labels, runner_up(outputs, labels, rank))
-        search.evaluations += len(who)
-        x = search.norm.move(clean, clean, radius, search.norm.ascent(gradient), radius)
-        fools = predict(search.model, x) != labels
-        gained[fools] |= search.record(who[fools], x[fools])
-    return who[gained]
-
-
-@torch.no_grad()
-def promising(search: Search) -> Tensor:
-    """Indices of the images that `aim_at_others` would fool if the images of one label had the same gradients.
-
-    The first image of each label lends them, which costs at most 9 gradient evaluations per label. Where the model is
-    linear no image that could be fooled is left out; elsewhere this is some of them."""
-    chosen = [search.labels[:0]]
-    for label in torch.unique(search.labels[search.withstood >= 0])[:, None]:
-        group = ((search.labels == label) & (search.withstood >= 0)).nonzero()[:, 0]
-        for rank in _ranks(search):
-            target = runner_up(search.outputs[group[:1]], label, rank)
-            _, gradient = loss_and_gradient(search.model, search.images[group[:1]], label, target)
-            search.evaluations += 1
-            parts = (group[part] for part in batches(len(group), group.device))
-            chosen.extend(_foreseen(search, part, target, gradient) for part in parts)
-    indices: Tensor = torch.unique(torch.cat(chosen))
-    return indices
-
-
-def _ranks(search: Search) -> range:
-    return range(1, min(search.outputs.shape[1] - 1, RANKS) + 1)
-
-
-def _foreseen(search: Search, who: Tensor, target: Tensor, gradient: Tensor) -> Tensor:
-    """Those of `who` that a step along `gradient` [1, C, H, W] takes to class `target` [1], to first order."""
-    clean, outputs, radius = search.images[who], search.outputs[who], search.radius(who)
-    x = search.norm.move(clean, clean, radius, search.norm.ascent(gradient), radius)
-    behind = outputs.gather(1, search.labels[who, None])[:, 0] - outputs[:, target[0]]
-    return who[((x - clean) * gradient).flatten(1).sum(1) > behind]

@@ -14,7 +14,7 @@ from invrob.empirical.models import build
 from invrob.empirical.training import RECIPE_VERSION, Recipe
 from invrob.errors import InputError
 
-PROFILE_VERSION = 2  # raise it when the same profile would give other numbers: finished ones are then measured again
+PROFILE_VERSION = 3  # raise it when the same profile would give other numbers: finished ones are then measured again
 
 
 class Cell(BaseModel):

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 
 from invrob.checks import checked_grid
 from invrob.empirical.attacks import norm_named
-from invrob.empirical.profiles import L2_EPSILONS, PGD, Measurement, Rotation, Weak, adversary_of, change_of
+from invrob.empirical.profiles import L2_EPSILONS, PGD, Auto, Measurement, Rotation, Weak, adversary_of, change_of
 from invrob.empirical.transforms import transformation_named
 
 Degrees = Annotated[float, Field(ge=0, le=180)]
@@ -30,8 +30,14 @@ class Profiling(BaseModel):
 
     thetas: tuple[Degrees, ...] = THETAS
     epsilons: tuple[Epsilon, ...] = EPSILONS
+    attack: Literal["auto", "pgd"] = Field(
+        "auto", description="auto takes the effort that the network needs; pgd that of steps and restarts"
+    )
     steps: int = Field(20, ge=1, le=10_000, description="of a full attack")
-    restarts: int = Field(1, ge=1, le=1000)
+    restarts: int = Field(1, ge=1, le=1000, description="of pgd")
+    audit: Literal["auto"] | Annotated[int, Field(ge=0)] = Field(
+        "auto", description="images that are attacked with much more, to bound what the attack missed; 0 for none"
+    )
     angle_step: float = Field(7.5, gt=0, le=180, description="the widest band of angles, in degrees")
     images: int = Field(1000, ge=2, description="test images, chosen once for all cells")
     confounds: tuple[Literal["canvas", "disc", "there-and-back"], ...] = Field(
@@ -94,9 +100,10 @@ class Profiling(BaseModel):
     @property
     def card(self) -> tuple[Measurement, Measurement]:
         """The invariance and the robustness of every cell, which are kept together."""
+        attack = Auto(self.steps) if self.attack == "auto" else PGD(self.steps, self.restarts)
         return (
             Measurement("invariance", self.thetas, over=Rotation(step=self.angle_step)),
-            Measurement("robustness", self.epsilons, attack=PGD(self.steps, self.restarts)),
+            Measurement("robustness", self.epsilons, attack=attack, audit=self.audit),
         )
 
     @property

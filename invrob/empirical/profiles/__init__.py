@@ -10,6 +10,7 @@ from invrob.empirical.profiles.rates import ClassRates, Rates
 from invrob.empirical.profiles.robustness import RobustnessProfile, black_box_profile, robustness_profile
 from invrob.empirical.profiles.settings import (
     PGD,
+    Auto,
     Change,
     Grid,
     Rotation,
@@ -26,6 +27,7 @@ __all__ = [
     "L2_EPSILONS",
     "PGD",
     "WEAK",
+    "Auto",
     "BlackBoxProfile",
     "Card",
     "Change",

@@ -13,7 +13,7 @@ from invrob.empirical.profiles.grids import EPSILONS, L2_EPSILONS
 from invrob.empirical.profiles.invariance import InvarianceProfile, invariance_profile
 from invrob.empirical.profiles.rates import Result
 from invrob.empirical.profiles.robustness import RobustnessProfile, robustness_profile
-from invrob.empirical.profiles.settings import PGD, Over, Square, attack_of, change_of
+from invrob.empirical.profiles.settings import PGD, Auto, Over, Square, Weak, attack_of, change_of
 from invrob.errors import InputError
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def tradeoff(
     epsilons: Iterable[float] | None = None,
     thetas: Iterable[float] | None = None,
     norm: str = "linf",
-    attack: str | PGD | Square = "pgd",
+    attack: str | Auto | PGD | Square = "auto",
     over: Over = "rotation",
     seed: int = 0,
 ) -> Card:
@@ -69,8 +69,8 @@ def tradeoff(
         model, images, labels, norm, seed: as for `robustness_profile`.
         epsilons: of the robustness; the usual ones of the norm where left out.
         thetas: of the invariance; the usual ones of the change where left out.
-        attack: "pgd" or `PGD(steps, restarts)`. "square" or `Square(queries)` for a model without gradients, whose
-            robustness is an upper bound.
+        attack: "auto" or `Auto(limit)`, "pgd" or `PGD(steps, restarts)`. "square" or `Square(queries)` for a model
+            without gradients, whose robustness is an upper bound.
         over: what changes the images, as for `invariance_profile`.
 
     Returns:
@@ -90,8 +90,8 @@ def tradeoff(
     thetas = change.family.values if thetas is None else thetas
     if epsilons is None:
         epsilons = L2_EPSILONS if norm == "l2" else EPSILONS
-    if not isinstance(chosen, (PGD, Square)):
-        raise InputError(f"attack = {attack!r} flatters the model, and has no place on a card: use 'pgd' or 'square'")
+    if isinstance(chosen, Weak):
+        raise InputError(f"attack = {attack!r} flatters the model, and has no place on a card: use 'auto' or 'square'")
     return Card(
         invariance_profile(model, images, thetas, labels, over=change, seed=seed),
         robustness_profile(model, images, epsilons, labels, norm=norm, attack=chosen, seed=seed),

@@ -12,11 +12,12 @@ from invrob.empirical.profiles.black_box import BlackBoxProfile
 from invrob.empirical.profiles.invariance import InvarianceProfile, invariance_profile
 from invrob.empirical.profiles.rates import Rates
 from invrob.empirical.profiles.robustness import RobustnessProfile, robustness_profile
-from invrob.empirical.profiles.settings import PGD, Change, Grid, Rotation, Square, Weak, WorstOf
+from invrob.empirical.profiles.settings import PGD, Audit, Auto, Change, Grid, Rotation, Square, Weak, WorstOf
 from invrob.empirical.profiles.weak import WeakProfile
 from invrob.empirical.profiles.worst_case import WorstCaseProfile, most_evaluations
 
-SEARCH = 15  # gradients per image of a search and its probes, beside the steps of a full attack: measured
+SEARCH = 30  # gradients per image of a search and its audit, beside the steps of a full attack: measured
+AUTO = 60  # gradients per image where the effort is what the network needs: measured, the audit included
 WEAK_STEPS = 40  # of a weak attack, for each epsilon
 BLACK_BOX = 3.0  # an image is asked about that many times the queries of one epsilon
 
@@ -62,6 +63,7 @@ class Measurement:
         against: the adversary that chooses the change; None averages over random changes.
         attack: the attack on the prediction, in the ball of `norm` ("linf" or "l2").
         seed: of random changes and random starts.
+        audit: images of the audit, as for `robustness_profile`.
 
     Example:
         >>> from invrob.empirical.profiles import Measurement, Rotation, WorstOf
@@ -75,8 +77,9 @@ class Measurement:
     over: Rotation | Change | None = None
     against: WorstOf | Grid | None = None
     norm: str = "linf"
-    attack: PGD | Square | Weak | None = None
+    attack: Auto | PGD | Square | Weak | None = None
     seed: int = 0
+    audit: Audit = "auto"
 
     def __post_init__(self) -> None:
         assert (self.over is None) != (self.attack is None), "rates run over theta or over epsilon"
@@ -112,6 +115,8 @@ class Measurement:
     def work(self) -> Work:
         """What it asks of the model per image: typical for searches; of a worst case, where no prediction moves."""
         match self.attack:
+            case Auto():
+                return Work(attack=AUTO)
             case PGD(steps, restarts):
                 return Work(attack=SEARCH + steps * restarts)
             case Square(queries):
@@ -130,7 +135,7 @@ class Measurement:
         if self.over is None:
             assert self.attack is not None
             return robustness_profile(
-                model, images, self.values, labels, norm=self.norm, attack=self.attack, seed=self.seed
+                model, images, self.values, labels, norm=self.norm, attack=self.attack, seed=self.seed, audit=self.audit
             )
         against = "average" if self.against is None else self.against
         return invariance_profile(model, images, self.values, labels, over=self.over, against=against, seed=self.seed)
@@ -138,6 +143,7 @@ class Measurement:
     def read(self, plain: Mapping[str, Any]) -> Rates:
         """The rates that `measure(...).to_dict()` gave. Raises InputError where they are of another kind."""
         kinds: dict[type | None, type[Rates]] = {
+            Auto: RobustnessProfile,
             PGD: RobustnessProfile,
             Square: BlackBoxProfile,
             Weak: WeakProfile,

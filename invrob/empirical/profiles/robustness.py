@@ -13,15 +13,14 @@ import torch
 from torch import Tensor
 
 from invrob.checks import check_settings, checked_grid
-from invrob.empirical.attacks import Sanity, judge, norm_named
+from invrob.empirical.attacks import Sanity, norm_named
 from invrob.empirical.attacks import search as searching
-from invrob.empirical.inference import Model, batches, checked_images, checked_labels, evaluating
+from invrob.empirical.inference import Model, checked_images, checked_labels, evaluating
 from invrob.empirical.profiles.black_box import BlackBoxProfile, search_by_queries
-from invrob.empirical.profiles.rates import Levels, RatesOverEpsilon, rates_per_image
-from invrob.empirical.profiles.settings import PGD, Attack, Square, Weak, attack_of
+from invrob.empirical.profiles.by_gradients import Searched, search_by_gradients
+from invrob.empirical.profiles.rates import Levels, Numbers, RatesOverEpsilon, rates_per_image
+from invrob.empirical.profiles.settings import PGD, Attack, Audit, Auto, Square, Weak, attack_of, audit_of
 from invrob.empirical.profiles.weak import WeakProfile, attack_weakly
-
-WORTH_IT = 0.1  # of the probed images: where a step towards other classes fools more, every image is attacked so
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,17 +34,31 @@ class RobustnessProfile(RatesOverEpsilon):
         (0.0, True)
     """
 
-    gradient_evaluations: float  # per image, those of the sanity probes included
+    gradient_evaluations: float  # per image, those of the audit and of the judge included
     levels: Levels  # [N] int64, the index of the smallest epsilon that fooled the image; T where none did
     norm: str
     steps: int
-    restarts: int
+    restarts: int  # of each level in the search, before the further attacks of `Auto`
     sanity: Sanity
+    gap: Numbers | None  # [T] by how much the rate is too high: the estimated share that the audit would fool as well
+    gap_high: Numbers | None  # [T] an upper bound of that share, at level `confidence`
+    floor: Numbers | None  # [T] no attack of the audit's strength brings the population's rate below it, at that level
+    missed: Levels | None  # [T] audited images that withstood the search and not the audit
+    audited: int  # images that the audit looked at; 0 without an audit, where all of these are None
+    strength: str  # the attack of the audit, in words
+    shortfall: str  # why the verdict is "weak", and the way out; empty where it is not
 
     @property
     def verdict(self) -> str:
-        """'sound' when the attack can be believed, 'masked' when a sanity probe says that it cannot."""
-        return self.sanity.verdict
+        """'masked' where the model defeats gradients or its rates are worthless; else what the audit says.
+
+        'sound' where the gap is at most 2 points at every epsilon, or a single image; 'weak' where it is more;
+        'unaudited' without an audit."""
+        if self.sanity.verdict == "masked":
+            return "masked"
+        if not self.audited:
+            return "unaudited"
+        return "weak" if self.shortfall else "sound"
 
     def to_dict(self) -> dict[str, Any]:
         return {**super().to_dict(), "verdict": self.verdict}
@@ -59,9 +72,10 @@ def robustness_profile(
     labels: Tensor | None = None,
     *,
     norm: str = "linf",
-    attack: PGD | Literal["pgd"] = "pgd",
+    attack: Auto | PGD | Literal["auto", "pgd"] = "auto",
     seed: int = 0,
     confidence: float = 0.95,
+    audit: Audit = "auto",
 ) -> RobustnessProfile: ...
 
 
@@ -76,6 +90,7 @@ def robustness_profile(
     attack: Square,
     seed: int = 0,
     confidence: float = 0.95,
+    audit: Audit = "auto",
 ) -> BlackBoxProfile: ...
 
 
@@ -90,6 +105,7 @@ def robustness_profile(
     attack: Attack,
     seed: int = 0,
     confidence: float = 0.95,
+    audit: Audit = "auto",
 ) -> RobustnessProfile | BlackBoxProfile | WeakProfile: ...
 
 
@@ -100,14 +116,16 @@ def robustness_profile(
     labels: Tensor | None = None,
     *,
     norm: str = "linf",
-    attack: Attack = "pgd",
+    attack: Attack = "auto",
     seed: int = 0,
     confidence: float = 0.95,
+    audit: Audit = "auto",
 ) -> RobustnessProfile | BlackBoxProfile | WeakProfile:
     """How often the prediction of a model survives an attack, for all sizes epsilon at about the price of one.
 
-    A search finds for each image the smallest epsilon of the grid that fools it, and probes judge whether the search
-    can be believed (see docs/profiles.md). The rates never rise with epsilon.
+    A search finds for each image the smallest epsilon of the grid that fools it. An audit then attacks a few images,
+    chosen by chance, with much more: it says by how much the rates are too high (see docs/profiles.md). The rates are
+    those of search and audit, and never rise with epsilon.
 
     Args:
         model: any callable, images [N, C, H, W] in [0, 1] -> logits [N, K >= 2]. An nn.Module runs in eval mode with
@@ -116,15 +134,20 @@ def robustness_profile(
         epsilons: increasing sizes of the perturbation, >= 0, in pixel units; at most 1 in "linf".
         labels: int [N], the true classes, for the accuracy under attack. The attack itself changes predictions.
         norm: "linf" or "l2", of the perturbation.
-        attack: `PGD(steps, restarts)`, by gradients. `Square(queries)` for a model without gradients. `Weak(name)` for
-            an attack that flatters, in "linf" alone. Or the name "pgd", "square" or "weak" for its defaults.
-        seed: of random starts and of the choice of the probed images, in [0, 2^63).
-        confidence: level of the intervals, in (0, 1). They are Clopper-Pearson's, over the images.
+        attack: `Auto(steps, limit)`, by gradients, with as much effort as the network needs. `PGD(steps, restarts)` for
+            a fixed effort. `Square(queries)` for a model without gradients. `Weak(name)` for an attack that flatters,
+            in "linf" alone. Or the name "auto", "pgd", "square" or "weak" for its defaults.
+        seed: of random starts and of the choice of the audited images, in [0, 2^63).
+        confidence: level of the intervals, in (0, 1). They are Clopper-Pearson's, over the images. Of `gap_high` and
+            `floor` as well.
+        audit: how many images are audited: a number, 0 for none, or "auto" for an audit that costs about what the
+            search does, of 32 to 256 images. An attack without gradients has no audit.
 
     Returns:
         A `RobustnessProfile`, a `BlackBoxProfile` for `Square`, a `WeakProfile` for `Weak`: rates [T] in [0, 1], with
-        intervals, the accuracy, a row for each class, and the verdict on the attack. A rate is an upper bound, as good
-        as the attack; for a linear model that of PGD in "linf" is exact.
+        intervals, the accuracy, a row for each class, and the verdict on the attack. A rate is an upper bound: `gap`
+        and `gap_high` say how much too high it may be, and `floor` what is left of it. For a linear model the rate is
+        exact in "linf".
 
     Raises:
         InputError: outside these ranges, and for a model that returns NaN.
@@ -139,7 +162,7 @@ def robustness_profile(
         'black-box'
     """
     images = checked_images(images)
-    chosen, measure = attack_of(attack), norm_named(norm)
+    chosen, measure, audited = attack_of(attack), norm_named(norm), audit_of(audit)
     grid = checked_grid("epsilons", epsilons, measure.largest, "pixels are in [0, 1], so write 8 / 255, not 8")
     check_settings(confidence=confidence, seed=seed)
     generator = torch.Generator(images.device).manual_seed(int(seed))
@@ -155,16 +178,29 @@ def robustness_profile(
         if isinstance(chosen, Square):
             caution = search_by_queries(search, chosen.queries, generator)
         else:
-            sanity = _search_and_probe(search, chosen, generator)
+            searched = search_by_gradients(search, chosen, audited, grid == 0, confidence, generator)
     levels = search.fooled.cpu().numpy() + (len(grid) - len(positive))  # epsilon 0 is the identity: it fools nobody
     kept = levels[:, None] > np.arange(len(grid))
     fields = {**rates(kept, search.labels.cpu().numpy()), "epsilons": grid, "levels": levels, "norm": norm}
     per_image = search.evaluations / len(images)
     if isinstance(chosen, Square):
         return BlackBoxProfile(**fields, queries=chosen.queries, queries_per_image=per_image, sanity=caution)
-    return RobustnessProfile(
-        **fields, gradient_evaluations=per_image, steps=chosen.steps, restarts=chosen.restarts, sanity=sanity
-    )
+    fields |= {"steps": chosen.steps, "restarts": chosen.restarts if isinstance(chosen, PGD) else 1}
+    return RobustnessProfile(**fields, gradient_evaluations=per_image, **_audited(searched, fields))
+
+
+def _audited(searched: Searched, fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields of `RobustnessProfile` that tell of the audit and of the model. Of a model that defeats gradients an
+    audit by gradients bounds nothing: there all that withstood may be missed."""
+    sanity, gaps = searched.sanity, searched.gaps
+    names = {"sanity": sanity, "audited": searched.audited, "strength": searched.strength}
+    if gaps is None:
+        return {**names, **dict.fromkeys(("gap", "gap_high", "floor", "missed")), "shortfall": ""}
+    identity, blind = fields["epsilons"] == 0, sanity.verdict == "masked"
+    gap_high = np.where(identity, 0.0, fields["rate"]) if blind else np.minimum(gaps.gap_high, fields["rate"])
+    floor = np.where(identity, 1.0, 0.0) if blind else np.minimum(gaps.floor, fields["low"])
+    bounds = {"gap": np.minimum(gaps.gap, gap_high), "gap_high": gap_high, "floor": floor, "missed": gaps.missed}
+    return {**names, **bounds, "shortfall": "" if blind else searched.shortfall}
 
 
 def black_box_profile(
@@ -187,7 +223,7 @@ def black_box_profile(
         attack: `Square(queries)`.
 
     Returns:
-        A `BlackBoxProfile`: upper bounds that are looser than those of gradients, and looser still in "l2".
+        A `BlackBoxProfile`: upper bounds that are looser than those of gradients.
 
     Raises:
         InputError: as `robustness_profile`.
@@ -201,32 +237,3 @@ def black_box_profile(
     return robustness_profile(
         model, images, epsilons, labels, norm=norm, attack=attack, seed=seed, confidence=confidence
     )
-
-
-def _search_and_probe(search: searching.Search, attack: PGD, generator: torch.Generator) -> Sanity:
-    """Search every image and probe some. What works on those is then done to all: the probes mend what they find."""
-    device, n = search.images.device, len(search.images)
-
-    def run() -> None:
-        searching.run(search, steps=attack.steps, restarts=attack.restarts, generator=generator)
-
-    def aim(who: Tensor) -> int:
-        """Aim at the other classes until that fools nobody any more; how many images it ever fooled."""
-        ever = torch.zeros(n, dtype=torch.bool, device=device)
-        for batch in batches(len(who), device):
-            part = who[batch]
-            while len(part := searching.aim_at_others(search, part)):
-                ever[part] = True
-                run()
-        return int(ever.sum())
-
-    run()
-    aim(searching.promising(search))
-    shuffler = torch.Generator("cpu").manual_seed(generator.initial_seed())  # the same images on every device
-    probed = torch.randperm(n, generator=shuffler, device="cpu")[: attack.probes].to(device)
-    gained = aim(probed)
-    if gained > WORTH_IT * len(probed):  # a level of a fine grid here and there is not worth nine gradients per image
-        aim(torch.ones(n, device=device).index_fill(0, probed, 0).nonzero()[:, 0])
-    sanity = judge(search, probed, gained / len(probed), attack.steps, generator)
-    run()  # what the probes fooled may fall at a smaller level, too
-    return sanity

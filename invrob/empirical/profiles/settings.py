@@ -128,13 +128,37 @@ class Grid:
 
 
 @dataclass(frozen=True)
+class Auto:
+    """The search by gradients, and as many more attacks on the images nearest to falling as the network needs.
+
+    Args:
+        steps: gradient steps of an attack at one epsilon, >= 1.
+        limit: gradient evaluations per image that the further attacks may take on average, >= 1; the search before
+            them takes 15 to 30, and the audit has a price of its own.
+
+    Raises:
+        InputError: for a number that is no integer of at least 1.
+
+    Example:
+        >>> import invrob
+        >>> invrob.Auto(limit=400)
+        Auto(steps=20, limit=400)
+    """
+
+    steps: int = 20
+    limit: int = 50
+
+    def __post_init__(self) -> None:
+        check_counts(steps=self.steps, limit=self.limit)
+
+
+@dataclass(frozen=True)
 class PGD:
-    """The search by gradients for the smallest epsilon that fools each image, and the probes that judge it.
+    """The search by gradients with a fixed effort for each image and level.
 
     Args:
         steps: gradient steps of a full attack at one epsilon, >= 1.
         restarts: full attacks at one epsilon, each from another random start, >= 1.
-        probes: images that the checks of the attack look at, >= 1.
 
     Raises:
         InputError: for a number that is no integer of at least 1.
@@ -142,15 +166,14 @@ class PGD:
     Example:
         >>> import invrob
         >>> invrob.PGD(steps=100, restarts=5)
-        PGD(steps=100, restarts=5, probes=32)
+        PGD(steps=100, restarts=5)
     """
 
     steps: int = 20
     restarts: int = 1
-    probes: int = 32
 
     def __post_init__(self) -> None:
-        check_counts(steps=self.steps, restarts=self.restarts, probes=self.probes)
+        check_counts(steps=self.steps, restarts=self.restarts)
 
 
 @dataclass(frozen=True)
@@ -196,10 +219,12 @@ class Weak:
 
 Over = str | Rotation | Change
 Against = str | WorstOf | Grid
-Attack = str | PGD | Square | Weak
+Attack = str | Auto | PGD | Square | Weak
+
+Audit = Literal["auto"] | int
 
 AVERAGE = "average"
-ATTACKS: dict[str, PGD | Square | Weak] = {"pgd": PGD(), "square": Square(), "weak": Weak()}
+ATTACKS: dict[str, Auto | PGD | Square | Weak] = {"auto": Auto(), "pgd": PGD(), "square": Square(), "weak": Weak()}
 
 
 def change_of(over: Over) -> Rotation | Change:
@@ -228,9 +253,9 @@ def adversary_of(against: Against, asked_as: str = "against =") -> WorstOf | Gri
     )
 
 
-def attack_of(attack: Attack) -> PGD | Square | Weak:
+def attack_of(attack: Attack) -> Auto | PGD | Square | Weak:
     """The value that `attack` stands for. Raises InputError for an unknown name."""
-    if isinstance(attack, (PGD, Square, Weak)):
+    if isinstance(attack, (Auto, PGD, Square, Weak)):
         return attack
     if attack not in ATTACKS:
         near = did_you_mean(str(attack), ATTACKS)
@@ -238,3 +263,14 @@ def attack_of(attack: Attack) -> PGD | Square | Weak:
             f"attack = {attack!r} is unknown{near}: use {', '.join(ATTACKS)}, or a value such as PGD(steps=100)"
         )
     return ATTACKS[attack]
+
+
+def audit_of(audit: Audit) -> int | None:
+    """How many images are to be audited, None for as many as the price of the search allows.
+
+    Raises InputError for anything else than "auto" and an integer of at least 0."""
+    if audit == "auto":
+        return None
+    if isinstance(audit, (bool, str)) or not hasattr(audit, "__index__") or int(audit) < 0:
+        raise InputError(f"audit = {audit!r} must be 'auto', a number of images, or 0 for none")
+    return int(audit)
