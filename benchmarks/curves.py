@@ -7,7 +7,6 @@ the wheel of pyautoattack carries, where there are images for it: fetched ones, 
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from inspect import signature
 
 import numpy as np
 import torch
@@ -62,8 +61,7 @@ def ours(case: Case) -> tuple[list[Curve], RobustnessProfile]:
     profiles: list[RobustnessProfile] = []
 
     def run(model: nn.Module, case: Case, audit: str | int) -> np.ndarray:
-        how = {"attack": "auto", "audit": audit} if "audit" in signature(robustness_profile).parameters else {}
-        profile = robustness_profile(model, case.images, case.epsilons, norm=case.norm, **how)
+        profile = robustness_profile(model, case.images, case.epsilons, norm=case.norm, attack="auto", audit=audit)
         profiles.append(profile)
         return np.array([*case.epsilons, np.inf])[profile.levels]
 
@@ -144,7 +142,7 @@ def compared(case: Case, most: float) -> tuple[list[Curve], str]:
 def said(profile: RobustnessProfile) -> str:
     """What our own result claims about itself."""
     words = f"Our verdict on our own attack: {profile.verdict}"
-    if getattr(profile, "gap_high", None) is None:
+    if profile.gap_high is None:
         return words + "."
     return f"{words}; it says that it missed at most {100 * float(profile.gap_high.max()):.1f} points."
 

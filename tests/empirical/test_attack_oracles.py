@@ -170,4 +170,5 @@ def test_autoattack_fools_no_more_than_the_profile_says(net, images, norm, epsil
     ours = profile.levels > 0
     missed, gained = (ours & ~survived).sum(), (survived & ~ours).sum()
     assert missed <= gained + 1 + np.sqrt(missed + gained)
+    assert profile.floor[0] <= survived.mean()
     assert 0.1 < profile.rate[0] < 0.9
