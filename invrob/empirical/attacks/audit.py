@@ -6,11 +6,13 @@ those of AutoAttack (Croce and Hein 2020, arXiv 2003.01690), but it starts from 
 
 from dataclasses import dataclass
 from functools import partial
+from itertools import cycle
 
 import torch
 from torch import Tensor
 
 from invrob.empirical.attacks.apgd import apgd
+from invrob.empirical.attacks.norms import Descent
 from invrob.empirical.attacks.restarts import Attempt, descend, lower, ranks
 from invrob.empirical.attacks.search import Search
 from invrob.empirical.attacks.square import square
@@ -35,8 +37,8 @@ def audit(search: Search, who: Tensor, generator: torch.Generator) -> Audit:
     Call it inside `evaluating(model)`."""
     before, model, norm = search.fooled.clone(), search.model, search.norm
 
-    def again(here: Tensor, radius: Tensor, rank: int, steps: int, detour: float) -> tuple[Tensor, Tensor]:
-        return descend(search, here, radius, torch.full_like(here, rank), steps, detour, generator)
+    def again(here: Tensor, radius: Tensor, rank: int, steps: int, descent: Descent) -> tuple[Tensor, Tensor]:
+        return descend(search, here, radius, torch.full_like(here, rank), steps, descent, generator)
 
     def auto_pgd(here: Tensor, radius: Tensor, loss: str) -> tuple[Tensor, Tensor]:
         x, labels = search.images[here], search.labels[here]
@@ -48,9 +50,9 @@ def audit(search: Search, who: Tensor, generator: torch.Generator) -> Audit:
         x, labels = search.images[here], search.labels[here]
         return square(model, x, labels, radius, norm, queries=QUERIES, generator=generator)
 
-    near, far = norm.detours[0], norm.detours[-1]
-    aims: list[Attempt] = [partial(again, rank=rank, steps=STEPS, detour=near) for rank in ranks(search)]
-    longer: list[Attempt] = [partial(again, rank=0, steps=MANY_STEPS, detour=detour) for detour in (near, far)]
+    turns = cycle(norm.again)
+    aims: list[Attempt] = [partial(again, rank=rank, steps=STEPS, descent=next(turns)) for rank in ranks(search)]
+    longer: list[Attempt] = [partial(again, rank=0, steps=MANY_STEPS, descent=descent) for descent in norm.again]
     longer += [partial(auto_pgd, loss=loss) for loss in losses(search)]
     for attack in aims:
         lower(search, who, attack)

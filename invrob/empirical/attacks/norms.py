@@ -73,6 +73,22 @@ def _l2_draw(images: Tensor, generator: torch.Generator) -> Tensor:
 
 
 @dataclass(frozen=True)
+class Descent:
+    """How gradients become steps."""
+
+    momentum: float = 0.0  # share of the last direction that the next step keeps
+    feasible: bool = True  # whether what leads out of [0, 1] is taken from the gradient first
+    detour: float = 0.0  # by how many radii the ball is larger at first
+    warm: bool = False  # whether it starts from what fooled the image in a larger ball, and not at random
+    longer: int = 1  # how many times as many steps it takes
+
+    def direction(self, last: Tensor, gradient: Tensor) -> Tensor:
+        """That of the next step [N, C, H, W]: the gradient, scaled to a mean of 1, and a part of the `last` one."""
+        scale = gradient.abs().flatten(1).mean(1).clamp(min=torch.finfo(gradient.dtype).tiny)
+        return self.momentum * last + gradient / per_image(scale)
+
+
+@dataclass(frozen=True)
 class Norm:
     """What an attack needs to know of a norm of perturbations.
 
@@ -92,17 +108,26 @@ class Norm:
     project: Callable[[Tensor, Tensor, Tensor], Tensor]  # images, x, epsilon -> the nearest x in ball and [0, 1]
     draw: Callable[[Tensor, torch.Generator], Tensor]  # a uniform draw from the unit ball, shaped like the images
     largest: float  # epsilons above it are refused
-    momentum: float  # share of the last direction that the next step keeps; measured, as the detours are
-    detours: tuple[float, ...]  # by how many radii the ball of an attack from a random start may be larger at first
+    descent: "Descent"  # of the search
+    again: tuple["Descent", ...]  # of attacks from random starts, of which networks differ in the best one; measured
 
     def move(self, images: Tensor, x: Tensor, length: Tensor, direction: Tensor, epsilon: Tensor) -> Tensor:
         """`x` moved by `length` [N] along unit directions, and projected into the balls of `epsilon` about `images`."""
         return self.project(images, x + per_image(length.to(x.dtype)) * direction, epsilon)
 
 
+PLAIN, WARM, MOVING = Descent(feasible=False), Descent(feasible=False, warm=True), Descent(momentum=0.35)
 NORMS = {
     "linf": Norm(
-        "linf", _linf_size, _l1_size, torch.sign, _linf_project, _linf_draw, largest=1.0, momentum=0.35, detours=(0.0,)
+        "linf",
+        _linf_size,
+        _l1_size,
+        torch.sign,
+        _linf_project,
+        _linf_draw,
+        1.0,
+        descent=MOVING,
+        again=(MOVING, WARM, PLAIN),
     ),
     "l2": Norm(
         "l2",
@@ -111,17 +136,11 @@ NORMS = {
         _l2_ascent,
         _l2_project,
         _l2_draw,
-        largest=float("inf"),
-        momentum=0.0,
-        detours=(1.0, 4.0),
+        float("inf"),
+        descent=Descent(),
+        again=(Descent(detour=1), Descent(detour=8, longer=2)),
     ),
 }
-
-
-def with_momentum(norm: Norm, last: Tensor, gradient: Tensor) -> Tensor:
-    """The direction of the next step [N, C, H, W]: the gradient, scaled to a mean of 1, and a part of the `last`."""
-    scale = gradient.abs().flatten(1).mean(1).clamp(min=torch.finfo(gradient.dtype).tiny)
-    return norm.momentum * last + gradient / per_image(scale)
 
 
 def norm_named(name: str) -> Norm:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from invrob.empirical.attacks.gradients import feasible, loss_and_gradient, margins, runner_up
-from invrob.empirical.attacks.norms import per_image, with_momentum
+from invrob.empirical.attacks.norms import Descent, per_image
 from invrob.empirical.attacks.search import LAST_STEP, SPREAD, Search
 from invrob.empirical.inference import batches, predict
 
@@ -20,7 +20,7 @@ Attempt = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 RANKS = 9  # less likely classes that are aimed at, as AutoAttack's targeted attacks do
 PILOT = 10  # images whose other classes are aimed at before those of all others
 SHARE = 0.1  # of the images are attacked again at a time
-PATIENCE = 3  # such attempts together must have been worth the effort
+PATIENCE = 4  # such attempts together must have been worth the effort
 CLOSEST = 0.05  # relative distances to the boundary below it are all the same
 AHEAD = 1.1  # of the radius: a course that is to end farther away is given up half-way
 FAR = 1.4  # and one that is farther away after a quarter of the steps
@@ -51,17 +51,19 @@ def descend(
     radius: Tensor,
     rank: Tensor,
     steps: int,
-    detour: float,
+    descent: Descent,
     generator: torch.Generator,
 ) -> tuple[Tensor, Tensor]:
     """One attack of `steps` gradient steps from random starts in the balls of `radius` [n] about the images `who`.
 
     rank: int64 [n], of the class that is aimed at, by its likelihood among the others; 0 for the nearest at any step.
-    detour: by how many radii the ball is larger at first; it shrinks to its own in the first 60 % of the steps.
+    descent: how gradients become steps; a larger ball shrinks to its own in the first 60 % of them.
     Returns what `Attempt` does, and keeps how near each image came."""
     norm, clean, labels = search.norm, search.images[who], search.labels[who]
     target = _ranked(search, who, rank)
-    x = norm.move(clean, clean, radius, norm.draw(clean, generator), radius)
+    x = norm.move(clean, clean, radius, norm.draw(clean, generator), radius)  # drawn in any case: the same stream
+    x = norm.project(clean, search.perturbed[who], radius) if descent.warm else x
+    steps *= descent.longer
     near, drift = torch.full_like(radius, torch.inf), torch.zeros_like(x)
     quarter, fools, going = near.clone(), torch.zeros_like(labels, dtype=torch.bool), torch.ones_like(labels).bool()
     for step in range(steps):
@@ -69,7 +71,8 @@ def descend(
             break
         answers, gradient = loss_and_gradient(search.model, x[on], labels[on], target[on], SPREAD)
         search.evaluations += len(on)
-        gradient, size = feasible(x[on], gradient), norm.size(x[on] - clean[on]).double()
+        gradient = feasible(x[on], gradient) if descent.feasible else gradient
+        size = norm.size(x[on] - clean[on]).double()
         won = (answers.argmax(1) != labels[on]) & (size <= radius[on])
         slope = norm.dual(gradient).double().clamp(min=torch.finfo(torch.float64).tiny)
         boundary = (size - margins(answers, labels[on]).double() / slope) / radius[on]
@@ -80,9 +83,9 @@ def descend(
         if step in (steps // 4, steps // 2):
             hopeless = near[on] > FAR if step < steps // 2 else near[on] * (near[on] / quarter[on]) > AHEAD
         going[on] = ~won & ~hopeless
-        larger = radius[on] * (1 + detour * max(0.0, 1 - (step + 1) / (0.6 * steps)))
+        larger = radius[on] * (1 + descent.detour * max(0.0, 1 - (step + 1) / (0.6 * steps)))
         stride = larger * ((1 + cos(pi * step / steps)) / 2 + LAST_STEP)
-        drift[on] = with_momentum(norm, drift[on], gradient)
+        drift[on] = descent.direction(drift[on], gradient)
         moved = norm.move(clean[on], x[on], stride, norm.ascent(drift[on]), larger)
         x[on] = torch.where(per_image(won), x[on], moved)
     on = going.nonzero()[:, 0]
@@ -107,20 +110,20 @@ def strengthen(search: Search, evaluations: float, worth: float, steps: int, gen
     whether it ended for that reason, and not for want of evaluations."""
     tried, end = torch.zeros_like(search.labels), search.evaluations + evaluations
     count, shares = max(1, round(SHARE * len(search.images))), [1.0] * PATIENCE
-    successes = dict.fromkeys(search.norm.detours, (1.0, 1.0))  # images that fell and were attacked; all begin as good
+    successes = dict.fromkeys(search.norm.again, (1.0, 1.0))  # images that fell and were attacked; all begin as good
     while sum(shares[-PATIENCE:]) >= PATIENCE * worth and len(rest := (search.withstood >= 0).nonzero()[:, 0]):
         if search.evaluations + min(count, len(rest)) * steps > end:
             return False
         urgency = (search.near[rest] - 1).clamp(min=CLOSEST) * (1 + tried[rest] / 2)
         who = rest[torch.argsort(urgency, stable=True)[:count]].sort().values
         aim = torch.where(tried % 2 == 0, 0, 2 + tried // 2)
-        detour = max(successes, key=lambda detour: successes[detour][0] / successes[detour][1])
+        descent = max(successes, key=lambda descent: successes[descent][0] / successes[descent][1])
 
-        def again(here: Tensor, radius: Tensor, aim: Tensor = aim, detour: float = detour) -> tuple[Tensor, Tensor]:
-            return descend(search, here, radius, aim[here], steps, detour, generator)
+        def again(here: Tensor, radius: Tensor, aim: Tensor = aim, descent: Descent = descent) -> tuple[Tensor, Tensor]:
+            return descend(search, here, radius, aim[here], steps, descent, generator)
 
         fell = lower(search, who, again)
-        successes[detour] = (successes[detour][0] + int(fell.sum()), successes[detour][1] + len(who))
+        successes[descent] = (successes[descent][0] + int(fell.sum()), successes[descent][1] + len(who))
         tried[who] = torch.where(fell, 0, tried[who] + 1)
         shares.append(fell.double().mean().item())
     return True

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from invrob.empirical.attacks.gradients import feasible, loss_and_gradient, margins, runner_up
-from invrob.empirical.attacks.norms import Norm, with_momentum
+from invrob.empirical.attacks.norms import Norm
 from invrob.empirical.inference import Model, all_logits, batches
 
 BEGINS, FOOLS, RESTARTS, WITHSTANDS, RISES, GOES_ON = range(6)
@@ -120,7 +120,7 @@ def run(search: Search, *, steps: int, restarts: int, generator: torch.Generator
         x, clean, labels = course.x[who], search.images[who], search.labels[who]
         outputs, gradient = loss_and_gradient(search.model, x, labels, course.target[who], SPREAD)
         search.evaluations += len(who)
-        gradient = feasible(x, gradient)
+        gradient = feasible(x, gradient) if norm.descent.feasible else gradient
         fools = outputs.argmax(1) != labels
         search.stuck[who] |= ~fools & (gradient == 0).flatten(1).all(1)
         search.record(who[fools], x[fools])
@@ -133,7 +133,7 @@ def run(search: Search, *, steps: int, restarts: int, generator: torch.Generator
 
         radius, step = search.epsilons[course.level[who]], course.step[who]
         stride = radius * ((1 + (torch.pi * (step - 1) / steps).cos()) / 2 + LAST_STEP)
-        drift = course.drift[who] = with_momentum(norm, course.drift[who], gradient)
+        drift = course.drift[who] = norm.descent.direction(course.drift[who], gradient)
         course.x[who] = norm.move(clean, x, stride, norm.ascent(drift), radius)
         if (again := state == RESTARTS).any():
             course.drift[who[again]] = 0
