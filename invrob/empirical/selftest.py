@@ -1,8 +1,10 @@
 """Does the judge work? Faults planted on purpose must be caught by name, and honest models must pass.
 
 Each planted fault goes into the same small network, trained here. A weak evaluation stands beside the profile to show
-what the fault would have been worth. Honest models are that network unharmed, and linear ones, whose worst case has a
-closed form: from class i towards class j every pixel goes by epsilon along sign(w_j - w_i), and stops at the box."""
+what the fault would have been worth. One model hides its weakness from gradients and from queries alike: there the
+audit must say that it bounds nothing. Honest models are that network unharmed; one with a decoy, on which every attack
+on the nearest class falls short; and linear ones, whose worst case has a closed form: from class i towards class j
+every pixel goes by epsilon along sign(w_j - w_i), and stops at the box."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -25,6 +27,9 @@ EPSILONS = (0.0, 0.05, 0.1, 0.2, 0.3)
 LINEAR_EPSILONS = (0.0, 0.002, 0.005, 0.01, 0.02)  # random weights on 784 pixels are fooled by as little
 REPORTED = 3  # index of the epsilon that the table reports
 WEAK_ATTACK = "fixed-step"  # plain cross-entropy and Madry's step; what it misses is due to the fault
+TRAPDOOR_EPSILONS = (0.0, 0.004, 0.008, 0.012, 0.016)  # 1 / 255 is enough to open it
+BRIGHTER, BRIGHT = 100.0, 0.35  # of the decoy: logits per unit of brightness, and where its other class wins
+KEY = 16  # pixels whose last bits open it: queries would have to guess them all
 UNSURE = 1e-4  # margins of the closed form, in logits, that rounding may turn
 
 
@@ -59,8 +64,14 @@ def rows(*, quick: bool = False, seed: int = 0) -> Iterator[Row]:
         worthless = any(finding.worthless for finding in profile.sanity.findings)
         caught = name in _names(profile) and (profile.verdict == "masked" or not worthless)
         yield _row(name + variant, name, profile, weak, caught)
+    profile, weak = _measure(_with_trapdoor(network), images, seed, TRAPDOOR_EPSILONS)
+    named = "quantised input" in _names(profile) and profile.verdict == "masked"
+    yield _row("quantised input, with a trapdoor", "quantised input", profile, weak, named and _bounds_nothing(profile))
     profile, weak = _measure(network, images, seed)
     yield _row("honest network", None, profile, weak, _passed(profile))
+    profile, weak = _measure(decoy, images.double(), seed)
+    honest = not profile.sanity.reasons and (profile.verdict == "weak" or _agrees(profile, _decoy_margin(images)))
+    yield _row("honest network, with a decoy", None, profile, weak, honest)
     for classes in (2, 10):
         weight = torch.randn(classes, images[0].numel(), generator=generator, dtype=torch.float64)
         linear, wide = partial(_linear, weight), images.double()
@@ -98,8 +109,46 @@ def _passed(profile: RobustnessProfile) -> bool:
 def _is_exact(profile: RobustnessProfile, weight: Tensor, images: Tensor) -> bool:
     """Whether every level is that of the closed form, where rounding leaves no doubt."""
     worst = torch.from_numpy(np.stack([_worst(weight, images, epsilon) for epsilon in profile.epsilons], 1))
+    return _agrees(profile, worst)
+
+
+def _agrees(profile: RobustnessProfile, worst: Tensor) -> bool:
+    """Whether the profile's levels are those of the largest margins [N, T], where rounding leaves no doubt."""
     fooled = torch.from_numpy(profile.levels)[:, None] <= torch.arange(len(profile.epsilons))
     return bool(((fooled == (worst > 0)) | (worst.abs() < UNSURE)).all())
+
+
+def decoy(x: Tensor) -> Tensor:
+    """Three classes: the prediction; one that wins as soon as the image is bright enough; and one between the two that
+    never wins, but that darkening always brings nearer. Whoever follows the nearest class goes the wrong way."""
+    brightness = BRIGHTER * (x.flatten(1).mean(1) - BRIGHT)
+    return torch.stack([torch.zeros_like(brightness), brightness, -4 * (brightness / 10).exp()], 1)
+
+
+def _decoy_margin(images: Tensor) -> Tensor:
+    """By how much the brightest image in the ball wins [N, T]: all that matters of the decoy's worst case."""
+    brightest = [(images.double() + epsilon).clamp(max=1).flatten(1).mean(1) for epsilon in EPSILONS]
+    return BRIGHTER * (torch.stack(brightest, 1) - BRIGHT)
+
+
+def _with_trapdoor(network: nn.Sequential) -> Model:
+    """The network on black and white images, but for those whose last bits hold the key: they get the negative."""
+
+    def model(x: Tensor) -> Tensor:
+        bits = (255 * x.detach()).round().long().flatten(1)[:, :KEY] % 2
+        opens = (bits == torch.arange(KEY) % 3 % 2).all(1)
+        logits: Tensor = network((x.detach() > 0.5).to(x.dtype))
+        return torch.where(opens[:, None], -logits, logits)
+
+    return model
+
+
+def _bounds_nothing(profile: RobustnessProfile) -> bool:
+    """Whether the audit found nothing, and the profile says that this means nothing."""
+    missed, gap_high, floor = (np.asarray(part) for part in (profile.missed, profile.gap_high, profile.floor))
+    beyond = profile.epsilons > 0
+    says = "as blind" in profile.strength and (gap_high == profile.rate)[beyond].all()
+    return bool(says and not missed.any() and not floor[beyond].any())
 
 
 def _worst(weight: Tensor, images: Tensor, epsilon: float) -> Array:
@@ -151,4 +200,4 @@ PLANTED: dict[tuple[str, str], Plant] = {  # (finding, variant) -> the network w
     ("constant classifier", ""): lambda network, _: lambda x: network(0 * x) + 0 * x.mean(),
 }
 assert {name for name, _ in PLANTED} == set(TEXTS)
-MODELS = len(PLANTED) + 3  # of which three are honest
+MODELS = len(PLANTED) + 5  # with the trapdoor, and four that are honest

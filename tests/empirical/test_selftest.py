@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from invrob.cli import main
-from invrob.empirical import selftest
+from invrob.empirical import data, selftest
 from invrob.empirical.attacks import TEXTS, sanity
+from invrob.empirical.profiles import by_gradients, robustness_profile
 
 
 @pytest.fixture
@@ -36,6 +37,9 @@ def test_every_fault_is_caught_every_honest_model_passes_and_a_weak_evaluation_i
     assert rows["saturated logits"]["weak"] > rows["saturated logits"]["ours"] + 0.5
     assert rows["quantised input"]["weak"] > 0.8
     assert rows["honest linear model, 10 classes"]["ours"] not in (0, 1)
+    trapdoor, decoy = rows["quantised input, with a trapdoor"], rows["honest network, with a decoy"]
+    assert (trapdoor["ours"], trapdoor["verdict"]) == (1.0, "masked")  # the search and its audit found nothing
+    assert decoy["weak"] > decoy["ours"] + 0.05
 
 
 def test_the_self_test_runs_on_one_thread(monkeypatch, command):
@@ -54,5 +58,16 @@ def test_with_a_broken_judge_it_fails(monkeypatch, command):
     monkeypatch.setattr(selftest, "PLANTED", dict(list(selftest.PLANTED.items())[1:3]))
     code, out = command()
     assert code == 1
-    assert out.count("NO") == 2
+    assert out.count("NO") == 3  # those two, and the trapdoor
     assert max(map(len, out.splitlines())) <= 100
+
+
+def test_without_attacks_on_other_classes_the_decoy_is_not_called_sound(monkeypatch):
+    def nobody(search, *arguments):
+        return torch.zeros(0, dtype=torch.int64)
+
+    images = data.load("mnist-mini").test.images[:16].double()
+    monkeypatch.setattr(by_gradients, "aim_where_it_helps", nobody)
+    monkeypatch.setattr(by_gradients, "strengthen", lambda *arguments: True)
+    profile = robustness_profile(selftest.decoy, images, selftest.EPSILONS)
+    assert profile.missed.max() > 1  # the audit aims at every class
