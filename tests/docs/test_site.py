@@ -81,4 +81,4 @@ def test_every_command_and_every_public_name_has_its_place(site):
 
 def test_fields_of_a_class_are_shown_with_their_comments(site):
     page = (site / "reference" / "index.html").read_text("utf-8")
-    assert "per image, those of the sanity probes included" in page
+    assert "per image, those of the audit and of the judge included" in page

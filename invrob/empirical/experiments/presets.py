@@ -51,7 +51,7 @@ PAPER_MNIST = Experiment(
         _grid("madry_lenet", (0,), (0, 0.1, 0.2, 0.3, 0.4), attack_steps=10, epochs=20, learning_rate=1e-3),
     ),
     seeds=(0, 1, 2),
-    profiling=Profiling(images=10_000, restarts=2, **CONTROLS),
+    profiling=Profiling(images=10_000, **CONTROLS),
 )
 
 PAPER_CIFAR = Experiment(

@@ -48,6 +48,8 @@ def search_by_gradients(
     are no levels of the search. Call it inside `evaluating(model)`."""
     n, device, adaptive = len(search.images), search.images.device, isinstance(attack, Auto)
     searching.run(search, steps=attack.steps, restarts=getattr(attack, "restarts", 1), generator=generator)
+    if audited is None:
+        audited = int(np.clip(round(search.evaluations / DEAR), FEWEST, MOST))
     aim_where_it_helps(search)
     left = float(n * attack.limit) if isinstance(attack, Auto) else 0.0
     # A stream of its own, so that the choice has nothing to do with the random starts.
@@ -63,8 +65,6 @@ def search_by_gradients(
 
     if adaptive:
         attack_again(left, WORTH_UNAUDITED if audited == 0 else WORTH)
-    if audited is None:
-        audited = int(np.clip(round(search.evaluations / DEAR), FEWEST, MOST))
     while len(who := order[first : first + audited]):
         result = audit(search, who, generator)
         gaps = _gaps(search, result.before, order, slice(first, first + audited), identity, adaptive, confidence)
