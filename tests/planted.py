@@ -22,8 +22,8 @@ def cell(**changes):
 
 def sanity(*reasons, constant=False, **shares):
     """What the judge says of an attack; the shares are 0 unless given."""
-    names = ("zero_gradient", "more_steps", "apgd_ce", "apgd_dlr", "other_classes", "black_box")
-    probes = dict.fromkeys((*names, "unfooled_at_largest", "changed_prediction"), 0.0)
+    names = ("zero_gradient", "black_box", "unfooled_at_largest", "changed_prediction")
+    probes = dict.fromkeys(names, 0.0)
     return Sanity(**{"probed": 32, **probes, **shares}, constant=constant, reasons=reasons)
 
 
@@ -52,16 +52,18 @@ def invariance(rate=(1.0, 0.8, 0.5), thetas=THETAS, border="zero", **fields):
     return InvarianceProfile(**rates(rate, **fields), thetas=np.array(thetas), **how)
 
 
-def robustness(rate=(1.0, 0.7, 0.2), epsilons=EPSILONS, judged=None, missed=None, **fields):
-    """A profile with these rates; judged: a verdict by `sanity`, else the attack is sound. missed: how far the floor
-    lies below the interval, where there was an audit."""
+def robustness(rate=(1.0, 0.7, 0.2), epsilons=EPSILONS, judged=None, missed=None, shortfall="", **fields):
+    """A profile with these rates; judged: a verdict by `sanity`, else the model defeats no gradient. missed: how far
+    the floor lies below the interval, where there was an audit; shortfall: why it found the attack weak."""
     whole = rates(rate, **fields)
     how = {"gradient_evaluations": 9.0, "levels": np.ones(whole["images"], int), "norm": "linf"}
-    judged = sanity() if judged is None else judged
-    profile = RobustnessProfile(**whole, epsilons=np.array(epsilons), **how, steps=20, restarts=1, sanity=judged)
+    how |= {"steps": 20, "restarts": 1, "sanity": sanity() if judged is None else judged}
+    bounds = dict.fromkeys(("gap", "gap_high", "floor", "missed"))
     if missed is not None:
-        object.__setattr__(profile, "floor", np.maximum(profile.low - missed, 0))
-    return profile
+        floor, gap = np.maximum(whole["low"] - missed, 0), np.minimum(missed / 2, whole["rate"])
+        bounds = {"floor": floor, "gap": gap, "gap_high": 2 * gap, "missed": (32 * gap).astype(int)}
+    told = {"audited": 0 if missed is None else 32, "strength": "" if missed is None else "planted"}
+    return RobustnessProfile(**whole, epsilons=np.array(epsilons), **how, **bounds, **told, shortfall=shortfall)
 
 
 def result(**changes):

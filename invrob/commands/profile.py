@@ -8,7 +8,7 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import typer
 
@@ -57,8 +57,9 @@ def profile(
     transformation: option.Transformations = ["rotation"],  # noqa: B006
     adversary: option.Adversaries = ["average"],  # noqa: B006
     attack: option.Attack = "auto",
-    steps: option.Steps = 20,
-    restarts: option.Restarts = 1,
+    steps: option.Steps = None,
+    restarts: option.Restarts = None,
+    audit: option.Audit = "auto",
     queries: option.Queries = 500,
     seed: option.Seed = 0,
     out: option.Out = None,
@@ -73,14 +74,18 @@ def profile(
     with failing_in_one_line(spec, traceback), redirect_stdout(sys.stderr):  # what the model prints is no answer
         from invrob.empirical.profiles import adversary_of
 
+        audited = _audit(audit)
         sample = _sample(data, split, images)
         grids = _grids(norm, epsilons, transformation, thetas, sample.images.shape[1])
         adversaries = dict.fromkeys(adversary_of(text, "--adversary") for text in adversary)
         names = [worst.name if worst else "average" for worst in adversaries]
         options = {"weights": weights, "pretrained": pretrained, "offline": offline, "seed": seed}
         loaded = _loaded(spec, sample, device, mean, std, size, options)
-        counts = {"steps": steps, "restarts": restarts, "queries": queries, "seed": seed}
-        settings = {**grids, "adversaries": names, "attack": _attack(attack, loaded), **counts}
+        chosen = _attack(attack, loaded)
+        if chosen == "black-box" and audited not in ("auto", 0):
+            raise InputError(f"--audit {audit} needs an attack by gradients, and this one is black-box: leave it out")
+        counts = {"steps": steps, "restarts": restarts, "queries": queries, "audit": audited, "seed": seed}
+        settings = {**grids, "adversaries": names, "attack": chosen, **counts}
         measurements = _measurements(settings, [worst for worst in adversaries if worst])
         rates, seconds = _measured(loaded, sample, measurements, quiet or as_json)
     document = _document(loaded, sample, settings, rates)
@@ -138,6 +143,15 @@ def _loaded(
     return loaded
 
 
+def _audit(text: str) -> "Literal['auto'] | int":
+    """How many images are audited. Raises InputError for what is no such number."""
+    if text == "auto":
+        return "auto"
+    if not (text.isascii() and text.isdecimal()) or len(text) > 9:
+        raise InputError(f"--audit {text!r} must be auto, a number of images, or 0 for none")
+    return int(text)
+
+
 def _attack(name: str, loaded: "Loaded") -> str:
     """The attack that is asked for, or the strongest that the model allows. Raises InputError where it allows none."""
     if name == "gradient" and not loaded.differentiable:
@@ -182,16 +196,20 @@ def _about_images(loaded: "Loaded", shape: list[int]) -> str:
 
 def _measurements(settings: Mapping[str, Any], adversaries: "Sequence[WorstOf | Grid]") -> "list[Measurement]":
     """What is to be measured, in this order: the card, then the other norms, transformations and adversaries."""
-    from invrob.empirical.profiles import PGD, Measurement, Square, change_of
+    from invrob.empirical.profiles import PGD, Auto, Measurement, Square, change_of
 
     epsilons, thetas, seed = settings["epsilons"], settings["thetas"], settings["seed"]
-    by_gradients = settings["attack"] == "gradient"
-    attack = PGD(settings["steps"], settings["restarts"]) if by_gradients else Square(settings["queries"])
+    steps, restarts = settings["steps"], settings["restarts"]
+    attack: Auto | PGD | Square = Auto()
+    if settings["attack"] == "black-box":
+        attack = Square(settings["queries"])
+    elif steps or restarts:
+        attack = PGD(steps or PGD().steps, restarts or PGD().restarts)
     turned, attacked = next(iter(thetas)), next(iter(epsilons))
     listed = [Measurement("invariance", thetas[turned], over=change_of(turned), seed=seed)]
     for norm, values in epsilons.items():
         name = "robustness" if norm == attacked else f"robustness {norm}"
-        listed.append(Measurement(name, values, norm=norm, attack=attack, seed=seed))
+        listed.append(Measurement(name, values, norm=norm, attack=attack, seed=seed, audit=settings["audit"]))
     for transformation, values in thetas.items():
         for adversary in (None, *adversaries):
             name = transformation if adversary is None else f"{adversary.name} {transformation}"

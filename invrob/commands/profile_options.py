@@ -61,8 +61,22 @@ Attack = Annotated[
     Literal["auto", "gradient", "black-box"],
     typer.Option(help="auto: by gradients where the model gives them.", rich_help_panel=ATTACK),
 ]
-Steps = Annotated[int, typer.Option(min=1, help="Of a gradient attack.", rich_help_panel=ATTACK)]
-Restarts = Annotated[int, typer.Option(min=1, help="Of a gradient attack.", rich_help_panel=ATTACK)]
+Steps = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Of an attack by gradients with a fixed effort.", show_default=False, rich_help_panel=ATTACK
+    ),
+]
+Restarts = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Likewise; without both, the effort that it needs.", show_default=False, rich_help_panel=ATTACK
+    ),
+]
+Audit = Annotated[
+    str,
+    typer.Option(help="Images attacked with much more, to bound the error; 0 for none.", rich_help_panel=ATTACK),
+]
 Queries = Annotated[int, typer.Option(min=1, help="Of black-box, per image and epsilon.", rich_help_panel=ATTACK)]
 Seed = Annotated[
     int, typer.Option(min=0, max=10**9, help="Of angles, starts and random weights.", rich_help_panel=ATTACK)

@@ -9,10 +9,11 @@ from invrob.errors import printable
 
 if TYPE_CHECKING:
     from invrob.empirical.loading import Loaded
-    from invrob.empirical.profiles import Rates
+    from invrob.empirical.profiles import Rates, RobustnessProfile
 
 ROWS = 6  # of a table, at most
 NORMS = {"linf": "L-inf", "l2": "L2"}
+UNAUDITED = "unaudited: nothing says what the attack missed; leave --audit 0 out for a bound"
 
 
 def print_profile(
@@ -38,7 +39,7 @@ def print_profile(
         console.print(_table(profile))
         if per_class:
             console.print(_classes(profile, data["classes"]))
-        for line in _verdict(profile):
+        for line in verdict_lines(profile):
             console.print(line)
     console.print(f"\n{', '.join(_costs(profiles))}; {duration(seconds)} on {loaded.device}")
     console.print("written: " + ", ".join(map(str, paths)), soft_wrap=True)  # a path is there to be copied
@@ -94,14 +95,15 @@ def _table(rates: "Rates") -> Any:
     from rich.table import Table
 
     table = Table(rates.axis, "stays", "interval", box=None, pad_edge=False, padding=(0, 3, 0, 0))
-    if rates.accuracy is not None:
-        table.add_column("is right")
+    floor = getattr(rates, "floor", None)
+    for heading in [*(["floor"] if floor is not None else []), *(["is right"] if rates.accuracy is not None else [])]:
+        table.add_column(heading)
     for column in table.columns:
         column.justify = "right"
     for i, value in _rows(rates).items():
         interval = f"[{100 * rates.low[i]:.1f}, {100 * rates.high[i]:.1f}]"
-        right = [] if rates.accuracy is None else [f"{rates.accuracy[i]:.1%}"]
-        table.add_row(value, f"{rates.rate[i]:.1%}", interval, *right)
+        shares = [share[i] for share in (floor, rates.accuracy) if share is not None]
+        table.add_row(value, f"{rates.rate[i]:.1%}", interval, *(f"{share:.1%}" for share in shares))
     return table
 
 
@@ -118,14 +120,37 @@ def _classes(rates: "Rates", names: Sequence[str]) -> Any:
     return table
 
 
-def _verdict(rates: "Rates") -> list[str]:
+def verdict_lines(rates: "Rates") -> list[str]:
+    """What is to be thought of the attack, a line for each reason; none where there was no attack by anyone."""
     from invrob.empirical.profiles import BlackBoxProfile, RobustnessProfile
 
     if not isinstance(rates, (RobustnessProfile, BlackBoxProfile)):
         return []
     reasons = [f"{rates.verdict}: {reason}" for reason in rates.sanity.reasons]
     warnings = (finding for finding in rates.sanity.findings if not finding.worthless)  # the others are among reasons
-    return reasons + [f"finding: {finding.name}: {finding.text}" for finding in warnings]
+    reasons += [f"finding: {finding.name}: {finding.text}" for finding in warnings]
+    return reasons if isinstance(rates, BlackBoxProfile) else [*_audit(rates), *reasons]
+
+
+def _audit(rates: "RobustnessProfile") -> list[str]:
+    """What the audit was, what it came to, and what follows from it."""
+    from invrob.empirical.profiles import format_epsilon
+
+    if rates.gap is None or rates.gap_high is None:
+        return [*([] if rates.sanity.reasons else [UNAUDITED]), "audit: none"]
+    worst = int(rates.gap.argmax()) if rates.gap.any() else int(rates.gap_high.argmax())
+    gap, most, at = rates.gap[worst], rates.gap_high[worst], format_epsilon(float(rates.epsilons[worst]))
+    lines = [f"weak: {rates.shortfall}"] if rates.shortfall else []
+    if rates.verdict == "sound":
+        lines = ["sound: the audit found a gap of 2 points at most, or a single image, at every epsilon"]
+    lines.append(f"audit: {rates.audited} images, chosen by chance: {rates.strength}")
+    lines.append(
+        f"gap: the rates are about {100 * gap:.1f} points too high at worst, at {rates.axis} {at}; "
+        f"{100 * most:.1f} points at most there, with {100 * rates.confidence:g} % confidence"
+    )
+    if rates.verdict != "masked":
+        lines.append("floor: no attack as strong as the audit brings the rate of the population below it")
+    return lines
 
 
 def _costs(profiles: "Mapping[str, Rates]") -> list[str]:

@@ -4,6 +4,7 @@ import json
 import sys
 
 import numpy as np
+import planted
 import pytest
 import safetensors.torch
 import torch
@@ -13,6 +14,7 @@ import invrob
 from invrob.cli import main
 from invrob.commands.grids import by_name, numbers
 from invrob.commands.profile_progress import ProfileProgress
+from invrob.commands.profile_summary import verdict_lines
 
 SOURCE = """
 import torch
@@ -195,6 +197,59 @@ def test_a_gradient_attack_without_gradients_is_masked_and_says_why(run):
     assert "masked: detached input: no gradient reaches the input" in " ".join(out.split())
 
 
+def test_the_audit_is_told_with_its_images_its_gap_and_its_floor(run):
+    code, out, _ = run(*OURS, *FEW, "--images", 12)
+    told = " ".join(out.split())
+    document = json.loads(run(*OURS, *FEW, "--images", 12, "--json")[1])
+    robustness, (heading, *_) = document["robustness"], [line for line in out.splitlines() if "stays" in line][1:]
+    assert code == 0
+    assert heading.split() == ["epsilon", "stays", "interval", "floor", "is", "right"]
+    assert f"{robustness['rate'][3]:.1%} [" in told
+    assert f"] {robustness['floor'][3]:.1%} {robustness['accuracy'][3]:.1%}" in told
+    assert f"audit: 12 images, chosen by chance: {robustness['strength']}" in told
+    assert f"gap: the rates are about {100 * max(robustness['gap']):.1f} points too high at worst" in told
+    assert f"{100 * max(robustness['gap_high']):.1f} points at most there, with 95 % confidence" in told
+    assert "sound: the audit found a gap of 2 points at most" in told
+    assert max(len(line) for line in out.splitlines() if not line.startswith("written: ")) <= 80
+
+
+def test_without_an_audit_there_is_no_floor_and_the_verdict_says_so(run):
+    code, out, _ = run(*OURS, *FEW, "--images", 12, "--audit", "0")
+    assert code == 0
+    assert "Robustness, L-inf (attack: unaudited)" in out
+    assert "unaudited: nothing says what the attack missed" in out
+    assert "floor" not in out
+    assert "gap:" not in out
+
+
+def test_steps_or_restarts_ask_for_a_fixed_effort_and_an_audit_for_its_images(run, net, digits):
+    images = digits.test.images[torch.randperm(2000, generator=torch.Generator().manual_seed(0))[:12].sort().values]
+    for options, attack in (
+        ((), invrob.Auto()),
+        (("--steps", 5), invrob.PGD(5, 1)),
+        (("--restarts", 2), invrob.PGD(20, 2)),
+    ):
+        document = json.loads(run(*OURS, *FEW, "--images", 12, "--audit", "7", *options, "--json")[1])
+        wanted = invrob.robustness_profile(net, images, [0, 2 / 255, 0.1, 0.2], attack=attack, audit=7)
+        assert document["robustness"]["audited"] == 7
+        assert document["robustness"]["gradient_evaluations"] == wanted.gradient_evaluations
+        assert document["robustness"]["steps"] == wanted.steps
+
+
+def test_a_weak_attack_says_how_much_it_missed_and_the_way_out():
+    weak = planted.robustness(missed=0.2, shortfall="the audit found too much: use attack='auto'")
+    assert verdict_lines(weak) == [
+        "weak: the audit found too much: use attack='auto'",
+        "audit: 32 images, chosen by chance: planted",
+        "gap: the rates are about 10.0 points too high at worst, at epsilon 0; 20.0 points at most there, with 95 % "
+        "confidence",
+        "floor: no attack as strong as the audit brings the rate of the population below it",
+    ]
+    masked = verdict_lines(planted.robustness(missed=0.2, judged=planted.sanity("why")))
+    assert masked[-1] == "masked: why"
+    assert not any(line.startswith(("weak", "sound", "floor")) for line in masked)
+
+
 def test_a_small_model_is_measured_on_one_thread(run):
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
@@ -245,6 +300,13 @@ WRONG = {
     ),
     "an unknown device": (OURS, (*FEW, "--device", "gpu"), "device 'gpu' is unknown: use auto, cpu, cuda or cuda:1"),
     "mean without std": (OURS, (*FEW, "--mean", "0.1"), "belong together: give both, or neither"),
+    "an audit in words": (OURS, (*FEW, "--audit", "all"), "--audit 'all' must be auto, a number of images, or 0 for"),
+    "a negative audit": (OURS, (*FEW, "--audit", "-3"), "--audit '-3' must be auto, a number of images, or 0 for none"),
+    "an audit of a black box": (
+        OURS,
+        (*FEW, "--attack", "black-box", "--audit", "9"),
+        "--audit 9 needs an attack by gradients, and this one is black-box: leave it out",
+    ),
     "no weights": (("my_nets:build", "--weights", "no.pt"), FEW, "no.pt cannot be read (No such file or directory)"),
 }
 
@@ -316,7 +378,7 @@ def test_what_is_not_the_fault_of_the_model_is_not_put_down_to_it(run, tmp_path,
     assert (code, out) == (2, "")
     assert "my_nets:build" not in err
 
-    monkeypatch.setattr("invrob.empirical.profiles.measurement.SEARCH", None)  # so that this package fails
+    monkeypatch.setattr("invrob.empirical.profiles.measurement.AUTO", None)  # so that this package fails
     monkeypatch.setattr(sys, "argv", ["invrob", "profile", *map(str, (*OURS, *FEW))])
     with pytest.raises(TypeError, match="NoneType"):
         main()

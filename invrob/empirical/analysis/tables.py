@@ -14,6 +14,7 @@ from invrob.files import write_atomically
 COLUMNS = (
     *("dataset", "model", "training_theta", "training_epsilon", "seed", "axis", "value", "rate", "low", "high"),
     *("accuracy", "images", "verdict", "accuracy_low", "accuracy_high", "options", "cell", "variant"),
+    *("gap", "gap_high", "floor"),
 )
 CLASS_COLUMNS = (
     *("dataset", "model", "training_theta", "training_epsilon", "seed", "axis", "value", "class", "name"),
@@ -21,15 +22,19 @@ CLASS_COLUMNS = (
 )
 TABLE_THETAS = (90.0, 180.0)  # where summaries and reports read rates of invariance
 PER_VALUE = ("rate", "low", "high", "accuracy", "accuracy_low", "accuracy_high")
+AUDIT = ("gap", "gap_high", "floor")  # what bounds an attack; None without an audit, and where there was no attack
 
 
 def write_csv(path: Path, results: Sequence[Result]) -> Path:
-    """One row per cell, axis and value: `profiles.csv`. The same results give the same bytes."""
+    """One row per cell, axis and value: `profiles.csv`. The same results give the same bytes.
+
+    `gap`, `gap_high` and `floor` are empty where nothing bounds what an attack missed."""
     rows = []
     for result in results:
         for variant, rates in result.variants.items():
             shared = _shared(result, variant, rates) | {"images": rates.images}
             columns = {name: getattr(rates, name).tolist() for name in PER_VALUE}
+            columns |= {name: bound.tolist() for name in AUDIT if (bound := getattr(rates, name, None)) is not None}
             for i, value in enumerate(rates.values.tolist()):
                 rows.append({**shared, "value": value, **{name: column[i] for name, column in columns.items()}})
     return _written(path, COLUMNS, rows)
