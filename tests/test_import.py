@@ -60,7 +60,7 @@ def test_another_name_is_an_attribute_error_that_lists_the_names():
         invrob.robustnes_profile  # noqa: B018
     assert str(caught.value) == (
         "module 'invrob' has no attribute 'robustnes_profile'; it has PGD, Auto, BlackBoxProfile, Card, Grid, "
-        "InvarianceProfile, Loaded, Preprocessing, RobustnessProfile, Rotation, Square, Weak, WeakProfile, "
+        "InputError, InvarianceProfile, Loaded, Preprocessing, RobustnessProfile, Rotation, Square, Weak, WeakProfile, "
         "WorstCaseProfile, WorstOf, black_box_profile, invariance_profile, load_model, robustness_profile, tradeoff, "
         "worst_case_profile"
     )
