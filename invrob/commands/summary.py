@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from invrob.commands.audits import audit_of, floor_lines
 from invrob.commands.plane import point_rows
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ def _row(result: "Result") -> dict[str, Any]:
         "seed": result.cell.seed,
         **{name: _plain(share) for name, share in _shares(result).items()},
         "verdict": result.verdict,
+        **audit_of(result, _table_values(result, "epsilon")),
         "reasons": list(sanity.reasons),
         "findings": [finding.name for finding in sanity.findings],
         "beside": beside,
@@ -114,12 +116,7 @@ def _print(results: "list[Result]", claims: "tuple[Claim, ...]") -> None:
     from rich.console import Console
 
     console = Console(highlight=False)
-    reasons, widest = _print_networks(console, results)
-    console.print("In %; trained with rotations in [-A, A] and against perturbations of size eps.")
-    console.print(f"95 % intervals are at most +-{100 * widest:.1f} points wide; each stands in profiles.csv.")
-    console.print("inv90: rate of invariance for rotations in [-90, 90]; rob: 1 - fooling rate at that epsilon.")
-    for reason in reasons:
-        console.print(reason)
+    print_networks(console, results)
     _print_beside(console, results)
     _print_apart(console, results)
     console.print("\nThe paper's claims, by the trend of the mean rate. Verdicts go by p, which is")
@@ -170,8 +167,8 @@ class _Trainings:
         return [*columns, str(result.cell.seed)] if self.several else columns
 
 
-def _print_networks(console: Any, results: "list[Result]") -> tuple[list[str], float]:
-    """One line per network; returns why attacks are masked, and half the width of the widest interval."""
+def print_networks(console: Any, results: "list[Result]") -> None:
+    """One line per network, what its columns are, and why attacks are masked or weak."""
     from invrob.empirical.profiles import format_epsilon
 
     trainings = _Trainings(results)
@@ -185,9 +182,14 @@ def _print_networks(console: Any, results: "list[Result]") -> tuple[list[str], f
         widest = max([widest, *((share.high - share.low) / 2 for share in shares if share is not None)])
         table.add_row(*trainings.columns(result), *map(_percent, shares), result.verdict)
         reasons += [f"{result.cell} is masked: {reason}" for reason in result.robustness.sanity.reasons]
+        reasons += [f"{result.cell} is weak: {result.robustness.shortfall}"] if result.robustness.shortfall else []
         reasons += [f"{result.cell}: {finding.text}" for finding in result.robustness.sanity.findings]
     console.print(table)
-    return reasons, widest
+    console.print("In %; trained with rotations in [-A, A] and against perturbations of size eps.")
+    console.print(f"95 % intervals are at most +-{100 * widest:.1f} points wide; each stands in profiles.csv.")
+    console.print("inv90: rate of invariance for rotations in [-90, 90]; rob: 1 - fooling rate at that epsilon.")
+    for line in [*floor_lines(results, _table_values(results[0], "epsilon")), *reasons]:
+        console.print(line, markup=False)
 
 
 def _print_beside(console: Any, results: "list[Result]") -> None:

@@ -6,14 +6,21 @@ from dataclasses import replace
 
 import matplotlib.image
 import numpy as np
+import planted
 import pytest
 import torch
+from matplotlib.collections import LineCollection
+from rich.console import Console
 from threadpoolctl import threadpool_limits
 
-from invrob.empirical.analysis import by_training, plane
+from invrob.commands.audits import audit_of, floor_lines
+from invrob.commands.summary import print_networks
+from invrob.empirical.analysis import by_training, floor_means, plane
 from invrob.empirical.experiments import class_names, read_run
 from invrob.empirical.figures import network_figure, write_figures
 from invrob.empirical.figures.classes import class_figure
+from invrob.empirical.profiles import Card
+from invrob.empirical.profiles.plots import profile_figures
 from invrob.errors import InputError
 from invrob.intervals import mean_bounds
 
@@ -38,7 +45,12 @@ def test_the_csv_has_the_promised_columns_and_one_row_per_cell_axis_and_value(wh
         low, rate, high = (float(row[key]) for key in ("low", "rate", "high"))
         assert 0 <= low <= rate <= high <= 1
         assert 0 <= float(row["accuracy"]) <= 1
-        assert row["verdict"] in ("sound", "masked")
+        assert row["verdict"] in ("sound", "weak", "masked")
+        if row["axis"] == "theta":
+            assert (row["gap"], row["gap_high"], row["floor"]) == ("", "", "")
+        else:
+            assert 0 <= float(row["gap"]) <= float(row["gap_high"]) <= rate
+            assert 0 <= float(row["floor"]) <= low
         assert row["images"] == "40"
         if float(row["value"]) == 0:
             assert (low, rate) == (1, 1)
@@ -55,6 +67,13 @@ def test_the_json_summary_has_cells_claims_and_paths(whole):
     for cell in summary["cells"]:
         for name in ("accuracy", "invariance_90", "invariance_180", "robustness_0.1", "robustness_0.3"):
             assert cell[name]["low"] <= cell[name]["estimate"] <= cell[name]["high"]
+        for epsilon in ("0.1", "0.3"):
+            assert 0 <= cell[f"floor_{epsilon}"] <= cell[f"robustness_{epsilon}"]["low"]
+            assert 0 <= cell[f"gap_{epsilon}"] <= cell[f"gap_high_{epsilon}"]
+        assert cell["audited"] >= 32
+        assert cell["strength"]
+        assert (cell["shortfall"] == "") == (cell["verdict"] != "weak")
+    assert all(claim["p_holm"] is None or claim["p_holm"] >= claim["p_value"] for claim in summary["claims"])
     assert (summary["csv"], summary["classes_csv"]) == (str(out / "profiles.csv"), str(out / "classes.csv"))
     assert {path.rsplit("/")[-1] for path in summary["figures"]} == {
         f"{name}.{suffix}"
@@ -151,6 +170,54 @@ def test_a_figure_says_its_units_its_trainings_and_its_doubts(results):
     masked = replace(results[0], robustness=replace(results[0].robustness, sanity=sanity))
     text = network_figure([masked, *results[1:]]).axes[0].get_legend().get_texts()[0].get_text()
     assert "MASKED" in text
+
+
+def drawn(figure):
+    """The labels of the legend of robustness, the fills of its markers, and the floors below its curves."""
+    axes = figure.axes[0]
+    floors = [c.get_segments()[0][:, 1] for c in axes.collections if isinstance(c, LineCollection)]
+    labels = [text.get_text() for text in axes.get_legend().get_texts()]
+    return labels, [str(line.get_markerfacecolor()) for line in axes.lines], floors
+
+
+def test_a_figure_tells_weak_masked_and_unaudited_curves_apart_and_draws_the_floor():
+    kinds = {
+        "sound": planted.robustness(missed=0.05),
+        "weak": planted.robustness(missed=0.3, shortfall="planted"),
+        "masked": planted.robustness(missed=0.9, judged=planted.sanity("planted")),
+        "unaudited": planted.robustness(),
+    }
+    group = [planted.result(rotation=30 * i, robustness=profile) for i, profile in enumerate(kinds.values())]
+    labels, fills, floors = drawn(network_figure(group))
+    for label, doubt in zip(labels, ("(90.0%)", "WEAK", "MASKED", "not audited"), strict=False):
+        assert doubt in label
+    assert labels[-1] == "floor: no attack as strong as the audit goes below"
+    assert len(set(fills[:3])) == 3
+    assert np.allclose(floors, [kinds["sound"].floor, kinds["weak"].floor])
+    seeds = [planted.result(seed=s, robustness=planted.robustness(missed=m)) for s, m in enumerate((0.1, 0.2))]
+    assert np.allclose(drawn(network_figure(seeds))[2], [floor_means([r.robustness for r in seeds])])
+    card = profile_figures(vars(Card(planted.invariance(), kinds["weak"])), "title")["card"]
+    assert np.allclose(drawn(card)[2], [kinds["weak"].floor])
+    assert "WEAK" in drawn(card)[0][0]
+    plain = profile_figures(vars(Card(planted.invariance(), kinds["unaudited"])), "title")["card"]
+    assert drawn(plain)[2] == []
+    assert not any("floor" in label for label in drawn(plain)[0])
+
+
+def test_the_summary_names_the_floor_that_lies_farthest_below_its_rate_and_why_attacks_are_weak(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    profiles = (planted.robustness(missed=0.05), planted.robustness(missed=0.3, shortfall="planted shortfall"))
+    masked = planted.robustness(missed=0.9, judged=planted.sanity("planted reason"))
+    results = [planted.result(rotation=30 * i, robustness=p) for i, p in enumerate((*profiles, masked))]
+    (line,) = floor_lines(results, (0.1, 0.3))
+    floor = 100 * profiles[1].floor[1]
+    assert f"The farthest below its rate: {floor:.1f} under 70.0, stdcnn A = 30, seed 0, at 0.1." in line
+    assert floor_lines([planted.result()], (0.1, 0.3)) == floor_lines(results[2:], (0.1, 0.3)) == []
+    print_networks(Console(highlight=False), results)
+    told = " ".join(capsys.readouterr().out.split())
+    assert "stdcnn A = 30, seed 0 is weak: planted shortfall" in told
+    assert "stdcnn A = 60, seed 0 is masked: planted reason" in told
+    assert audit_of(planted.result(), (0.1,))["floor_0.1"] is None
 
 
 def test_several_seeds_are_drawn_as_their_mean_with_a_band(results):

@@ -10,12 +10,22 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from invrob.empirical.analysis import averaged, by_training, grouped, other_settings, place_of, plane, varied
+from invrob.checks import Array
+from invrob.empirical.analysis import (
+    averaged,
+    by_training,
+    floor_means,
+    grouped,
+    other_settings,
+    place_of,
+    plane,
+    varied,
+)
 from invrob.empirical.experiments import Result, clean_accuracy
 from invrob.empirical.figures.classes import class_figure
 from invrob.empirical.figures.plane import plane_figure
-from invrob.empirical.profiles import format_epsilon
-from invrob.empirical.profiles.plots import Curve, Panel, figure_of, panel
+from invrob.empirical.profiles import Rates, format_epsilon
+from invrob.empirical.profiles.plots import DOUBTS, Curve, Panel, figure_of, panel
 from invrob.empirical.training import Recipe
 from invrob.pictures import write_figure
 
@@ -71,11 +81,11 @@ def network_figure(group: Sequence[Result]) -> Figure:
     """Both profiles of one network, one line for each recipe; its seeds are averaged."""
     robustness, invariance = [], []
     for recipe, seeds in _by_recipe(group).items():
-        masked = any(result.verdict == "masked" for result in seeds)
+        profiles = [result.robustness for result in seeds]
         shares = [share.estimate for result in seeds if (share := clean_accuracy(result.robustness)) is not None]
         over_epsilon, over_theta = (f"{label}  ({np.mean(shares):.1%})" for label in _labels(recipe, group))
-        robustness.append(Curve(over_epsilon, *averaged([r.robustness for r in seeds]), masked))
-        invariance.append(Curve(over_theta, *averaged([r.invariance for r in seeds]), False))
+        robustness.append(Curve(over_epsilon, *averaged(profiles), *_attacked(profiles)))
+        invariance.append(Curve(over_theta, *averaged([r.invariance for r in seeds])))
     panels = [
         panel("Robustness: 1 - fooling rate", group[0].robustness, robustness),
         panel("Rate of invariance", group[0].invariance, invariance),
@@ -90,13 +100,20 @@ def beside_figure(group: Sequence[Result]) -> Figure:
         for name in dict.fromkeys(name for result in seeds for name in result.beside):
             measurement = group[0].cell.profiling.beside[name]
             profiles = [result.beside[name] for result in seeds if name in result.beside]
-            masked = any(profile.verdict == "masked" for profile in profiles)
             over_epsilon, over_theta = _labels(recipe, group)
             label = over_theta if measurement.axis == "theta" else over_epsilon
-            curve = Curve(label, *averaged(profiles), masked)
+            curve = Curve(label, *averaged(profiles), *_attacked(profiles))
             panels.setdefault(name, panel(measurement.title, profiles[0], [])).curves.append(curve)
     title = f"{_title(group)}, bands of 95 %, beside the profiles"
     return figure_of(title, list(panels.values()), _legend(group))
+
+
+def _attacked(profiles: Sequence[Rates]) -> tuple[str, Array | None]:
+    """The worst verdict on the attacks of some seeds, and the floor of their mean rate. A masked one has none to draw:
+    there it is 0."""
+    verdicts = {profile.verdict for profile in profiles}
+    doubt = next((doubt for doubt in DOUBTS if doubt in verdicts), "")
+    return doubt, None if doubt == "masked" else floor_means(profiles)
 
 
 def _by_recipe(group: Sequence[Result]) -> dict[Recipe, list[Result]]:

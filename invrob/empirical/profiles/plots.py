@@ -6,7 +6,9 @@ from dataclasses import dataclass
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from invrob.checks import Array
 from invrob.empirical.profiles.black_box import BlackBoxProfile
@@ -17,6 +19,7 @@ from invrob.empirical.transforms import transformation_named
 
 MARKERS = "osD^vPX*<>"
 NORM_NAMES = {"linf": "L-inf", "l2": "L2"}
+FLOOR = "floor: no attack as strong as the audit goes below"
 DASHES = ("-", (0, (5, 1.5)), (0, (3, 1, 1, 1)), (0, (1, 1)))
 
 
@@ -29,7 +32,15 @@ class Curve:
     rate: Array
     low: Array
     high: Array
-    masked: bool
+    doubt: str = ""  # "masked", "weak" or "unaudited", in the legend
+    floor: Array | None = None  # what may be left of the rate; None where nothing bounds what an attack missed
+
+
+DOUBTS = {
+    "masked": "  MASKED: not to be believed",
+    "weak": "  WEAK: down to the dotted line",
+    "unaudited": "  not audited",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +88,12 @@ def _draw(axes: Axes, curves: Sequence[Curve], legend: str) -> None:
     shades = matplotlib.colormaps["viridis"](np.linspace(0, 0.82, max(len(curves), 2)))
     for i, curve in enumerate(curves):
         axes.fill_between(curve.x, curve.low, curve.high, color=shades[i], alpha=0.18, linewidth=0)
+        if curve.floor is not None:
+            axes.fill_between(curve.x, curve.floor, curve.low, color=shades[i], alpha=0.07, linewidth=0)
+            line = LineCollection(
+                [np.column_stack([curve.x, curve.floor])], colors=[shades[i]], linestyles=":", linewidths=1
+            )
+            axes.add_collection(line)
         axes.plot(
             curve.x,
             curve.rate,
@@ -84,11 +101,14 @@ def _draw(axes: Axes, curves: Sequence[Curve], legend: str) -> None:
             linestyle=DASHES[i % len(DASHES)],
             marker=MARKERS[i % len(MARKERS)],
             markersize=5,
-            markerfacecolor="white" if curve.masked else shades[i],
-            label=curve.label + ("  MASKED: not to be believed" if curve.masked else ""),
+            markerfacecolor={"masked": "white", "weak": (*shades[i][:3], 0.35)}.get(curve.doubt, shades[i]),
+            label=curve.label + DOUBTS.get(curve.doubt, ""),
         )
     axes.grid(alpha=0.25)
-    axes.legend(title=legend or None, fontsize="small", title_fontsize="small")
+    handles = axes.get_legend_handles_labels()[0]
+    if any(curve.floor is not None for curve in curves):
+        handles.append(Line2D([], [], color="0.4", linestyle=":", linewidth=1, label=FLOOR))
+    axes.legend(handles=handles, title=legend or None, fontsize="small", title_fontsize="small")
 
 
 def profile_figures(profiles: Mapping[str, Rates], title: str) -> dict[str, Figure]:
@@ -106,11 +126,11 @@ def profile_figures(profiles: Mapping[str, Rates], title: str) -> dict[str, Figu
 
 def panel_of(rates: Rates) -> Panel:
     """How often the prediction stays, and with labels how often it is right."""
-    masked = rates.verdict == "masked"
-    curves = [Curve("prediction stays", rates.values, rates.rate, rates.low, rates.high, masked)]
+    doubt, floor = rates.verdict, None if rates.verdict == "masked" else getattr(rates, "floor", None)
+    curves = [Curve("prediction stays", rates.values, rates.rate, rates.low, rates.high, doubt, floor)]
     if rates.accuracy is not None and rates.accuracy_low is not None and rates.accuracy_high is not None:
         accuracy = (rates.accuracy, rates.accuracy_low, rates.accuracy_high)
-        curves.append(Curve("prediction is right", rates.values, *accuracy, masked))
+        curves.append(Curve("prediction is right", rates.values, *accuracy, doubt))
     if rates.axis == "epsilon":
         title = "Robustness: 1 - fooling rate" + (", an upper bound" if isinstance(rates, BlackBoxProfile) else "")
     else:
