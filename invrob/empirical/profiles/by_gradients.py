@@ -9,7 +9,7 @@ from torch import Tensor
 from invrob.checks import Array
 from invrob.empirical.attacks import Sanity, aim_where_it_helps, audit, judge, strength, strengthen
 from invrob.empirical.attacks import search as searching
-from invrob.empirical.profiles.gaps import TOLERATED, Gaps, gaps_of
+from invrob.empirical.profiles.gaps import Gaps, gaps_of
 from invrob.empirical.profiles.settings import PGD, Auto
 
 FEWEST, MOST = 32, 256  # images of an audit that is to cost about what the search does
@@ -20,7 +20,7 @@ PROBED = 32  # images that the judge of the model looks at
 # after an audit that was not content. Who asks for no audit asks for speed.
 WORTH, WORTH_UNAUDITED, WORTH_ONCE_MORE = 0.03, 0.1, 0.005
 CHOICE = 0xA0D17  # tags the stream that the audited images are chosen from
-A_LITTLE = 8  # gradient evaluations per image that a single miss of an audit is worth
+A_LITTLE = 8  # gradient evaluations per image that a few misses of an audit are worth
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,9 @@ def search_by_gradients(
         result = audit(search, who, generator)
         gaps = _gaps(search, result.before, order, slice(first, first + audited), identity, adaptive, confidence)
         first += audited
-        if not adaptive or (gaps.gap <= TOLERATED).all():
+        if not adaptive or not gaps.missed.any():
             break
-        if not gaps.too_wide.any():  # a single image may be chance: what the audit says stands, as a bound
+        if not gaps.too_wide.any():  # a few misses: what the audit says stands, as a bound
             attack_again(A_LITTLE * n, WORTH_ONCE_MORE)
             break
         attack_again(left, WORTH_ONCE_MORE)
