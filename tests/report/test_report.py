@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from scipy import stats
 
-from invrob.empirical.analysis import STATEMENTS, Claim, by_training, front_line, pareto_front, plane
+from invrob.empirical.analysis import STATEMENTS, Claim, by_training, front_line, front_notes, pareto_front, plane
 from invrob.empirical.attacks import Finding, Sanity
 from invrob.empirical.experiments import (
     PRESETS,
@@ -102,6 +102,9 @@ def test_the_page_says_what_was_found_how_sure_it_is_and_how_to_make_it_again(do
     assert {"summary", "plane", "profiles", "beside", "classes", "examples", "attacks", "about"} <= ids
     assert [f"({s.name}) {s.text}" in document.text for s in STATEMENTS] == [True] * 4
     for result in results:
+        floor = 100 * result.robustness.floor[2]
+        assert f"{100 * result.robustness.high[2]:.1f} floor {floor:.1f} " in document.text
+        assert result.robustness.strength in document.text
         rates = (result.invariance.rate_at(90), result.robustness.rate_at(0.1))
         for share in (clean_accuracy(result.robustness), *rates):
             assert f"{100 * share.estimate:.1f} {100 * share.low:.1f} to {100 * share.high:.1f}" in document.text
@@ -154,9 +157,12 @@ def test_the_embedded_plane_is_the_plane_at_every_place(embedded, results):
         for j, epsilon in enumerate(chart["epsilons"]):
             points = plane(by_training(results), theta, epsilon)
             assert chart["statuses"][f"{i},{j}"] == list(pareto_front(points))
+            assert chart["notes"][f"{i},{j}"] == list(front_notes(points))
             assert [points[k].name for k in chart["lines"][f"{i},{j}"]] == [p.name for p in front_line(points)]
             for k, point in enumerate(points):
                 assert chart["invariance"][k][i] == pytest.approx([*asdict(point.invariance).values()], abs=1e-5)
+                assert chart["floors"][k][j] == pytest.approx(point.floor, abs=1e-5)
+                assert chart["believed"][k] == point.believed
                 assert chart["robustness"][k][j] == pytest.approx([*asdict(point.robustness).values()], abs=1e-5)
 
 
@@ -169,6 +175,9 @@ def test_charts_hold_every_profile_that_was_measured(embedded, results):
             for key, values in (("y", "rate"), ("low", "low"), ("high", "high")):
                 assert line["rate"][key] == pytest.approx(getattr(kind(result), values), abs=1e-5)
             assert line["accuracy"]["y"] == pytest.approx(kind(result).accuracy, abs=1e-5)
+    for line, result in zip(charts[1]["lines"], results, strict=True):
+        assert line["floor"] == pytest.approx(result.robustness.floor, abs=1e-5)
+    assert not any("floor" in line for line in charts[0]["lines"])
 
 
 def decoded(picture):
@@ -265,7 +274,7 @@ def test_whatever_the_verdict_rests_on_is_marked_on_the_page_and_nothing_else(ma
     judged = {name: planted.sanity("planted", **{name: share}) for name, share in LEAST.items()}
     judged["constant"] = planted.sanity("planted", constant=True)
     judged["findings"] = replace(planted.sanity("planted"), findings=(Finding("random outputs", "planted"),))
-    tolerated = planted.sanity(**{name: share - 1 / 32 for name, share in LEAST.items()}, other_classes=1.0)
+    tolerated = planted.sanity(**{name: share - 1 / 32 for name, share in LEAST.items()})
     first, *_ = run.results
     results = [
         replace(
@@ -285,6 +294,33 @@ def test_whatever_the_verdict_rests_on_is_marked_on_the_page_and_nothing_else(ma
         for row in rows
     ]
     assert marks == [*([words.PROBES[name]] for name in judged), []]
+
+
+def test_the_attacks_are_told_with_their_audit_and_weak_and_unaudited_ones_have_badges(made):
+    (run,) = read_runs([made])
+    kinds = {
+        "weak": planted.robustness(missed=0.3, shortfall="planted <b>shortfall</b>"),
+        "unaudited": planted.robustness(),
+        "sound": planted.robustness(missed=0.02),
+    }
+    cells = [planted.result(rotation=30 * i, robustness=profile) for i, profile in enumerate(kinds.values())]
+    claims = tuple(replace(one, effect=0.1, low=0.0, high=0.2, p_value=0.01, p_holm=0.04) for one in run.claims)
+    run = replace(run, results=tuple(cells), claims=claims)
+    page = Parsed(rendered([run], trainings_of([run]), {run.label: RunData(None)}, []))
+    attacks = page.text[page.text.index("Whether to believe") : page.text.index("How this was made")]
+    assert "stdcnn, A = 0 weak 32 4 15.0 30.0 32 " in attacks
+    assert "stdcnn, A = 30 unaudited 0 - - - 32 " in attacks
+    assert "stdcnn, A = 0 is weak: planted <b>shortfall</b>" in attacks
+    assert "The audit: planted." in attacks
+    badges = [a["class"] for tag, a in page.elements if tag == "span" and a.get("class", "").startswith("badge")]
+    assert {"badge weak", "badge unaudited", "badge sound"} <= set(badges)
+    lowest = 100 * kinds["weak"].floor[1]
+    assert f"floor {lowest:.1f}" in page.text[: page.text.index("The trade-off plane")]
+    assert "p = 0.04" in page.text
+    assert "p = 0.01" not in page.text
+    chart = json.loads(page.scripts[0])
+    assert [style["verdict"] for style in chart["trainings"]] == [*kinds]
+    assert ["floor" in line for line in chart["profiles"][1]["lines"]] == [True, False, True]
 
 
 def test_a_run_beside_itself_differs_in_nothing_and_by_nothing(made, run, tmp_path):

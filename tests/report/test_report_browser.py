@@ -15,7 +15,8 @@ pytestmark = [
     ),
 ]
 
-PLANE = "document.getElementById('chart-plane').data.slice(1).map((point) => [point.x[0], point.y[0]])"
+POINTS = "document.getElementById('chart-plane').data.filter((trace) => trace.mode === 'markers')"
+PLANE = f"{POINTS}.map((point) => [point.x[0], point.y[0]])"
 SHOWN = "(id) => document.getElementById(id).data.map((trace) => trace.visible)"
 
 
@@ -85,13 +86,33 @@ def test_a_network_is_hidden_everywhere_by_the_space_bar(opened):
     tab.focus("input[data-training='0']")
     tab.keyboard.press("Space")
     for chart in ("chart-invariance", "chart-robustness", "chart-beside-0", "chart-beside-1"):
-        assert tab.evaluate(SHOWN, chart) == [False, True, False, True]  # bands, then lines
-    assert tab.evaluate(SHOWN, "chart-plane")[1:] == [False, True]
+        shown = [False, True, False, True]  # bands, then lines
+        assert tab.evaluate(SHOWN, chart) == ([*shown, False, True] if chart == "chart-robustness" else shown)  # floors
+    assert tab.evaluate(SHOWN, "chart-plane")[1:] == [False, True, False, True]  # points, then their floors
     assert "A = 0" not in tab.inner_text("#plane-text")
     tab.click("#none")
     assert not any(tab.evaluate(SHOWN, "chart-robustness"))
     tab.click("#all")
     assert all(tab.evaluate(SHOWN, "chart-robustness"))
+
+
+def test_the_floor_is_a_dotted_line_below_the_rates_and_a_light_one_below_the_points(opened):
+    tab = opened()
+    data = tab.evaluate("JSON.parse(document.getElementById('data').textContent)")
+    floors = [line["floor"] for line in data["profiles"][1]["lines"]]
+    dotted = "document.getElementById('chart-robustness').data.slice(4).map((trace) => [trace.y, trace.line.dash])"
+    assert tab.evaluate(dotted) == [[floor, "dot"] for floor in floors]
+    tab.check("input[value=accuracy]")
+    assert tab.evaluate(dotted) == []  # it bounds the predictions that stay, and not those that are right
+    below = "document.getElementById('chart-plane').data.slice(3).map((trace) => trace.y)"
+    plane = data["plane"]
+    wanted = [
+        [floor[plane["epsilon"]], rob[plane["epsilon"]][1]]
+        for floor, rob in zip(plane["floors"], plane["robustness"], strict=True)
+    ]
+    assert tab.evaluate(below) == [
+        row if believed else [] for row, believed in zip(wanted, plane["believed"], strict=True)
+    ]
 
 
 def test_the_accuracy_takes_the_place_of_the_rates(opened):
@@ -110,7 +131,7 @@ def test_hovering_shows_value_interval_and_accuracy(opened):
     label = tab.locator("#chart-robustness .hoverlayer text").first
     label.wait_for()
     text = label.text_content()
-    assert re.search(r"epsilon = 0.3stay: [\d.]+ % \([\d.]+ to [\d.]+\)right: [\d.]+ % \(", text), text
+    assert re.search(r"epsilon = 0.3stay: [\d.]+ % \([\d.]+ to [\d.]+\)floor: [\d.]+ %right: [\d.]+ % \(", text), text
 
 
 def test_a_heading_sorts_the_table_both_ways(opened):

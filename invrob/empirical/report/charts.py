@@ -15,7 +15,9 @@ from invrob.empirical.analysis import (
     Point,
     averaged,
     class_means,
+    floor_means,
     front_line,
+    front_notes,
     pareto_front,
     place_of,
     plane,
@@ -86,10 +88,11 @@ def plane_chart(trainings: Sequence[Training]) -> dict[str, Any]:
     theta, epsilon = place_of(models, None, None)
     along = [plane(models, value, epsilons[0]) for value in thetas]
     up = [plane(models, thetas[0], value) for value in epsilons]
-    statuses, lines = {}, {}
+    statuses, notes, lines = {}, {}, {}
     for (i, row), (j, column) in product(enumerate(along), enumerate(up)):
         points = [_crossed(a, b) for a, b in zip(row, column, strict=True)]
         statuses[f"{i},{j}"] = pareto_front(points)
+        notes[f"{i},{j}"] = front_notes(points)
         lines[f"{i},{j}"] = [next(k for k, p in enumerate(points) if p is point) for point in front_line(points)]
     return {
         "thetas": thetas,
@@ -101,7 +104,13 @@ def plane_chart(trainings: Sequence[Training]) -> dict[str, Any]:
         "invariance": [[rounded(row[k].invariance) for row in along] for k in range(len(trainings))],
         "robustness": [[rounded(column[k].robustness) for column in up] for k in range(len(trainings))],
         "accuracy": [rounded(point.accuracy) if point.accuracy else None for point in along[0]],
+        "believed": [point.believed for point in along[0]],
+        "floors": [
+            [None if column[k].floor is None else round(column[k].floor, DIGITS) for column in up]
+            for k in range(len(trainings))
+        ],
         "statuses": statuses,
+        "notes": notes,
         "lines": lines,
     }
 
@@ -153,7 +162,8 @@ def _line(profiles: Sequence[Rates]) -> dict[str, Any]:
     for rate in ("rate", "accuracy"):
         x, mean, low, high = averaged(profiles, rate)
         line |= {"x": x.tolist(), rate: {"y": _listed(mean), "low": _listed(low), "high": _listed(high)}}
-    return line
+    floor = None if any(profile.verdict == "masked" for profile in profiles) else floor_means(profiles)
+    return line if floor is None else line | {"floor": _listed(floor)}
 
 
 def _listed(values: Array) -> list[float]:

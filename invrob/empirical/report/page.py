@@ -6,22 +6,18 @@ from importlib.metadata import version
 from shlex import quote
 from typing import Any
 
-from invrob.empirical.analysis import STATEMENTS, TABLE_THETAS, Claim, verdict_of
+from invrob.empirical.analysis import STATEMENTS, TABLE_THETAS, Claim
 from invrob.empirical.data import Dataset
 from invrob.empirical.experiments import Result, clean_accuracy
 from invrob.empirical.profiles import format_epsilon, table_epsilons
 from invrob.empirical.report.configuration import to_toml
 from invrob.empirical.report.examples import classes_of
-from invrob.empirical.report.gather import Run, Training, cell_name
+from invrob.empirical.report.gather import Run, Training, attack_verdict, cell_name
 from invrob.intervals import Estimate
 from invrob.versions import versions
 
 PROBES = {  # a field of Sanity that a verdict may rest on or that explains one, and its heading
     "zero_gradient": "zero gradient",
-    "more_steps": "Auto-PGD",
-    "apgd_ce": "its CE",
-    "apgd_dlr": "its DLR",
-    "other_classes": "other classes",
     "black_box": "black box",
     "unfooled_at_largest": "never fooled",
     "changed_prediction": "asked again",
@@ -103,24 +99,41 @@ def _row(training: Training, result: Result, columns: Sequence[tuple[str, float]
         "epsilon": recipe.epsilon,
         "seed": result.cell.seed,
         "shares": [clean_accuracy(result.robustness), *(profiles[kind].rate_at(value) for kind, value in columns)],
-        "verdict": verdict_of([result]),
+        "floors": [None, *(_floor(result, kind, value) for kind, value in columns)],
+        "verdict": attack_verdict([result]),
         "quarter_turns": result.quarter_turns,
     }
 
 
+def _floor(result: Result, kind: str, value: float) -> float | None:
+    """What is left of the robustness at an epsilon; None without an audit, and of an attack that is masked."""
+    floor, grid = result.robustness.floor, result.robustness.values.tolist()
+    if kind != "robustness" or floor is None or result.verdict == "masked" or value not in grid:
+        return None
+    return 100 * float(floor[grid.index(value)])
+
+
 def sanity_rows(trainings: Sequence[Training]) -> list[dict[str, Any]]:
-    """What the probes of each attack came to; what its verdict rests on is marked."""
+    """What the audit and the probes of each attack came to, the audit at its worst epsilon.
+
+    What a masked verdict rests on is marked."""
     rows = []
     for training in trainings:
         for result in training.seeds:
-            sanity = result.robustness.sanity
+            robustness, sanity = result.robustness, result.robustness.sanity
             suspicious = sanity.suspicious()
             rows.append(
                 {
                     "cell": _named(training, result),
                     "verdict": result.verdict,
                     "probed": sanity.probed,
-                    "evaluations": result.robustness.gradient_evaluations,
+                    "evaluations": robustness.gradient_evaluations,
+                    "audited": robustness.audited,
+                    "missed": None if robustness.missed is None else int(robustness.missed.max()),
+                    "gap": None if robustness.gap is None else 100 * float(robustness.gap.max()),
+                    "gap_high": None if robustness.gap_high is None else 100 * float(robustness.gap_high.max()),
+                    "strength": robustness.strength,
+                    "shortfall": robustness.shortfall,
                     "probes": [(_probe(getattr(sanity, name)), name in suspicious) for name in PROBES],
                     "reasons": sanity.reasons,
                     "findings": sanity.findings,

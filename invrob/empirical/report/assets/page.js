@@ -14,6 +14,7 @@
   const still = matchMedia("(prefers-reduced-motion: reduce)");
   const isDark = () => (root.dataset.theme || (media.matches ? "dark" : "light")) === "dark";
   const colour = (training) => (isDark() ? training.dark : training.light);
+  const hollow = (training) => ["masked", "constant", "weak"].includes(training.verdict);
   const clear = (hex, alpha) => `rgba(${[1, 3, 5].map((i) => parseInt(hex.slice(i, i + 2), 16)).join(",")},${alpha})`;
 
   const config = { displaylogo: false, responsive: true, displayModeBar: "hover", modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
@@ -41,7 +42,7 @@
   };
 
   function chartTraces(chart) {
-    const bands = [], lines = [];
+    const bands = [], lines = [], floors = [];
     for (const line of chart.lines) {
       const training = trainings[line.training], hue = colour(training), values = line[state.measure], other = line.accuracy;
       const visible = state.shown[line.training];
@@ -49,21 +50,26 @@
         x: [...line.x, ...[...line.x].reverse()], y: [...values.high, ...[...values.low].reverse()],
         fill: "toself", fillcolor: clear(hue, 0.14), line: { width: 0 }, mode: "lines", hoverinfo: "skip", visible,
       });
-      const hollow = chart.id === "robustness" && training.verdict !== "sound";
+      const attacked = chart.id === "robustness", open = attacked && hollow(training);
+      const floor = state.measure === "rate" && line.floor;
+      if (floor) {
+        floors.push({ x: line.x, y: floor, mode: "lines", line: { color: hue, dash: "dot", width: 1.2 }, opacity: 0.8, hoverinfo: "skip", visible });
+      }
       lines.push({
         x: line.x, y: values.y, mode: "lines+markers", name: escaped(training.name), visible,
         line: { color: hue, dash: training.dash, width: 2 },
-        marker: { symbol: training.marker + (hollow ? "-open" : ""), size: 7, color: hue },
+        marker: { symbol: training.marker + (open ? "-open" : ""), size: 7, color: hue },
         text: line.x.map((x, i) => [
-          `<b>${escaped(training.name)}</b>${hollow ? " " + training.verdict.toUpperCase() : ""}`,
+          `<b>${escaped(training.name)}</b>${attacked && training.verdict !== "sound" ? " " + training.verdict.toUpperCase() : ""}`,
           `${chart.axis} = ${chart.ticks ? chart.ticks[i] : x}`,
           `stay: ${percent(line.rate.y[i])} (${interval(line.rate.low[i], line.rate.high[i])})`,
+          ...(line.floor ? [`floor: ${percent(line.floor[i])}`] : []),
           `right: ${percent(other.y[i])} (${interval(other.low[i], other.high[i])})`,
         ].join("<br>")),
         hovertemplate: "%{text}<extra></extra>",
       });
     }
-    return [...bands, ...lines];
+    return [...bands, ...lines, ...floors];
   }
 
   function drawChart(chart) {
@@ -85,8 +91,16 @@
       x: line.map(([inv]) => inv[0]), y: line.map(([, rob]) => rob[0]), mode: "lines", hoverinfo: "skip",
       line: { color: isDark() ? "#8a94a3" : "#7b838d", dash: "dash", width: 1.5 }, name: "front of the estimates",
     };
+    const below = trainings.map((training, k) => {
+      const [inv, rob] = place(k), floor = plane.floors[k][state.epsilon];
+      const shown = floor !== null && plane.believed[k];
+      return {
+        x: shown ? [inv[0], inv[0]] : [], y: shown ? [floor, rob[1]] : [], mode: "lines", hoverinfo: "skip", visible: state.shown[k],
+        line: { color: clear(colour(training), 0.4), width: 5 }, name: "floor",
+      };
+    });
     return [front, ...trainings.map((training, k) => {
-      const [inv, rob] = place(k), hue = colour(training), believed = training.verdict === "sound";
+      const [inv, rob] = place(k), hue = colour(training), believed = plane.believed[k], note = plane.notes[`${state.theta},${state.epsilon}`][k];
       const bars = (share) => ({
         type: "data", symmetric: false, array: [share[2] - share[0]], arrayminus: [share[0] - share[1]], color: hue, thickness: 1.4, width: 0,
       });
@@ -95,18 +109,19 @@
         x: [inv[0]], y: [rob[0]], error_x: bars(inv), error_y: bars(rob), mode: "markers", visible: state.shown[k],
         name: escaped(training.name), opacity: status[k] === "dominated" ? 0.45 : 1,
         marker: {
-          symbol: training.marker + (believed ? "" : "-open"), color: hue, size: status[k] === "front" ? 14 : 11,
+          symbol: training.marker + (hollow(training) ? "-open" : ""), color: hue, size: status[k] === "front" ? 14 : 11,
           line: { width: status[k] === "front" ? 2.5 : 1, color: status[k] === "front" ? (isDark() ? "#ffffff" : "#000000") : hue },
         },
         text: [[
           `<b>${escaped(training.name)}</b>`, `invariance: ${percent(inv[0])} (${interval(inv[1], inv[2])})`,
           `robustness: ${percent(rob[0])} (${interval(rob[1], rob[2])})`,
           ...(accuracy ? [`accuracy: ${percent(accuracy[0])} (${interval(accuracy[1], accuracy[2])})`] : []),
-          believed ? status[k] : `${training.verdict}: takes no part`,
+          ...(plane.floors[k][state.epsilon] === null || training.verdict === "masked" ? [] : [`floor: ${percent(plane.floors[k][state.epsilon])}`]),
+          believed ? status[k] + (note && `: it is ${note}`) : `${training.verdict}: takes no part`,
         ].join("<br>")],
         hovertemplate: "%{text}<extra></extra>",
       };
-    })];
+    }), ...below];
   }
 
   function drawPlane() {
@@ -124,8 +139,9 @@
     $("epsilon-value").textContent = shownEpsilon();
     $("theta").setAttribute("aria-valuetext", degrees);
     $("epsilon").setAttribute("aria-valuetext", shownEpsilon());
+    const notes = plane.notes[`${state.theta},${state.epsilon}`];
     const by = { front: [], undecided: [], dominated: [], excluded: [] };
-    statuses().forEach((status, k) => state.shown[k] && by[status].push(trainings[k].name));
+    statuses().forEach((status, k) => state.shown[k] && by[status].push(trainings[k].name + (notes[k] && ` (${notes[k]})`)));
     const lines = Object.entries(by).filter(([, names]) => names.length).map(([status, names]) => `${status}: ${names.join("; ")}`);
     $("plane-text").replaceChildren(...[`At theta = ${degrees}, epsilon = ${shownEpsilon()}:`, ...lines].map((text) => {
       const line = document.createElement("span");
@@ -154,7 +170,7 @@
   function drawSwatches() {
     for (const swatch of all("[data-style]")) {
       const { dash, marker, verdict, ...own } = trainings[swatch.dataset.style], hue = colour(own);
-      const fill = verdict === "sound" ? hue : "none";
+      const fill = hollow({ verdict }) ? "none" : hue;
       swatch.innerHTML = `<svg viewBox="0 0 38 14" aria-hidden="true"><path d="M0 7h38" stroke="${hue}" stroke-width="2" stroke-dasharray="${DASHES[dash]}"/><path d="${SHAPES[marker]}" fill="${fill}" stroke="${hue}" stroke-width="2"/></svg>`;
     }
   }
