@@ -17,7 +17,7 @@ from invrob.empirical.attacks.restarts import Attempt, descend, lower, ranks
 from invrob.empirical.attacks.search import Search
 from invrob.empirical.attacks.square import square
 
-STEPS, MANY_STEPS, QUERIES = 20, 40, 500
+STEPS, MANY_STEPS, QUERIES = 20, 30, 500
 NEAR = 1.1  # in radii: an image whose boundary lies farther away after all the aims is spared the longer attacks
 
 

@@ -108,7 +108,7 @@ def strengthen(search: Search, evaluations: float, worth: float, steps: int, gen
     was attacked in vain is passed over for others. evaluations: how many gradient evaluations may be spent, summed over
     the images. worth: the share of the attacked images that must be fooled, or else the rest is left alone. Returns
     whether it ended for that reason, and not for want of evaluations."""
-    tried, end = torch.zeros_like(search.labels), search.evaluations + evaluations
+    tried, end = search.tried, search.evaluations + evaluations
     count, shares = max(1, round(SHARE * len(search.images))), [1.0] * PATIENCE
     successes = dict.fromkeys(search.norm.again, (1.0, 1.0))  # images that fell and were attacked; all begin as good
     while sum(shares[-PATIENCE:]) >= PATIENCE * worth and len(rest := (search.withstood >= 0).nonzero()[:, 0]):

@@ -52,6 +52,7 @@ class Search:
     withstood: Tensor  # int64: the largest level that withstood a full attack; -1 before
     stuck: Tensor  # bool: met a zero or NaN gradient while not fooled
     near: Tensor  # float64: the boundary's least first-order distance over the radius that was withstood last
+    tried: Tensor  # int64: how often it was attacked again in vain since it fell last
     evaluations: int = 0  # gradient evaluations, summed over the images
 
     @property
@@ -78,6 +79,7 @@ class Search:
         self.fooled[kept] = level[better]
         self.perturbed[kept] = x[better]
         self.withstood[kept] = torch.where(self.withstood[kept] < level[better], self.withstood[kept], -1)
+        self.tried[kept] = 0
         self.near[kept] = 1.0  # what fell a moment ago is the likeliest to fall again
         return better
 
@@ -90,7 +92,8 @@ def begin(model: Model, images: Tensor, epsilons: Tensor, norm: Norm) -> Search:
     labels = outputs.argmax(1)
     fooled, withstood = torch.full_like(labels, len(epsilons)), torch.full_like(labels, -1)
     stuck, near = torch.zeros_like(labels, dtype=torch.bool), torch.ones_like(labels, dtype=torch.float64)
-    return Search(model, norm, images, outputs, labels, epsilons, images.clone(), fooled, withstood, stuck, near)
+    tried, kept = torch.zeros_like(labels), images.clone()
+    return Search(model, norm, images, outputs, labels, epsilons, kept, fooled, withstood, stuck, near, tried)
 
 
 @dataclass
