@@ -194,7 +194,7 @@ def test_a_weak_attack_is_measured_beside_a_finished_run(invrob, config, finishe
         assert 0 <= cell["beside"]["weak:few-steps"]["0.1"]["estimate"] <= 1
     assert any("-beside.png" in figure for figure in first["figures"])
     rows = (finished / "profiles.csv").read_text().splitlines()
-    assert sum(row.endswith(",weak:few-steps") for row in rows) == 3 * 3
+    assert sum(row.endswith(",weak:few-steps,,,") for row in rows) == 3 * 3
     again = invrob("empirical", *command)
     assert "Beside the profiles" in again.stdout
     assert "weak few-steps" in again.stdout

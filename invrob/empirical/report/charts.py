@@ -105,10 +105,7 @@ def plane_chart(trainings: Sequence[Training]) -> dict[str, Any]:
         "robustness": [[rounded(column[k].robustness) for column in up] for k in range(len(trainings))],
         "accuracy": [rounded(point.accuracy) if point.accuracy else None for point in along[0]],
         "believed": [point.believed for point in along[0]],
-        "floors": [
-            [None if column[k].floor is None else round(column[k].floor, DIGITS) for column in up]
-            for k in range(len(trainings))
-        ],
+        "floors": [[_rounded_floor(column[k]) for column in up] for k in range(len(trainings))],
         "statuses": statuses,
         "notes": notes,
         "lines": lines,
@@ -133,6 +130,10 @@ def class_tables(trainings: Sequence[Training]) -> dict[str, Any]:
 def rounded(share: Estimate) -> list[float]:
     """[estimate, low, high]."""
     return [round(value, DIGITS) for value in (share.estimate, share.low, share.high)]
+
+
+def _rounded_floor(point: Point) -> float | None:
+    return None if point.floor is None else round(point.floor, DIGITS)
 
 
 def _crossed(along: Point, up: Point) -> Point:
