@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from invrob import InputError
-from invrob.empirical.attacks import NORMS, fgsm, findings, judge, odds_loss, pgd, search, square
+from invrob.empirical.attacks import NORMS, fgsm, findings, judge, odds_loss, pgd, restarts, search, square
 from invrob.empirical.attacks.apgd import apgd, dlr_loss
 from invrob.empirical.attacks.gradients import loss_and_gradient, margins, runner_up, value_and_gradient
 from invrob.empirical.attacks.pgd import attack_batch
@@ -323,11 +323,11 @@ def lost_none(model, norm):
 
 def searched_none(model, norm):
     started, nobody_else = none_of(model, norm)
-    again = search.aim_at_others(started, nobody_else)
+    again = restarts.aim_at_others(started, nobody_else)
     recorded = started.record(nobody_else, started.images[:0])
     search.run(started, steps=2, restarts=2, generator=torch.Generator().manual_seed(0))
     started.withstood[:] = -1
-    return again, recorded, started.radius(nobody_else), search.promising(started)
+    return again, recorded, started.radius(nobody_else), restarts.promising(started)
 
 
 ANSWERS = {
@@ -376,7 +376,7 @@ def test_a_search_among_no_images_ends_at_once(norm):
     with evaluating(model := small_net(0)):
         started = search.begin(model, nobody(norm)[0], torch.tensor([0.1], dtype=torch.float64), NORMS[norm])
         search.run(started, steps=2, restarts=2, generator=torch.Generator().manual_seed(0))
-        assert (len(search.promising(started)), started.evaluations) == (0, 0)
+        assert (len(restarts.promising(started)), started.evaluations) == (0, 0)
 
 
 # ---- what is refused

@@ -281,6 +281,8 @@ MEASURED = {
     "thetas": (0.0,),
     "epsilons": (0.5,),
     "steps": 21,
+    "attack": "pgd",
+    "audit": 7,
     "restarts": 2,
     "angle_step": 7.0,
     "images": 999,
@@ -318,7 +320,7 @@ def test_what_is_measured_beside_the_profiles_has_a_key_of_its_own_and_leaves_th
 
 
 def test_the_keys_of_finished_measurements_are_those_they_had_before_others_came():
-    """As 0.2.0 gives them."""
+    """The training's as 0.2.0 gives it, and those of profiles as 0.5.0, whose numbers are others."""
     one = Cell(
         dataset="d",
         fingerprint="f",
@@ -330,9 +332,9 @@ def test_the_keys_of_finished_measurements_are_those_they_had_before_others_came
     )
     assert one.key == "409f71889db2dce1"
     assert one.addresses == {
-        "profiles": "13a053455c7b1c2a",
-        "disc": "49da1090efec28ff",
-        "weak:paper": "9d78af0a4930dec3",
+        "profiles": "4efc9faf8e7f9897",
+        "disc": "c822dba8e3cd7449",
+        "weak:paper": "5657afcd94352bb6",
     }
 
 
