@@ -25,7 +25,7 @@ def profiles(_trained, digits, images):
     return {
         norm: (
             black_box_profile(_trained, images, grid, labels, norm=norm, attack=Square(100)),
-            robustness_profile(_trained, images, grid, labels, norm=norm, attack=PGD(probes=8)),
+            robustness_profile(_trained, images, grid, labels, norm=norm, attack=PGD(), audit=8),
         )
         for norm, grid in BALLS.items()
     }
@@ -114,7 +114,9 @@ def test_a_card_can_be_of_a_black_box(net, images, tmp_path):
     assert card.plot().axes[0].get_title() == "Robustness: 1 - fooling rate, an upper bound"
     with pytest.raises(InputError) as caught:
         tradeoff(net, images, attack="squares")
-    assert str(caught.value).startswith("attack = 'squares' is unknown; did you mean 'square'?: use pgd, square, weak")
+    assert str(caught.value).startswith(
+        "attack = 'squares' is unknown; did you mean 'square'?: use auto, pgd, square, weak"
+    )
     with pytest.raises(InputError) as caught:
         tradeoff(net, images, attack="weak")
     assert str(caught.value) == (

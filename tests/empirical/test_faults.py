@@ -68,9 +68,7 @@ def test_a_planted_fault_is_named_and_masks_what_is_worthless(net, digits, plant
     name, planted = plant
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        profile = robustness_profile(
-            planted(net), digits.test.images[:IMAGES], [0, 0.1], attack=PGD(steps=5, probes=16)
-        )
+        profile = robustness_profile(planted(net), digits.test.images[:IMAGES], [0, 0.1], attack=PGD(steps=5), audit=16)
     assert name in [f.name for f in profile.sanity.findings]
     if name in WORTHLESS:
         assert profile.verdict == "masked"

@@ -27,7 +27,7 @@ def audits(draw):
 @given(audits())
 @settings(deadline=None, max_examples=300)
 def test_the_bounds_are_in_order_and_never_nan(audit):
-    before, after, audited, identity, confidence = audit
+    _, after, _, identity, _ = audit
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         gaps = gaps_of(*audit)

@@ -65,6 +65,8 @@ def test_a_table_of_names_is_read_into_settings_once():
     profiling = Profiling(
         thetas=THETAS,
         epsilons=EPSILONS,
+        attack="pgd",
+        audit=9,
         steps=3,
         restarts=2,
         angle_step=30,
@@ -77,13 +79,13 @@ def test_a_table_of_names_is_read_into_settings_once():
     )
     assert profiling.card == (
         Measurement("invariance", THETAS, over=Rotation(step=30)),
-        Measurement("robustness", EPSILONS, attack=PGD(steps=3, restarts=2)),
+        Measurement("robustness", EPSILONS, attack=PGD(steps=3, restarts=2), audit=9),
     )
     assert list(profiling.beside.values()) == [
         Measurement("disc", THETAS, over=Rotation(border="disc", step=30)),
         Measurement("there-and-back", THETAS, over=Rotation(path="there-and-back", step=30)),
-        Measurement("weak:few-steps", EPSILONS, attack=Weak("few-steps")),
-        Measurement("l2", (0.0, 0.2), norm="l2", attack=PGD(steps=3, restarts=2)),
+        Measurement("weak:few-steps", EPSILONS, attack=Weak("few-steps"), audit=9),
+        Measurement("l2", (0.0, 0.2), norm="l2", attack=PGD(steps=3, restarts=2), audit=9),
         Measurement("shear", TRANSFORMATIONS["shear"].values, over=change_of("shear")),
         Measurement("rotation:worst-of-3", THETAS, over=Rotation(), against=WorstOf(3)),
         Measurement("translation:grid", (0.0, 1.0), over=change_of("translation"), against=Grid()),

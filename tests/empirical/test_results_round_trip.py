@@ -114,7 +114,7 @@ def measured():
         *(
             invrob.robustness_profile(network, images, epsilons, truth, attack=attack, seed=seed)
             for network, truth in ((model, labels), (model, None), (constant, None))
-            for attack in (invrob.PGD(np.int64(3), probes=4), invrob.Square(20), "weak")
+            for attack in (invrob.PGD(np.int64(3)), invrob.Square(20), "weak")
         ),
         *(
             invrob.invariance_profile(model, images, np.array(thetas), truth, against=against, seed=seed)

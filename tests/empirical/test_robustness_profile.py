@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 from torch import nn
 
-from invrob import PGD, InputError, Square, Weak, robustness_profile
+from invrob import PGD, Auto, InputError, Square, Weak, robustness_profile
 from invrob.empirical import groups
 from invrob.empirical.attacks import search
 from invrob.empirical.models import build
@@ -216,8 +216,9 @@ def test_grids_of_one_value_and_curves_without_a_slope(net, digits, epsilons, ra
 @pytest.mark.parametrize("classes", [2, 1000])
 def test_any_number_of_images_and_classes(n, classes):
     model = nn.Sequential(nn.Flatten(), nn.Linear(25, classes))
-    profile = robustness_profile(model, digits_like(0, n), [0, 0.01, 0.5], attack=PGD(steps=5, probes=1000))
-    assert profile.images == profile.sanity.probed == len(profile.levels) == n
+    profile = robustness_profile(model, digits_like(0, n), [0, 0.01, 0.5], attack=PGD(steps=5), audit=1000)
+    assert profile.images == profile.audited == len(profile.levels) == n
+    assert profile.sanity.probed == min(n, 32)
     assert profile.rate[0] == 1
 
 
@@ -296,7 +297,7 @@ RANGE = "outside [0, 1]: pixels are in [0, 1], so write 8 / 255, not 8"
         ({"norm": "l1"}, "norm 'l1' is unknown: choose one of linf, l2; did you mean 'l2'?"),
         (
             {"attack": "pgdd"},
-            "attack = 'pgdd' is unknown; did you mean 'pgd'?: use pgd, square, weak, or a value such as PGD(steps=100)",
+            "attack = 'pgdd' is unknown; did you mean 'pgd'?: use auto, pgd, square, weak, or a value such as PGD(steps=100)",
         ),
         ({"seed": -1}, "seed = -1 must be an integer in [0, 2^63)"),
         ({"seed": 0.5}, "seed = 0.5 must be an integer in [0, 2^63)"),
@@ -311,15 +312,15 @@ def test_arguments_out_of_range_are_refused_in_words(linear, arguments, text):
     assert str(caught.value) == text
 
 
-@pytest.mark.parametrize("setting", ["steps", "restarts", "probes"])
+@pytest.mark.parametrize(("kind", "setting"), [(PGD, "steps"), (PGD, "restarts"), (Auto, "steps"), (Auto, "limit")])
 @pytest.mark.parametrize("count", [0, 2.5, -3, "20", None])
-def test_attacks_without_a_whole_number_of_steps_restarts_or_probes_are_refused(setting, count):
+def test_attacks_without_a_whole_number_of_steps_restarts_or_gradients_are_refused(kind, setting, count):
     with pytest.raises(InputError) as caught:
-        PGD(**{setting: count})
+        kind(**{setting: count})
     assert str(caught.value) == f"{setting} = {count!r} must be an integer of at least 1"
 
 
-@pytest.mark.parametrize(("name", "value"), [("pgd", PGD()), ("square", Square()), ("weak", Weak())])
+@pytest.mark.parametrize(("name", "value"), [("auto", Auto()), ("pgd", PGD()), ("square", Square()), ("weak", Weak())])
 def test_a_name_stands_for_the_default_of_its_kind(linear, name, value):
     model, images = linear(3, 25, 0), digits_like(0, 5)
     assert robustness_profile(model, images, [0, 0.1], attack=name) == robustness_profile(
