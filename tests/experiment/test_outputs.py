@@ -10,6 +10,7 @@ import planted
 import pytest
 import torch
 from matplotlib.collections import LineCollection
+from matplotlib.colors import to_rgba
 from rich.console import Console
 from threadpoolctl import threadpool_limits
 
@@ -177,7 +178,7 @@ def drawn(figure):
     axes = figure.axes[0]
     floors = [c.get_segments()[0][:, 1] for c in axes.collections if isinstance(c, LineCollection)]
     labels = [text.get_text() for text in axes.get_legend().get_texts()]
-    return labels, [str(line.get_markerfacecolor()) for line in axes.lines], floors
+    return labels, [to_rgba(line.get_markerfacecolor()) for line in axes.lines], floors
 
 
 def test_a_figure_tells_weak_masked_and_unaudited_curves_apart_and_draws_the_floor():
@@ -192,7 +193,8 @@ def test_a_figure_tells_weak_masked_and_unaudited_curves_apart_and_draws_the_flo
     for label, doubt in zip(labels, ("(90.0%)", "WEAK", "MASKED", "not audited"), strict=False):
         assert doubt in label
     assert labels[-1] == "floor: no attack as strong as the audit goes below"
-    assert len(set(fills[:3])) == 3
+    assert [fill[3] for fill in fills] == [1, 0.35, 1, 1]
+    assert [fill == (1, 1, 1, 1) for fill in fills] == [False, False, True, False]
     assert np.allclose(floors, [kinds["sound"].floor, kinds["weak"].floor])
     seeds = [planted.result(seed=s, robustness=planted.robustness(missed=m)) for s, m in enumerate((0.1, 0.2))]
     assert np.allclose(drawn(network_figure(seeds))[2], [floor_means([r.robustness for r in seeds])])
