@@ -50,7 +50,7 @@ def audit(search: Search, who: Tensor, generator: torch.Generator) -> Audit:
         x, labels = search.images[here], search.labels[here]
         return square(model, x, labels, radius, norm, queries=QUERIES, generator=generator)
 
-    turns = cycle(norm.again)
+    turns = cycle(norm.again[:2])
     aims: list[Attempt] = [partial(again, rank=rank, steps=STEPS, descent=next(turns)) for rank in ranks(search)]
     longer: list[Attempt] = [partial(again, rank=0, steps=MANY_STEPS, descent=descent) for descent in norm.again]
     longer += [partial(auto_pgd, loss=loss) for loss in losses(search)]
@@ -70,8 +70,9 @@ def losses(search: Search) -> tuple[str, ...]:
 
 def strength(search: Search) -> str:
     """The attack of an audit, in words."""
+    longest = MANY_STEPS * max(descent.longer for descent in search.norm.again)
     return (
         f"{STEPS} steps at each of {len(ranks(search))} other classes, and within {NEAR:g} epsilon of the boundary "
-        f"2 x {MANY_STEPS} steps from random starts, Auto-PGD with {MANY_STEPS} steps on "
+        f"{MANY_STEPS} to {longest} steps from {len(search.norm.again)} starts, Auto-PGD with {MANY_STEPS} steps on "
         f"{' and '.join(losses(search))}, and Square with {QUERIES} queries"
     )

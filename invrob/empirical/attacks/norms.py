@@ -116,7 +116,7 @@ class Norm:
         return self.project(images, x + per_image(length.to(x.dtype)) * direction, epsilon)
 
 
-PLAIN, WARM, MOVING = Descent(feasible=False), Descent(feasible=False, warm=True), Descent(momentum=0.35)
+WARM, MOVING, LONG = Descent(feasible=False, warm=True), Descent(momentum=0.35), Descent(momentum=0.35, longer=3)
 NORMS = {
     "linf": Norm(
         "linf",
@@ -127,7 +127,7 @@ NORMS = {
         _linf_draw,
         1.0,
         descent=MOVING,
-        again=(MOVING, WARM, PLAIN),
+        again=(MOVING, WARM, LONG),
     ),
     "l2": Norm(
         "l2",

@@ -18,7 +18,7 @@ AUDITS = 2  # at most; they share the error that is allowed
 PROBED = 32  # images that the judge of the model looks at
 # What share of the images that are attacked again must fall, or else the rest is left alone: after the search, and
 # after an audit that was not content. Who asks for no audit asks for speed.
-WORTH, WORTH_UNAUDITED, WORTH_ONCE_MORE = 0.02, 0.1, 0.005
+WORTH, WORTH_UNAUDITED, WORTH_ONCE_MORE = 0.03, 0.1, 0.005
 CHOICE = 0xA0D17  # tags the stream that the audited images are chosen from
 A_LITTLE = 8  # gradient evaluations per image that a few misses of an audit are worth
 
