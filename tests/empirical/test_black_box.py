@@ -120,7 +120,7 @@ def test_a_card_can_be_of_a_black_box(net, images, tmp_path):
     with pytest.raises(InputError) as caught:
         tradeoff(net, images, attack="weak")
     assert str(caught.value) == (
-        "attack = 'weak' flatters the model, and has no place on a card: use 'pgd' or 'square'"
+        "attack = 'weak' flatters the model, and has no place on a card: use 'auto' or 'square'"
     )
 
 

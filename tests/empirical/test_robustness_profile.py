@@ -233,14 +233,15 @@ def test_epsilons_come_as_any_numbers(linear):
 
 
 def test_the_price_hardly_grows_with_the_number_of_epsilons(net, digits):
-    coarse, fine = (robustness_profile(net, digits.test.images[:200], np.linspace(0, 0.5, n)) for n in (11, 41))
+    images, how = digits.test.images[:200], {"attack": PGD(), "audit": 0}  # of the search: an audit has its own price
+    coarse, fine = (robustness_profile(net, images, np.linspace(0, 0.5, n), **how) for n in (11, 41))
     assert fine.gradient_evaluations <= 1.5 * coarse.gradient_evaluations
     assert np.abs(fine.rate[::4] - coarse.rate).max() <= 0.015  # and it is not bought with strength
 
 
 def test_giving_up_on_a_hopeless_attack_saves_work_and_loses_next_to_nothing(net, digits, monkeypatch):
     def measured():
-        return robustness_profile(net, digits.test.images[:200], ELEVEN)
+        return robustness_profile(net, digits.test.images[:200], ELEVEN, attack=PGD(), audit=0)
 
     hasty = measured()
     monkeypatch.setattr(search, "HOPELESS", np.inf)
@@ -261,7 +262,7 @@ def test_eleven_epsilons_cost_less_than_a_sixth_of_a_loop_over_pgd(net, digits):
             with_gradient.append(len(x) if x.requires_grad else 0)
             return self.net(x)
 
-    profile = robustness_profile(Counting(), digits.test.images[:200], ELEVEN, attack=PGD(steps=20))
+    profile = robustness_profile(Counting(), digits.test.images[:200], ELEVEN, attack=PGD(steps=20), audit=0)
     assert profile.gradient_evaluations == sum(with_gradient) / 200
     assert profile.gradient_evaluations < 10 * 20 / 6
 
@@ -297,7 +298,8 @@ RANGE = "outside [0, 1]: pixels are in [0, 1], so write 8 / 255, not 8"
         ({"norm": "l1"}, "norm 'l1' is unknown: choose one of linf, l2; did you mean 'l2'?"),
         (
             {"attack": "pgdd"},
-            "attack = 'pgdd' is unknown; did you mean 'pgd'?: use auto, pgd, square, weak, or a value such as PGD(steps=100)",
+            "attack = 'pgdd' is unknown; did you mean 'pgd'?: use auto, pgd, square, weak, or a value such as "
+            "PGD(steps=100)",
         ),
         ({"seed": -1}, "seed = -1 must be an integer in [0, 2^63)"),
         ({"seed": 0.5}, "seed = 0.5 must be an integer in [0, 2^63)"),
