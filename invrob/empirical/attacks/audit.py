@@ -13,9 +13,8 @@ from torch import Tensor
 
 from invrob.empirical.attacks.apgd import apgd
 from invrob.empirical.attacks.norms import Descent
-from invrob.empirical.attacks.restarts import Attempt, descend, lower, ranks
+from invrob.empirical.attacks.restarts import Attempt, ask, descend, lower, ranks
 from invrob.empirical.attacks.search import Search
-from invrob.empirical.attacks.square import square
 
 STEPS, MANY_STEPS, QUERIES = 20, 30, 500
 NEAR = 1.1  # in radii: an image whose boundary lies farther away after all the aims is spared the longer attacks
@@ -46,10 +45,6 @@ def audit(search: Search, who: Tensor, generator: torch.Generator) -> Audit:
         search.evaluations += attack.evaluations
         return attack.images, attack.fooled
 
-    def without_gradients(here: Tensor, radius: Tensor) -> tuple[Tensor, Tensor]:
-        x, labels = search.images[here], search.labels[here]
-        return square(model, x, labels, radius, norm, queries=QUERIES, generator=generator)
-
     turns = cycle(norm.again[:2])
     aims: list[Attempt] = [partial(again, rank=rank, steps=STEPS, descent=next(turns)) for rank in ranks(search)]
     longer: list[Attempt] = [partial(again, rank=0, steps=MANY_STEPS, descent=descent) for descent in norm.again]
@@ -59,6 +54,7 @@ def audit(search: Search, who: Tensor, generator: torch.Generator) -> Audit:
     for attack in longer:
         lower(search, who[search.near[who] <= NEAR], attack)
     by_gradients = int((search.fooled[who] < before[who]).sum())
+    without_gradients = partial(ask, search, queries=QUERIES, generator=generator)
     gained = int(lower(search, who, without_gradients).sum())  # all of them: a masked model shows no boundary
     return Audit(who, before, gained / max(len(who), 1), gained > by_gradients)
 

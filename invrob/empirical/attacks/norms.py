@@ -108,8 +108,8 @@ class Norm:
     project: Callable[[Tensor, Tensor, Tensor], Tensor]  # images, x, epsilon -> the nearest x in ball and [0, 1]
     draw: Callable[[Tensor, torch.Generator], Tensor]  # a uniform draw from the unit ball, shaped like the images
     largest: float  # epsilons above it are refused
-    descent: "Descent"  # of the search
-    again: tuple["Descent", ...]  # of attacks from random starts, of which networks differ in the best one; measured
+    descent: Descent  # of the search
+    again: tuple[Descent, ...]  # of attacks from random starts, of which networks differ in the best one; measured
 
     def move(self, images: Tensor, x: Tensor, length: Tensor, direction: Tensor, epsilon: Tensor) -> Tensor:
         """`x` moved by `length` [N] along unit directions, and projected into the balls of `epsilon` about `images`."""

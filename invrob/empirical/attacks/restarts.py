@@ -9,9 +9,10 @@ from math import cos, pi
 import torch
 from torch import Tensor
 
-from invrob.empirical.attacks.gradients import feasible, loss_and_gradient, margins, runner_up
+from invrob.empirical.attacks.gradients import feasible, loss_and_gradient, runner_up
 from invrob.empirical.attacks.norms import Descent, per_image
-from invrob.empirical.attacks.search import LAST_STEP, SPREAD, Search
+from invrob.empirical.attacks.search import LAST_STEP, SPREAD, Search, to_boundary
+from invrob.empirical.attacks.square import square
 from invrob.empirical.inference import batches, predict
 
 # Images `who` (indices) and a radius [n] for each -> perturbed images, and bool [n]: which of them fool the model.
@@ -74,8 +75,7 @@ def descend(
         gradient = feasible(x[on], gradient) if descent.feasible else gradient
         size = norm.size(x[on] - clean[on]).double()
         won = (answers.argmax(1) != labels[on]) & (size <= radius[on])
-        slope = norm.dual(gradient).double().clamp(min=torch.finfo(torch.float64).tiny)
-        boundary = (size - margins(answers, labels[on]).double() / slope) / radius[on]
+        boundary = to_boundary(norm, size, answers, labels[on], gradient) / radius[on]
         near[on] = torch.minimum(near[on], boundary.nan_to_num(nan=0.0))
         quarter = near.clone() if step == steps // 4 else quarter
         fools[on[won]] = True
@@ -92,6 +92,12 @@ def descend(
     fools[on] = predict(search.model, x[on]) != labels[on]
     search.near[who] = torch.minimum(search.near[who], near)
     return x, fools
+
+
+def ask(search: Search, who: Tensor, radius: Tensor, queries: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """The Square Attack in the balls of `radius` [n] about the images `who`; returns what `Attempt` does."""
+    images, labels = search.images[who], search.labels[who]
+    return square(search.model, images, labels, radius, search.norm, queries=queries, generator=generator)
 
 
 def _ranked(search: Search, who: Tensor, rank: Tensor) -> Tensor:

@@ -4,15 +4,15 @@ A gradient attack that fails says nothing when there was no gradient to follow (
 Faults of the model itself are named by `faults`; how much an honest attack missed is the matter of `audit`."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from invrob.empirical.attacks.faults import CONSTANT, LOOKED_AT, Finding, findings
 from invrob.empirical.attacks.pgd import attack_batch
-from invrob.empirical.attacks.restarts import lower
+from invrob.empirical.attacks.restarts import ask, lower
 from invrob.empirical.attacks.search import Search
-from invrob.empirical.attacks.square import square
 from invrob.empirical.inference import predict
 
 QUERIES = 100  # of the black-box attack, per probed image, where no audit has asked more
@@ -72,7 +72,7 @@ def judge(search: Search, who: Tensor, black_box: float | None, steps: int, gene
     model, norm, clean, labels = search.model, search.norm, search.images[who], search.labels[who]
     changed = _share(predict(model, clean) != labels)
     if black_box is None:
-        black_box = _share(lower(search, who, lambda here, radius: _queried(search, here, radius, generator)))
+        black_box = _share(lower(search, who, partial(ask, search, queries=QUERIES, generator=generator)))
     rest = who[search.fooled[who] == len(search.epsilons)]  # what falls in a small ball falls in the largest one
     largest = norm.size(torch.ones_like(clean[:1], dtype=torch.float64)).expand(len(rest))
     attack = attack_batch(
@@ -100,11 +100,6 @@ def judge(search: Search, who: Tensor, black_box: float | None, steps: int, gene
         findings=findings(model, clean, constant),
     )
     return with_reasons(sanity, int(labels[0]))
-
-
-def _queried(search: Search, here: Tensor, radius: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    images, labels = search.images[here], search.labels[here]
-    return square(search.model, images, labels, radius, search.norm, queries=QUERIES, generator=generator)
 
 
 def with_reasons(sanity: Sanity, label: int) -> Sanity:

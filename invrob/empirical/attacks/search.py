@@ -128,9 +128,8 @@ def run(search: Search, *, steps: int, restarts: int, generator: torch.Generator
         search.stuck[who] |= ~fools & (gradient == 0).flatten(1).all(1)
         search.record(who[fools], x[fools])
 
-        slope = norm.dual(gradient).double().clamp(min=torch.finfo(torch.float64).tiny)
         size = norm.size(x - clean).double()
-        boundary = (size - margins(outputs, labels).double() / slope).nan_to_num(nan=0.0)
+        boundary = to_boundary(norm, size, outputs, labels, gradient).nan_to_num(nan=0.0)
         state = _states(search, course, who, fools, boundary, steps, restarts)
         _go_on(search, course, who, state, size, boundary, steps)
 
@@ -142,6 +141,14 @@ def run(search: Search, *, steps: int, restarts: int, generator: torch.Generator
             course.drift[who[again]] = 0
             clean, radius = clean[again], radius[again]
             course.x[who[again]] = norm.move(clean, clean, radius, norm.draw(clean, generator), radius)
+
+
+def to_boundary(norm: Norm, size: Tensor, outputs: Tensor, labels: Tensor, gradient: Tensor) -> Tensor:
+    """The first-order distance [n] from the clean images to the decision boundary, as seen from iterates of that size.
+
+    float64; NaN where a model without any gradient stands on the boundary."""
+    slope = norm.dual(gradient).double().clamp(min=torch.finfo(torch.float64).tiny)
+    return size - margins(outputs, labels).double() / slope
 
 
 def _states(

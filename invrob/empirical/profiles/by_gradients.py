@@ -47,7 +47,7 @@ def search_by_gradients(
     audited: how many, None for as many as the price of the search allows. identity: bool [T], the epsilons of 0, which
     are no levels of the search. Call it inside `evaluating(model)`."""
     n, device, adaptive = len(search.images), search.images.device, isinstance(attack, Auto)
-    searching.run(search, steps=attack.steps, restarts=getattr(attack, "restarts", 1), generator=generator)
+    searching.run(search, steps=attack.steps, restarts=attack.restarts, generator=generator)
     if audited is None:
         audited = int(np.clip(round(search.evaluations / DEAR), FEWEST, MOST))
     aim_where_it_helps(search)

@@ -185,7 +185,7 @@ def robustness_profile(
     per_image = search.evaluations / len(images)
     if isinstance(chosen, Square):
         return BlackBoxProfile(**fields, queries=chosen.queries, queries_per_image=per_image, sanity=caution)
-    fields |= {"steps": chosen.steps, "restarts": chosen.restarts if isinstance(chosen, PGD) else 1}
+    fields |= {"steps": chosen.steps, "restarts": chosen.restarts}
     return RobustnessProfile(**fields, gradient_evaluations=per_image, **_audited(searched, fields))
 
 

@@ -148,6 +148,8 @@ class Auto:
     steps: int = 20
     limit: int = 50
 
+    restarts = 1  # of the search at each level; what comes after it starts at random
+
     def __post_init__(self) -> None:
         check_counts(steps=self.steps, limit=self.limit)
 
