@@ -88,18 +88,19 @@ def _print(points: "tuple[Point, ...]", place: tuple[float, float], out: Path) -
     from invrob.empirical.profiles import format_epsilon
 
     console = Console(highlight=False, markup=False)
-    table = Table("model", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table = Table("model", box=None, pad_edge=False, padding=(0, 2, 0, 0))  # the one that may wrap
     audited = any(point.floor is not None for point in points)
     for heading in ("invariance", "robustness", *(["floor"] if audited else []), "accuracy", ""):
         table.add_column(heading, no_wrap=True)
     notes = []
     for point, status, note in zip(points, pareto_front(points), front_notes(points), strict=True):
         texts = [
-            "-" if share is None else f"{100 * share.estimate:.1f} [{100 * share.low:.1f}, {100 * share.high:.1f}]"
-            for share in (point.invariance, point.robustness, point.accuracy)
+            f"{100 * share.estimate:.1f} [{100 * share.low:.1f}, {100 * share.high:.1f}]"
+            for share in (point.invariance, point.robustness)
         ]
         if audited:
-            texts.insert(2, "-" if point.floor is None else f"{100 * point.floor:.1f}")
+            texts.append("-" if point.floor is None else f"{100 * point.floor:.1f}")
+        texts.append("-" if point.accuracy is None else f"{100 * point.accuracy.estimate:.1f}")
         verdict = "" if point.verdict == "sound" else f": {point.verdict}"
         table.add_row(printable(point.name), *texts, status + verdict)
         notes += [f"{printable(point.name)} is undecided: it is {note}."] if note else []

@@ -281,13 +281,15 @@ def test_the_interval_of_several_trainings_covers_their_mean_and_that_of_one_doe
 
 
 def test_the_verdict_on_several_seeds_is_the_worst():
-    sound, masked = planted.result(), planted.result(robustness=planted.robustness(judged=planted.sanity("why")))
+    sound, unaudited = planted.result(robustness=planted.robustness(missed=0.0)), planted.result()
+    masked = planted.result(robustness=planted.robustness(judged=planted.sanity("why")))
     constant = planted.result(robustness=planted.robustness(judged=planted.sanity("why", constant=True)))
     assert verdict_of([sound, sound]) == "sound"
+    assert verdict_of([sound, unaudited]) == "unaudited"
     assert verdict_of([sound, masked]) == "masked"
     assert verdict_of([constant, masked]) == "constant"
     weak = SimpleNamespace(robustness=SimpleNamespace(verdict="weak", sanity=planted.sanity()))
-    assert verdict_of([sound, weak]) == "weak"
+    assert verdict_of([unaudited, weak]) == "weak"
     assert verdict_of([weak, masked]) == "masked"
 
 

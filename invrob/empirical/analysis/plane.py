@@ -30,15 +30,16 @@ class Point:
     invariance: Estimate  # the rate at theta
     robustness: Estimate  # 1 - fooling rate at epsilon
     accuracy: Estimate | None  # on the unchanged images; None without labels
-    verdict: str  # "sound", "weak", "masked", "black-box", or "constant" for one answer to everything
+    verdict: str  # as `verdict_of` says
     floor: float | None = None  # of the robustness, what the attack may have missed included; None without an audit
     seeds: int = 1
     confidence: float = 0.95  # of the intervals and of the floor
 
     @property
     def believed(self) -> bool:
-        """Whether the point may take part in a front: a weak attack is believed from its floor upwards."""
-        return self.verdict == "sound" or (self.verdict == "weak" and self.floor is not None)
+        """Whether the point may take part in a front: a weak attack is believed from its floor upwards. Without an
+        audit the intervals are believed as they are, and the point says that it is unaudited."""
+        return self.verdict in ("sound", "unaudited") or (self.verdict == "weak" and self.floor is not None)
 
     @property
     def covers(self) -> str:
@@ -110,13 +111,13 @@ def verdict_of(seeds: Sequence[Result | Card]) -> str:
         seeds: what was measured of it, at least one.
 
     Returns:
-        "constant" where one of them has one answer for everything, else the worst of "sound", "weak", "black-box" and
-        "masked".
+        "constant" where one of them has one answer for everything, else the worst of "sound", "unaudited", "weak",
+        "black-box" and "masked".
     """
     if any(model.robustness.sanity.constant for model in seeds):
         return "constant"
     verdicts = {model.robustness.verdict for model in seeds}
-    return next((verdict for verdict in ("masked", "black-box", "weak") if verdict in verdicts), "sound")
+    return next((verdict for verdict in ("masked", "black-box", "weak", "unaudited") if verdict in verdicts), "sound")
 
 
 def pareto_front(points: Sequence[Point]) -> tuple[str, ...]:

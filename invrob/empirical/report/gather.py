@@ -39,14 +39,8 @@ class Training:
 
     @property
     def verdict(self) -> str:
-        """As `attack_verdict` says."""
-        return attack_verdict(self.seeds)
-
-
-def attack_verdict(seeds: Sequence[Result]) -> str:
-    """'constant', 'masked', 'weak', 'unaudited' or 'sound': of the worst seed."""
-    verdict = verdict_of(seeds)
-    return "unaudited" if verdict == "sound" and any(r.verdict == "unaudited" for r in seeds) else verdict
+        """As `verdict_of` says."""
+        return verdict_of(self.seeds)
 
 
 def read_runs(paths: Sequence[Path]) -> tuple[Run, ...]:

@@ -6,13 +6,13 @@ from importlib.metadata import version
 from shlex import quote
 from typing import Any
 
-from invrob.empirical.analysis import STATEMENTS, TABLE_THETAS, Claim
+from invrob.empirical.analysis import STATEMENTS, TABLE_THETAS, Claim, verdict_of
 from invrob.empirical.data import Dataset
 from invrob.empirical.experiments import Result, clean_accuracy
 from invrob.empirical.profiles import format_epsilon, table_epsilons
 from invrob.empirical.report.configuration import to_toml
 from invrob.empirical.report.examples import classes_of
-from invrob.empirical.report.gather import Run, Training, attack_verdict, cell_name
+from invrob.empirical.report.gather import Run, Training, cell_name
 from invrob.intervals import Estimate
 from invrob.versions import versions
 
@@ -100,7 +100,7 @@ def _row(training: Training, result: Result, columns: Sequence[tuple[str, float]
         "seed": result.cell.seed,
         "shares": [clean_accuracy(result.robustness), *(profiles[kind].rate_at(value) for kind, value in columns)],
         "floors": [None, *(_floor(result, kind, value) for kind, value in columns)],
-        "verdict": attack_verdict([result]),
+        "verdict": verdict_of([result]),
         "quarter_turns": result.quarter_turns,
     }
 
