@@ -138,7 +138,7 @@ NORMS = {
         _l2_draw,
         float("inf"),
         descent=Descent(),
-        again=(Descent(detour=1), Descent(detour=8, longer=2)),
+        again=(Descent(detour=1), Descent(detour=8, longer=2), Descent()),
     ),
 }
 

@@ -21,10 +21,12 @@ Attempt = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 RANKS = 9  # less likely classes that are aimed at, as AutoAttack's targeted attacks do
 PILOT = 10  # images whose other classes are aimed at before those of all others
 SHARE = 0.1  # of the images are attacked again at a time
-PATIENCE = 4  # such attempts together must have been worth the effort
+NEAR = 1.1  # in radii: hardly an image falls whose boundary lies farther away
+PATIENCE = 2.0  # attacks in vain, per image that is as near, that end the attempts
+FORGET = 0.8  # weight of what a kind of attack did before, each time that it is used again
 CLOSEST = 0.05  # relative distances to the boundary below it are all the same
-AHEAD = 1.1  # of the radius: a course that is to end farther away is given up half-way
-FAR = 1.4  # and one that is farther away after a quarter of the steps
+AHEAD = 1.02  # of the radius: a course that is to end farther away is given up half-way
+FAR = 1.1  # and one that is farther away after a quarter of the steps
 
 
 def lower(search: Search, who: Tensor, attempt: Attempt) -> Tensor:
@@ -110,28 +112,32 @@ def _ranked(search: Search, who: Tensor, rank: Tensor) -> Tensor:
 def strengthen(search: Search, evaluations: float, worth: float, steps: int, generator: torch.Generator) -> bool:
     """Attack the images again whose last attack ended nearest to the boundary, for as long as that is worth it.
 
-    A tenth of the images is attacked at a time, with the nearest class and the others in turn as the aim; an image that
-    was attacked in vain is passed over for others. evaluations: how many gradient evaluations may be spent, summed over
-    the images. worth: the share of the attacked images that must be fooled, or else the rest is left alone. Returns
-    whether it ended for that reason, and not for want of evaluations."""
+    A tenth of the images is attacked at a time, with the nearest class and the others in turn as the aim, by the kind
+    of attack that has fooled most for its price of late; an image that was attacked in vain is passed over for others.
+    evaluations: how many gradient evaluations may be spent, summed over the images. worth: the share of the attacked
+    images that must be fooled: after enough attacks in vain it ends, and an image that falls makes up for 1 / worth of
+    them. Returns whether it ended for that reason, and not for want of evaluations."""
     tried, end = search.tried, search.evaluations + evaluations
-    count, shares = max(1, round(SHARE * len(search.images))), [1.0] * PATIENCE
-    successes = dict.fromkeys(search.norm.again, (1.0, 1.0))  # images that fell and were attacked; all begin as good
-    while sum(shares[-PATIENCE:]) >= PATIENCE * worth and len(rest := (search.withstood >= 0).nonzero()[:, 0]):
+    patience = left = PATIENCE * int((search.near[search.withstood >= 0] <= NEAR).sum())
+    count = max(1, round(SHARE * len(search.images)))
+    yields = dict.fromkeys(search.norm.again, (1.0, 1.0))  # images that fell, and what it took; all begin as good
+    while left > 0 and len(rest := (search.withstood >= 0).nonzero()[:, 0]):
         if search.evaluations + min(count, len(rest)) * steps > end:
             return False
         urgency = (search.near[rest] - 1).clamp(min=CLOSEST) * (1 + tried[rest] / 2)
         who = rest[torch.argsort(urgency, stable=True)[:count]].sort().values
         aim = torch.where(tried % 2 == 0, 0, 2 + tried // 2)
-        descent = max(successes, key=lambda descent: successes[descent][0] / successes[descent][1])
+        descent = max(yields, key=lambda descent: yields[descent][0] / yields[descent][1])
 
         def again(here: Tensor, radius: Tensor, aim: Tensor = aim, descent: Descent = descent) -> tuple[Tensor, Tensor]:
             return descend(search, here, radius, aim[here], steps, descent, generator)
 
+        before = search.evaluations
         fell = lower(search, who, again)
-        successes[descent] = (successes[descent][0] + int(fell.sum()), successes[descent][1] + len(who))
+        fallen, price = int(fell.sum()), (search.evaluations - before) / steps
+        yields[descent] = (FORGET * yields[descent][0] + fallen, FORGET * yields[descent][1] + price)
         tried[who] = torch.where(fell, 0, tried[who] + 1)
-        shares.append(fell.double().mean().item())
+        left = min(patience, left - len(who) + fallen / worth)
     return True
 
 

@@ -16,11 +16,9 @@ FEWEST, MOST = 32, 256  # images of an audit that is to cost about what the sear
 DEAR = 200  # gradient evaluations that an audit takes per audited image, about
 AUDITS = 2  # at most; they share the error that is allowed
 PROBED = 32  # images that the judge of the model looks at
-# What share of the images that are attacked again must fall, or else the rest is left alone: after the search, and
-# after an audit that was not content. Who asks for no audit asks for speed.
-WORTH, WORTH_UNAUDITED, WORTH_ONCE_MORE = 0.03, 0.1, 0.005
+WORTH = 0.01  # share of the images that are attacked again that must fall, or else the rest is left alone
 CHOICE = 0xA0D17  # tags the stream that the audited images are chosen from
-A_LITTLE = 8  # gradient evaluations per image that a few misses of an audit are worth
+A_LITTLE = 8  # gradient evaluations per image: of who asks for no audit but speed, and after a few misses of an audit
 
 
 @dataclass(frozen=True)
@@ -57,14 +55,14 @@ def search_by_gradients(
     order = torch.from_numpy(shuffled).to(device)
     gaps, result, enough, first = None, None, True, 0
 
-    def attack_again(most: float, worth: float) -> None:
+    def attack_again(most: float) -> None:
         nonlocal left, enough
         before = search.evaluations
-        enough = strengthen(search, min(left, most), worth, attack.steps, generator)
+        enough = strengthen(search, min(left, most), WORTH, attack.steps, generator)
         left -= search.evaluations - before
 
     if adaptive:
-        attack_again(left, WORTH_UNAUDITED if audited == 0 else WORTH)
+        attack_again(A_LITTLE * n if audited == 0 else left)
     while len(who := order[first : first + audited]):
         result = audit(search, who, generator)
         gaps = _gaps(search, result.before, order, slice(first, first + audited), identity, adaptive, confidence)
@@ -72,9 +70,9 @@ def search_by_gradients(
         if not adaptive or not gaps.missed.any():
             break
         if not gaps.too_wide.any():  # a few misses: what the audit says stands, as a bound
-            attack_again(A_LITTLE * n, WORTH_ONCE_MORE)
+            attack_again(A_LITTLE * n)
             break
-        attack_again(left, WORTH_ONCE_MORE)
+        attack_again(left)
         if first >= AUDITS * audited:
             break
     probed = order[:PROBED] if result is None else result.who[:PROBED]
