@@ -110,6 +110,8 @@ class Norm:
     largest: float  # epsilons above it are refused
     descent: Descent  # of the search
     again: tuple[Descent, ...]  # of attacks from random starts, of which networks differ in the best one; measured
+    far: float  # in radii: such an attack is given up where the boundary is farther away after a quarter of its steps
+    ahead: float  # or half-way, where it will be farther away in the end; a detour is judged too early by either
 
     def move(self, images: Tensor, x: Tensor, length: Tensor, direction: Tensor, epsilon: Tensor) -> Tensor:
         """`x` moved by `length` [N] along unit directions, and projected into the balls of `epsilon` about `images`."""
@@ -128,6 +130,8 @@ NORMS = {
         1.0,
         descent=MOVING,
         again=(MOVING, WARM, LONG),
+        far=1.1,
+        ahead=1.02,
     ),
     "l2": Norm(
         "l2",
@@ -139,6 +143,8 @@ NORMS = {
         float("inf"),
         descent=Descent(),
         again=(Descent(detour=1), Descent(detour=8, longer=2), Descent()),
+        far=1.4,
+        ahead=1.1,
     ),
 }
 

@@ -25,8 +25,6 @@ NEAR = 1.1  # in radii: hardly an image falls whose boundary lies farther away
 PATIENCE = 2.0  # attacks in vain, per image that is as near, that end the attempts
 FORGET = 0.8  # weight of what a kind of attack did before, each time that it is used again
 CLOSEST = 0.05  # relative distances to the boundary below it are all the same
-AHEAD = 1.02  # of the radius: a course that is to end farther away is given up half-way
-FAR = 1.1  # and one that is farther away after a quarter of the steps
 
 
 def lower(search: Search, who: Tensor, attempt: Attempt) -> Tensor:
@@ -83,7 +81,7 @@ def descend(
         fools[on[won]] = True
         hopeless = torch.zeros_like(won)
         if step in (steps // 4, steps // 2):
-            hopeless = near[on] > FAR if step < steps // 2 else near[on] * (near[on] / quarter[on]) > AHEAD
+            hopeless = near[on] > norm.far if step < steps // 2 else near[on] * (near[on] / quarter[on]) > norm.ahead
         going[on] = ~won & ~hopeless
         larger = radius[on] * (1 + descent.detour * max(0.0, 1 - (step + 1) / (0.6 * steps)))
         stride = larger * ((1 + cos(pi * step / steps)) / 2 + LAST_STEP)
