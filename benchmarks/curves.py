@@ -24,7 +24,7 @@ MOST = 200  # images of a network
 EVEN = np.linspace(0, 1, len(EPSILONS))
 OF_DIGITS = {"linf": EPSILONS, "l2": tuple((4 * EVEN).tolist())}
 OF_RESNET = {"linf": tuple((2 / 255 * EVEN).tolist()), "l2": tuple((0.5 * EVEN).tolist())}  # it is gone at 2/255
-RESNET_IMAGES, RESNET_PRICE = 30, 250  # on a processor, where a gradient for an image takes it a tenth of a second
+RESNET_IMAGES, RESNET_PRICE = 12, 250  # on a processor, where a gradient for an image takes it a tenth of a second
 OURS = "invrob"
 
 

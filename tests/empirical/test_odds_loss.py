@@ -67,5 +67,6 @@ def test_half_precision_logits_are_summed_in_float32():
 
 def test_runners_up_are_the_other_classes_in_order_and_then_nobody():
     logits, labels = torch.tensor([[3.0, 9.0, 5.0], [3.0, 9.0, 5.0]]), torch.tensor([1, 0])
-    assert [runner_up(logits, labels, rank).tolist() for rank in (1, 2, 3)] == [[2, 1], [0, 2], [-1, -1]]
+    assert [runner_up(logits, labels, rank).tolist() for rank in (0, 1, 2, 3)] == [[-1, -1], [2, 1], [0, 2], [-1, -1]]
+    assert runner_up(logits, labels, torch.tensor([2, 1])).tolist() == [0, 1]
     assert margins(logits, labels).tolist() == [-4, 6]

@@ -72,9 +72,10 @@ def value_and_gradient(
     return torch.cat(outputs), torch.cat(values), torch.cat(gradients)
 
 
-def runner_up(outputs: Tensor, labels: Tensor, rank: int) -> Tensor:
-    """The `rank`-th most likely class that is not the label (1 is the first), or -1 where there are not so many."""
-    others = outputs.scatter(1, labels[:, None], -torch.inf)
-    if rank > outputs.shape[1] - 1:
-        return torch.full_like(labels, -1)
-    return others.topk(rank, dim=1).indices[:, -1]
+def runner_up(outputs: Tensor, labels: Tensor, rank: int | Tensor) -> Tensor:
+    """The `rank`-th most likely class that is not the label (1 is the first), or -1 where there are not so many, and
+    for rank 0. rank: one for all, or int64 [n]."""
+    order = outputs.scatter(1, labels[:, None], -torch.inf).argsort(1, descending=True)
+    ranks = torch.as_tensor(rank, device=labels.device).expand_as(labels)
+    known = (ranks > 0) & (ranks < outputs.shape[1])
+    return torch.where(known, order.gather(1, (ranks - 1).clamp(0, outputs.shape[1] - 1)[:, None])[:, 0], -1)

@@ -166,7 +166,7 @@ def attack_batch(
     for restart in range(restarts):
         noise = norm.draw(images, generator)  # for all, so that the draws do not depend on who survived
         alive = (~fooled & (epsilon > 0)).nonzero()[:, 0]
-        targets = runner_up(outputs, labels, restart) if restart else torch.full_like(labels, -1)
+        targets = runner_up(outputs, labels, restart)
         x = norm.move(images, images, epsilon, noise, epsilon)[alive]
         for step in range(steps + 1):
             if not len(alive):

@@ -61,7 +61,7 @@ def descend(
     descent: how gradients become steps; a larger ball shrinks to its own in the first 60 % of them.
     Returns what `Attempt` does, and keeps how near each image came."""
     norm, clean, labels = search.norm, search.images[who], search.labels[who]
-    target = _ranked(search, who, rank)
+    target = runner_up(search.outputs[who], labels, rank)
     x = norm.move(clean, clean, radius, norm.draw(clean, generator), radius)  # drawn in any case: the same stream
     x = norm.project(clean, search.perturbed[who], radius) if descent.warm else x
     steps *= descent.longer
@@ -98,13 +98,6 @@ def ask(search: Search, who: Tensor, radius: Tensor, queries: int, generator: to
     """The Square Attack in the balls of `radius` [n] about the images `who`; returns what `Attempt` does."""
     images, labels = search.images[who], search.labels[who]
     return square(search.model, images, labels, radius, search.norm, queries=queries, generator=generator)
-
-
-def _ranked(search: Search, who: Tensor, rank: Tensor) -> Tensor:
-    """The class of that rank for each of the images `who`, -1 where it is 0 or larger than there are classes."""
-    order = search.outputs[who].scatter(1, search.labels[who, None], -torch.inf).argsort(1, descending=True)
-    known = (rank > 0) & (rank < order.shape[1])
-    return torch.where(known, order.gather(1, (rank - 1).clamp(0, order.shape[1] - 1)[:, None])[:, 0], -1)
 
 
 def strengthen(search: Search, evaluations: float, worth: float, steps: int, generator: torch.Generator) -> bool:

@@ -196,6 +196,6 @@ def _go_on(
     course.target[who] = torch.where(moves, -1, course.target[who])
     course.nearest[who] = torch.where(moves | again, torch.inf, course.nearest[who])
     course.quarter[who] = torch.where(moves | again, torch.inf, course.quarter[who])
-    for rank in torch.unique(course.restart[who[again]]):
-        at_rank = who[again & (course.restart[who] == rank)]
-        course.target[at_rank] = runner_up(search.outputs[at_rank], search.labels[at_rank], int(rank))
+    restarted = who[again]
+    ranks = course.restart[restarted]
+    course.target[restarted] = runner_up(search.outputs[restarted], search.labels[restarted], ranks)

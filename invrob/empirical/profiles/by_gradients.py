@@ -16,7 +16,7 @@ FEWEST, MOST = 32, 256  # images of an audit that is to cost about what the sear
 DEAR = 120  # gradient evaluations that an audit takes per audited image: 80 to 165 on four networks of mini
 AUDITS = 2  # at most; they share the error that is allowed
 PROBED = 32  # images that the judge of the model looks at
-WORTH = 0.01  # share of the images that are attacked again that must fall, or else the rest is left alone
+WORTH = 0.02  # share of the images that are attacked again that must fall, or else the rest is left alone
 CHOICE = 0xA0D17  # tags the stream that the audited images are chosen from
 A_LITTLE = 8  # gradient evaluations per image: of who asks for no audit but speed, and after a few misses of an audit
 
