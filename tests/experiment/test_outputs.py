@@ -192,7 +192,7 @@ def test_a_figure_tells_weak_masked_and_unaudited_curves_apart_and_draws_the_flo
     labels, fills, floors = drawn(network_figure(group))
     for label, doubt in zip(labels, ("(90.0%)", "WEAK", "MASKED", "not audited"), strict=False):
         assert doubt in label
-    assert labels[-1] == "floor: no attack as strong as the audit goes below"
+    assert labels[-1] == "floor, after the audit"
     assert [fill[3] for fill in fills] == [1, 0.35, 1, 1]
     assert [fill == (1, 1, 1, 1) for fill in fills] == [False, False, True, False]
     assert np.allclose(floors, [kinds["sound"].floor, kinds["weak"].floor])

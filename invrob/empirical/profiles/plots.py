@@ -19,7 +19,7 @@ from invrob.empirical.transforms import transformation_named
 
 MARKERS = "osD^vPX*<>"
 NORM_NAMES = {"linf": "L-inf", "l2": "L2"}
-FLOOR = "floor: no attack as strong as the audit goes below"
+FLOOR = "floor, after the audit"
 DASHES = ("-", (0, (5, 1.5)), (0, (3, 1, 1, 1)), (0, (1, 1)))
 
 
