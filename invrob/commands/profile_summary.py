@@ -140,7 +140,9 @@ def _audit(rates: "RobustnessProfile") -> list[str]:
         return [*([] if rates.sanity.reasons else [UNAUDITED]), "audit: none"]
     worst = int(rates.gap.argmax()) if rates.gap.any() else int(rates.gap_high.argmax())
     gap, most, at = rates.gap[worst], rates.gap_high[worst], format_epsilon(float(rates.epsilons[worst]))
-    lines = [f"weak: {rates.shortfall}"] if rates.shortfall else []
+    lines = []
+    if rates.shortfall:
+        lines = [f"weak: {rates.shortfall}", f"try: --steps {5 * rates.steps} --restarts {5 * rates.restarts}"]
     if rates.verdict == "sound":
         lines = ["sound: the audit found a gap of 2 points at most, or a single image, at every epsilon"]
     lines.append(f"audit: {rates.audited} images, chosen by chance: {rates.strength}")

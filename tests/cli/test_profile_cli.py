@@ -237,9 +237,10 @@ def test_steps_or_restarts_ask_for_a_fixed_effort_and_an_audit_for_its_images(ru
 
 
 def test_a_weak_attack_says_how_much_it_missed_and_the_way_out():
-    weak = planted.robustness(missed=0.2, shortfall="the audit found too much: use attack='auto'")
+    weak = planted.robustness(missed=0.2, shortfall="the audit found too much")
     assert verdict_lines(weak) == [
-        "weak: the audit found too much: use attack='auto'",
+        "weak: the audit found too much",
+        "try: --steps 100 --restarts 5",
         "audit: 32 images, chosen by chance: planted",
         "gap: the rates are about 10.0 points too high at worst, at epsilon 0; 20.0 points at most there, with 95 % "
         "confidence",

@@ -154,7 +154,10 @@ def test_an_attack_that_falls_short_of_an_honest_network_is_weak_and_says_the_wa
     weak = robustness_profile(net, images, grid, attack=PGD(steps=1), audit=50)
     assert weak.verdict == "weak"
     assert weak.sanity.verdict == "sound"
-    assert "points too high at worst: use attack='auto', or more than 1 steps and 1 restarts" in weak.shortfall
+    assert (
+        "points too high at worst: more than 1 steps and 1 restarts find more, as does the attack 'auto'"
+        in weak.shortfall
+    )
     assert (weak.missed > 1).any()
     mended = robustness_profile(net, images, grid, attack="auto", audit=50)
     assert (mended.verdict, mended.shortfall) == ("sound", "")
@@ -169,7 +172,7 @@ def test_a_limit_that_was_reached_is_said_and_a_larger_one_is_advised():
         if short.verdict == "weak":
             break
     assert "had spent its limit of 1 gradients per image" in short.shortfall
-    assert "use attack=Auto(limit=4) or PGD(steps=100, restarts=5)" in short.shortfall
+    assert "5 steps with 5 restarts, or a larger limit, find more" in short.shortfall
 
 
 def test_an_audit_of_a_masked_model_bounds_nothing_and_says_so(net, digits):

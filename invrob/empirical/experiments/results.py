@@ -33,7 +33,7 @@ class Result:
 
     @property
     def verdict(self) -> str:
-        """'sound' or 'masked', of the attack."""
+        """Of the attack, as `RobustnessProfile.verdict` says."""
         return self.robustness.verdict
 
     @property

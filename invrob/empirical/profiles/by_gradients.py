@@ -110,5 +110,5 @@ def _shortfall(gaps: Gaps, attack: Auto | PGD, enough: bool) -> str:
     found = f"the audit found that the rate is about {100 * gaps.gap[worst]:.1f} points too high at worst"
     if isinstance(attack, Auto):
         limit = "" if enough else f", and the search had spent its limit of {attack.limit} gradients per image"
-        return f"{found}{limit}: use attack=Auto(limit={4 * attack.limit}) or PGD(steps=100, restarts=5)"
-    return f"{found}: use attack='auto', or more than {attack.steps} steps and {attack.restarts} restarts"
+        return f"{found}{limit}: {5 * attack.steps} steps with 5 restarts, or a larger limit, find more"
+    return f"{found}: more than {attack.steps} steps and {attack.restarts} restarts find more, as does 'auto'"
