@@ -207,13 +207,13 @@ def test_the_strength_names_every_attack_of_the_audit(net, digits):
 
 @pytest.mark.long
 @both
-def test_in_at_least_95_of_100_audits_the_floor_lies_below_the_best_attack_there_is(net, digits, norm):
-    """The population: 400 digits. The truth about it: what 100 steps, 5 restarts and an audit of all leave standing."""
-    population, grid = digits.test.images[:400], EPSILONS[norm]
-    best = robustness_profile(net, population, grid, norm=norm, attack=PGD(steps=50, restarts=4), audit=400)
-    random, below = np.random.default_rng(0), 0
-    for seed in range(100):
-        drawn = torch.from_numpy(random.integers(0, 400, 60))
-        profile = robustness_profile(net, population[drawn], grid, norm=norm, attack=PGD(steps=5), seed=seed)
+def test_the_floor_lies_below_the_best_attack_there_is(net, digits, norm):
+    """The population: 100 digits. The truth about it: what 40 steps, 3 restarts and an audit of all leave standing."""
+    population, grid = digits.test.images[:100], EPSILONS[norm][1:4]
+    best = robustness_profile(net, population, grid, norm=norm, attack=PGD(steps=40, restarts=3), audit=100)
+    random, audits, below = np.random.default_rng(0), 20, 0
+    for seed in range(audits):
+        drawn = torch.from_numpy(random.integers(0, 100, 40))
+        profile = robustness_profile(net, population[drawn], grid, norm=norm, attack=PGD(steps=3), audit=12, seed=seed)
         below += bool((profile.floor <= best.rate + 1e-12).all())
-    assert below >= 95 - 2  # all epsilons at once; less than one standard error of the simulation
+    assert below >= 0.95 * audits
