@@ -137,7 +137,7 @@ def test_the_profile_of_every_kind_with_gradients_is_that_of_the_module(here, ne
         ("a function that builds it", "TorchScript", "torch.export with a fixed batch"),
     )
     plain, *others = (
-        robustness_profile(model, images, [0.05, 0.1, 0.2], attack=PGD(probes=8))
+        robustness_profile(model, images, [0.05, 0.1, 0.2], attack=PGD())
         for model in (net, *(load_model(spec, weights=weights).model for spec, weights in map(SAME.get, specs)))
     )
     for other in others:
