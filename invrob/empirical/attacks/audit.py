@@ -13,11 +13,10 @@ from torch import Tensor
 
 from invrob.empirical.attacks.apgd import apgd
 from invrob.empirical.attacks.norms import Descent
-from invrob.empirical.attacks.restarts import Attempt, ask, descend, lower, ranks
+from invrob.empirical.attacks.restarts import NEAR, Attempt, ask, descend, lower, ranks
 from invrob.empirical.attacks.search import Search
 
 STEPS, MANY_STEPS, QUERIES = 20, 30, 500
-NEAR = 1.1  # in radii: an image whose boundary lies farther away after all the aims is spared the longer attacks
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ def audit(search: Search, who: Tensor, generator: torch.Generator) -> Audit:
     longer += [partial(auto_pgd, loss=loss) for loss in losses(search)]
     for attack in aims:
         lower(search, who, attack)
-    for attack in longer:
+    for attack in longer:  # images whose boundary is farther away after all the aims are spared these
         lower(search, who[search.near[who] <= NEAR], attack)
     by_gradients = int((search.fooled[who] < before[who]).sum())
     without_gradients = partial(ask, search, queries=QUERIES, generator=generator)
