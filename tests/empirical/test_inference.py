@@ -12,7 +12,8 @@ from torch import nn
 from invrob import PGD, InputError, invariance_profile, robustness_profile
 from invrob.empirical.attacks.pgd import fgsm, pgd
 from invrob.empirical.inference.devices import suited_threads
-from invrob.empirical.inference.model import batches, checked_images, checked_labels, evaluating, logits, predict
+from invrob.empirical.inference.images import checked_images, checked_labels
+from invrob.empirical.inference.model import batches, evaluating, logits, predict
 
 DIGITS = torch.rand(5, 1, 6, 6, generator=torch.Generator().manual_seed(0))
 
