@@ -26,6 +26,7 @@ def grid(count, furthest=180):
     return np.linspace(0, furthest, count)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("kind", "classes", "n", "thetas", "repeats"),
     [

@@ -104,6 +104,7 @@ def check_events(recorder, cells):
         assert len(fractions) == cell.recipe.epochs + 1
 
 
+@pytest.mark.long
 def test_two_processes_write_the_same_bytes_as_this_one(alone, cells, tmp_path):
     recorder = recorded_run(cells, tmp_path, jobs=2)
     assert files(tmp_path) == files(alone[0])
@@ -222,6 +223,7 @@ def test_a_disk_that_is_full_stops_the_run(cells, tmp_path, monkeypatch):
         recorded_run(cells, tmp_path)
 
 
+@pytest.mark.long
 def test_data_that_changed_stop_the_run_from_a_worker_too_and_what_others_finished_stays(cells, tmp_path):
     changed = [cell.model_copy(update={"fingerprint": "other"}) for cell in cells[1:]]
     with pytest.raises(InputError, match="changed while the run was on: start it again"):

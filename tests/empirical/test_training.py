@@ -54,6 +54,7 @@ def weights_of(name, splits, seed=5):
     return hashlib.sha256(b"".join(value.numpy().tobytes() for value in model.state_dict().values())).hexdigest()
 
 
+@pytest.mark.long
 def test_another_process_trains_to_the_same_bits(few):
     script = (  # with another global random state
         "import sys, torch; sys.path.insert(0, 'tests/empirical'); import test_training as t\n"

@@ -26,11 +26,15 @@ def test_no_weak_attack_leaves_ball_or_box_or_the_seed(net, digits, attack):
     assert not torch.equal(x, images)
 
 
+@pytest.fixture(scope="module")
+def strong(_trained, digits):
+    return robustness_profile(_trained, digits.test.images[:100], EPSILONS, digits.test.labels[:100])
+
+
 @pytest.mark.parametrize("attack", sorted(WEAK.keys() - {"noise"}))
-def test_on_an_easy_network_it_finds_about_what_the_strong_one_finds(net, digits, attack):
+def test_on_an_easy_network_it_finds_about_what_the_strong_one_finds(net, digits, strong, attack):
     images, labels = digits.test.images[:100], digits.test.labels[:100]
     weak = robustness_profile(net, images, EPSILONS, labels, attack=Weak(attack))
-    strong = robustness_profile(net, images, EPSILONS, labels)
     assert weak.rate[0] == 1
     assert (weak.rate >= strong.rate - 0.05).all()
     assert (weak.accuracy <= weak.rate + 1e-9).all()
@@ -39,17 +43,20 @@ def test_on_an_easy_network_it_finds_about_what_the_strong_one_finds(net, digits
     assert weak.to_dict()["attack"] == attack
 
 
-def test_a_random_start_alone_fools_next_to_nobody(net, digits):
-    images = digits.test.images[:100]
-    weak, strong = robustness_profile(net, images, [0.1], attack=Weak("noise")), robustness_profile(net, images, [0.1])
-    assert weak.rate[0] > 0.9 > strong.rate[0] + 0.1
+def test_a_random_start_alone_fools_next_to_nobody(net, digits, strong):
+    weak = robustness_profile(net, digits.test.images[:100], [0.1], attack=Weak("noise"))
+    assert weak.rate[0] > 0.9 > strong.rate_at(0.1).estimate + 0.1
+
+
+@pytest.fixture(scope="module")
+def strong_at_large_logits(_trained, digits):
+    return robustness_profile(lambda x: 100 * _trained(x), digits.test.images[:100], EPSILONS)
 
 
 @pytest.mark.parametrize("attack", ["paper", "softmax", "half"])
-def test_large_logits_make_it_report_robustness_that_is_not_there(net, digits, attack):
-    images = digits.test.images[:100]
+def test_large_logits_make_it_report_robustness_that_is_not_there(net, digits, strong_at_large_logits, attack):
+    images, strong = digits.test.images[:100], strong_at_large_logits
     weak = robustness_profile(lambda x: 100 * net(x), images, EPSILONS, attack=Weak(attack))
-    strong = robustness_profile(lambda x: 100 * net(x), images, EPSILONS)
     assert strong.verdict == "sound"
     assert strong.rate[-1] < 0.1
     assert weak.rate[-1] > 0.5

@@ -12,7 +12,8 @@ import pytest
 SEED = int(os.environ.get("INVROB_SEED", "20260101"))
 
 
-@pytest.mark.parametrize("kills", [5, pytest.param(100, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("kills", [5, 100])
 def test_a_run_killed_at_random_instants_loses_nothing_and_ends_with_the_same_bytes(config, tmp_path, kills):
     script = Path(__file__).with_name("killing.py")
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}

@@ -260,6 +260,7 @@ def test_a_sample_too_large_for_memory_is_refused_and_names_chunks():
     )
 
 
+@pytest.mark.long
 def test_checking_ten_thousand_pairs_stays_under_a_gibibyte():
     code = (
         "from pathlib import Path\n"

@@ -71,6 +71,7 @@ def test_a_sweep_trains_each_learner_at_each_q_for_each_p_and_trades_b_for_a():
     assert [one["p"] for one in content["reports"]] == [0.6, 0.8]
 
 
+@pytest.mark.long
 def test_all_intervals_of_a_sweep_cover_the_truth_at_once_at_its_level(monkeypatch):
     """Learners that end at known rules, whatever they are shown: at level 0.7 at most 3 of 10 sweeps miss anywhere."""
 
