@@ -110,7 +110,8 @@ def test_the_order_of_the_images_does_not_matter_where_rates_are_exact(linear, s
     model, images = linear(3, 25, seed, torch.float64), digits_like(seed, 300, dtype=torch.float64)
     order = torch.randperm(300, generator=torch.Generator().manual_seed(seed))
     levels, shuffled = (
-        robustness_profile(model, x, [0.02, 0.1, 0.2], attack=PGD(steps=8), audit=0).levels for x in (images, images[order])
+        robustness_profile(model, x, [0.02, 0.1, 0.2], attack=PGD(steps=8), audit=0).levels
+        for x in (images, images[order])
     )
     assert (levels[order.numpy()] == shuffled).all()
 
