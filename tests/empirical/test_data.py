@@ -110,14 +110,14 @@ def test_the_result_cannot_be_changed_by_accident(mini):
     [
         (
             "mnist-mimi",
-            "dataset 'mnist-mimi' is unknown: use mnist-mini, mnist, cifar10, or npz:PATH for your own; "
+            "dataset 'mnist-mimi' is unknown: use mnist-mini, mnist, cifar10, or npz:PATH or folder:PATH for your own; "
             "did you mean 'mnist-mini'?",
         ),
-        ("x", "dataset 'x' is unknown: use mnist-mini, mnist, cifar10, or npz:PATH for your own"),
-        ("npz:", "dataset 'npz:' is unknown: use mnist-mini, mnist, cifar10, or npz:PATH for your own"),
+        ("x", "dataset 'x' is unknown: use mnist-mini, mnist, cifar10, or npz:PATH or folder:PATH for your own"),
+        ("npz:", "dataset 'npz:' is unknown: use mnist-mini, mnist, cifar10, or npz:PATH or folder:PATH for your own"),
         (
             "my/cats.npz",
-            "dataset 'my/cats.npz' is unknown: use mnist-mini, mnist, cifar10, or npz:PATH for your own; "
+            "dataset 'my/cats.npz' is unknown: use mnist-mini, mnist, cifar10, or npz:PATH or folder:PATH for your own; "
             "did you mean 'npz:my/cats.npz'?",
         ),
     ],

@@ -12,7 +12,8 @@ from torch import nn
 from invrob import PGD, InputError, invariance_profile, robustness_profile
 from invrob.empirical.attacks.pgd import fgsm, pgd
 from invrob.empirical.inference.devices import suited_threads
-from invrob.empirical.inference.images import checked_images, checked_labels
+from invrob.empirical.inference.images import checked_images
+from invrob.empirical.inference.labels import checked_labels
 from invrob.empirical.inference.model import batches, evaluating, logits, predict
 
 DIGITS = torch.rand(5, 1, 6, 6, generator=torch.Generator().manual_seed(0))
@@ -211,22 +212,38 @@ def test_predictions_are_the_largest_logits_of_all_images():
 # ---- images
 
 
-OUTSIDE = (
-    ", outside [0, 1]: use images / 255 for pixels 0..255; if they are normalised, undo it and put it inside the "
-    "model: from invrob.empirical.models import Normalize; model = torch.nn.Sequential(Normalize(mean, std), model)"
+NORMALISED = (
+    "if they are normalised, undo it and put it inside the model: from invrob.empirical.models import Normalize; "
+    "model = torch.nn.Sequential(Normalize(mean, std), model)"
 )
-SHAPE = " must be [N, C, H, W] with N >= 1: use images[:, None] for [N, H, W]"
+NOT_FINITE = (
+    "they hold NaN or infinite values; use keep = images.isfinite().flatten(1).all(1); images, labels = images[keep], "
+    "labels[keep] to leave such images out, and look for a division by zero"
+)
+SHAPE = " must be [N, C, H, W] with N >= 1: "
 IMAGE_REFUSALS = {
     "images torch.uint8 [2, 1, 4, 4] must be floats in [0, 1]: use images.float() / 255 (pixels 0..255)": torch.zeros(
         2, 1, 4, 4, dtype=torch.uint8
     ),
-    f"images torch.float32 [2, 1, 4, 4] span [255, 255]{OUTSIDE}": torch.full((2, 1, 4, 4), 255.0),
-    f"images torch.float32 [2, 1, 4, 4] span [-0.4242, 2.821]{OUTSIDE}": torch.linspace(-0.4242, 2.8211, 32).view(
-        2, 1, 4, 4
+    f"images torch.float32 [2, 1, 4, 4] span [255, 255], outside [0, 1]: use images / 255 for pixels 0..255; "
+    f"{NORMALISED}": torch.full((2, 1, 4, 4), 255.0),
+    f"images torch.float32 [2, 1, 4, 4] span [-0.4242, 2.821], outside [0, 1]: {NORMALISED}": torch.linspace(
+        -0.4242, 2.8211, 32
+    ).view(2, 1, 4, 4),
+    f"images torch.float32 [2, 1, 1, 1] span [nan, nan], outside [0, 1]: {NOT_FINITE}": torch.tensor(
+        [0.0, torch.nan]
+    ).view(2, 1, 1, 1),
+    f"images torch.float32 [2, 4, 4]{SHAPE}use images[:, None] for [N, H, W]": torch.zeros(2, 4, 4),
+    f"images torch.float32 [0, 1, 4, 4]{SHAPE}there is no image in it": torch.zeros(0, 1, 4, 4),
+    "images torch.float32 [2, 28, 28, 1] look like [N, H, W, C], but must be [N, C, H, W]: use images.permute(0, 3, 1, "
+    "2)": torch.rand(2, 28, 28, 1),
+    "images torch.float32 [2, 1, 4, 4] span [-1, 1], outside [0, 1]: use (images + 1) / 2 for images in [-1, 1]; "
+    f"{NORMALISED}": torch.linspace(-1, 1, 32).view(2, 1, 4, 4),
+    "images torch.uint8 [2, 1, 4, 4] must be floats in [0, 1]: use images.float() (pixels 0 and 1)": torch.ones(
+        2, 1, 4, 4, dtype=torch.uint8
     ),
-    f"images torch.float32 [2, 1, 1, 1] span [nan, nan]{OUTSIDE}": torch.tensor([0.0, torch.nan]).view(2, 1, 1, 1),
-    f"images torch.float32 [2, 4, 4]{SHAPE}": torch.zeros(2, 4, 4),
-    f"images torch.float32 [0, 1, 4, 4]{SHAPE}": torch.zeros(0, 1, 4, 4),
+    "images torch.int64 [1, 1, 4, 4] must be floats in [0, 1]: use images.float() / 15 where 15 is white, or "
+    "images.float() / 255 (pixels 0..255, all of them dark)": torch.arange(16).view(1, 1, 4, 4),
     "images is a ndarray, not a torch.Tensor: use torch.as_tensor(images)": np.zeros((2, 1, 4, 4)),
     "images torch.bfloat16 [2, 1, 4, 4] are too coarse for an attack: use images.float(), and let the model cast "
     "them": torch.zeros(2, 1, 4, 4, dtype=torch.bfloat16),
@@ -246,7 +263,7 @@ def test_the_lines_to_paste_mend_the_images():
     for images in (torch.randint(256, (2, 1, 4, 4), dtype=torch.uint8), torch.rand(2, 4, 4)):
         checked_images(pasted(images))
     checked_images(pasted(255 * torch.rand(2, 1, 4, 4)))
-    checked_images(torch.as_tensor(np.zeros((2, 1, 4, 4))))
+    checked_images(torch.as_tensor(np.linspace(0, 1, 32).reshape(2, 1, 4, 4)))
     line = refusal(checked_images, 3 * torch.rand(2, 1, 4, 4) + 1).split("inside the model: ")[1]
     names = {"mean": 0.1307, "std": 0.3081, "model": nn.Identity(), "torch": torch}
     exec(line, names)
@@ -281,14 +298,22 @@ def two_classes(x):
     return x.flatten(1)[:, :2]
 
 
-KIND = "must be integers of shape [5], one per image: use onehot.argmax(1) for one-hot rows"
+KIND = "must be whole numbers of shape [5], one per image"
+KEEP = "use keep = labels.sum(1) == 1; images, labels = images[keep], labels[keep]"
 RANGE = "but the model has 2 classes: they must be in [0, 1], counted from 0"
 LABEL_REFUSALS = {
-    f"labels torch.int64 [4] {KIND}": torch.zeros(4, dtype=torch.int64),
-    f"labels torch.float32 [5, 2] {KIND}": torch.eye(5)[:, :2],
-    f"labels torch.bool [5] {KIND}": torch.zeros(5, dtype=torch.bool),
-    f"labels span [1, 2], {RANGE}": torch.tensor([1, 1, 2, 1, 1]),
-    f"labels span [-1, 0], {RANGE}": torch.tensor([-1, 0, 0, 0, 0]),
+    f"labels torch.int64 [4] {KIND}: there are 5 images, give each of them one label": torch.zeros(
+        4, dtype=torch.int64
+    ),
+    f"labels torch.float32 [5, 2] {KIND}, or one-hot rows: 3 rows are all 0, so their images have no class; "
+    f"{KEEP}": torch.eye(5)[:, :2],
+    f"labels torch.bool [5] {KIND}: use labels.long() if False is class 0 and True is class 1": torch.zeros(
+        5, dtype=torch.bool
+    ),
+    f"labels span [1, 2], {RANGE}; use labels - 1 if they count from 1": torch.tensor([1, 1, 2, 1, 1]),
+    f"labels span [-1, 1], {RANGE}; use (labels + 1) // 2 for -1 and 1": torch.tensor([-1, 1, 1, 1, 1]),
+    f"labels span [-1, 0], {RANGE}; use keep = labels >= 0; images, labels = images[keep], labels[keep] if below 0 "
+    "means unlabelled": torch.tensor([-1, 0, 0, 0, 0]),
 }
 
 

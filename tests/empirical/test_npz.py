@@ -100,7 +100,15 @@ def nan_in(images):
     return images
 
 
-LAYOUT = "train_images, train_labels, test_images, test_labels (and label_names)"
+LAYOUT = "images, labels, or train_images, train_labels, test_images, test_labels (and label_names)"
+NORMALISED = (
+    "if they are normalised, undo it and put it inside the model: from invrob.empirical.models import Normalize; "
+    "model = torch.nn.Sequential(Normalize(mean, std), model)"
+)
+NOT_FINITE = (
+    "outside [0, 1]: they hold NaN or infinite values; use keep = np.isfinite(images).reshape(len(images), -1)"
+    ".all(1); images, labels = images[keep], labels[keep] to leave such images out, and look for a division by zero"
+)
 
 FAULTS = {
     "missing": (
@@ -113,16 +121,17 @@ FAULTS = {
     ),
     "integer images": (
         {"train_images": lambda a: a.astype(np.int32)},
-        ": train_images are int32 but must be uint8 in 0..255 or float in [0, 1]",
+        ": train_images are int32 but must be uint8 in 0..255 or float in [0, 1]: save images.astype('uint8')",
     ),
     "flat images": (
         {"train_images": lambda a: a.reshape(20, 20)},
-        ": train_images have the shape [20, 20] but must be [N, H, W] or [N, H, W, C]",
+        ": train_images have the shape [20, 20] but must be [N, H, W], [N, C, H, W] or [N, H, W, C]: "
+        "save images.reshape(-1, C, H, W) with the C, H and W that they have",
     ),
-    "channels first": (
-        {"test_images": np.zeros((10, 3, 8, 8), np.uint8)},
-        ": test_images have the shape [10, 3, 8, 8], which looks like [N, C, H, W]: "
-        "save images.transpose(0, 2, 3, 1), channels last",
+    "channels first or last": (
+        {f"{part}_images": np.zeros((n, 3, 8, 3), np.uint8) for part, n in (("train", 20), ("test", 10))},
+        ": train_images have the shape [20, 3, 8, 3], which may be [N, C, H, W] or [N, H, W, C]: write layout='NCHW' "
+        "or layout='NHWC' beside them into np.savez(path, ...)",
     ),
     "no test images": (
         {"test_images": np.zeros((0, 4, 5), np.uint8), "test_labels": np.zeros(0, int)},
@@ -130,31 +139,35 @@ FAULTS = {
     ),
     "0 to 255 as floats": (
         {"train_images": lambda a: np.where(a == a.max(), 255.0, 0.0)},
-        ": train_images range from 0.0 to 255.0 but floats must be in [0, 1]: divide by 255, or save uint8",
+        f": train_images span [0, 255], outside [0, 1]: use images / 255 for pixels 0..255; {NORMALISED}",
     ),
     "NaN": (
         {"train_images": nan_in},
-        ": train_images range from nan to nan but floats must be in [0, 1]: divide by 255, or save uint8",
+        f": train_images span [nan, nan], {NOT_FINITE}",
     ),
     "infinite": (
         {"test_images": np.full((10, 4, 5), -np.inf)},
-        ": test_images range from -inf to -inf but floats must be in [0, 1]: divide by 255, or save uint8",
+        f": test_images span [-inf, -inf], {NOT_FINITE}",
     ),
     "sizes differ": (
         {"test_images": np.zeros((10, 5, 4), np.uint8)},
         ": test_images are 5 x 4 but train_images are 4 x 5: every split must have images of one size",
     ),
-    "float labels": (
-        {"train_labels": lambda a: a.astype(float)},
-        ": train_labels are float64 [20] but must be whole numbers [N]: save labels.astype('int64')",
+    "labels between classes": (
+        {"train_labels": lambda a: a / 2},
+        ": train_labels float64 [20] must be whole numbers of shape [20], one per image: 0.5 is no class; if these are "
+        "probabilities of class 1 of two, use 1 * (labels > 0.5)",
     ),
-    "one-hot labels": (
+    "rows of no class": (
         {"test_labels": np.zeros((10, 3), int)},
-        ": test_labels are int64 [10, 3] but must be whole numbers [N]: save labels.astype('int64')",
+        ": test_labels int64 [10, 3] must be whole numbers of shape [10], one per image, or one-hot rows: 10 rows are "
+        "all 0, so their images have no class; use keep = labels.sum(1) == 1; images, labels = images[keep], "
+        "labels[keep]",
     ),
     "too few labels": (
         {"test_labels": np.zeros(9, int)},
-        ": test_labels are 9 but test_images are 10: give each image one label",
+        ": test_labels int64 [9] must be whole numbers of shape [10], one per image: there are 10 images, give each of "
+        "them one label",
     ),
     "label too large": (
         {"test_labels": lambda a: a + 1},
@@ -162,7 +175,8 @@ FAULTS = {
     ),
     "negative label": (
         {"train_labels": lambda a: a - 1},
-        ": train_labels range from -1 to 1 but label_names has 3 names: labels must be in 0..2, or names are missing",
+        ": train_labels range from -1 to 1 but label_names has 3 names: labels must be in 0..2, or names are missing; "
+        "use keep = labels >= 0; images, labels = images[keep], labels[keep] if below 0 means unlabelled",
     ),
     "one class in training": (
         {"train_labels": np.full(20, 2)},

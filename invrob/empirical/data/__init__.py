@@ -1,27 +1,25 @@
-"""Data sets by name, as tensors: embedded, fetched, or read from a file of arrays."""
+"""Data sets by name, as tensors: embedded, fetched, or read from a file of arrays, a folder of pictures or a loader."""
 
-from invrob.empirical.data.datasets import (
-    SOURCES,
-    Dataset,
-    Split,
-    data_root,
-    fetch,
-    fixed_order,
-    load,
-    stand_in,
-    summarise,
-)
+from invrob.empirical.data.choice import Sample, sample, sampled
+from invrob.empirical.data.datasets import SOURCES, fetch, load, stand_in, summarise
 from invrob.empirical.data.mnist import read_mnist
+from invrob.empirical.data.paths import data_root
+from invrob.empirical.data.splits import Dataset, Split, chosen, chosen_indices, fixed_order
 
 __all__ = [
     "SOURCES",
     "Dataset",
+    "Sample",
     "Split",
+    "chosen",
+    "chosen_indices",
     "data_root",
     "fetch",
     "fixed_order",
     "load",
     "read_mnist",
+    "sample",
+    "sampled",
     "stand_in",
     "summarise",
 ]

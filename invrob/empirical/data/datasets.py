@@ -1,8 +1,8 @@
-"""Data sets by name: `load("mnist-mini")`, "mnist", "cifar10", or "npz:PATH". Only `fetch` ever downloads."""
+"""Data sets by name: `load("mnist-mini")`, "mnist", "cifar10", "npz:PATH" or "folder:PATH". Only `fetch` ever
+downloads."""
 
 import hashlib
 import io
-import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,40 +10,18 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
 from invrob.checks import Array
 from invrob.empirical.data import cifar10, download, mnist
 from invrob.empirical.data.download import Files
-from invrob.empirical.data.npz import read_npz
+from invrob.empirical.data.folder import Folder
+from invrob.empirical.data.npz import class_names, read_npz
+from invrob.empirical.data.paths import data_root, expanded
+from invrob.empirical.data.splits import SPLITS, Dataset, Split, dataset_of_splits, fixed_order, held_out
 from invrob.errors import InputError, did_you_mean
 
 MINI = Path(__file__).parent / "assets" / "mnist-mini.npz"
 MINI_SHA256 = "5948adcaa15975b36d13e129f8edcc037dd0d9a5ffd4c0581506ce41e7ca5333"  # tools/make_mnist_mini.py
-ORDER_SEED = 20200219
-
-
-@dataclass(frozen=True, eq=False)
-class Split:
-    """Images and their true classes: float32 [N, C, H, W] in [0, 1], and int64 [N]."""
-
-    images: Tensor
-    labels: Tensor
-
-
-@dataclass(frozen=True, eq=False)
-class Dataset:
-    """A data set: its three splits, what label k is called, `classes[k]`, and what its content is known by.
-
-    fingerprint: the SHA-256 of classes, images and labels, in hex."""
-
-    name: str
-    train: Split
-    validation: Split
-    test: Split
-    classes: tuple[str, ...]
-    fingerprint: str
 
 
 @dataclass(frozen=True)
@@ -61,7 +39,7 @@ class Summary:
     licence: str
     classes: tuple[str, ...]
     fingerprint: str
-    splits: dict[str, SplitSummary]  # train, validation, test
+    splits: dict[str, SplitSummary]  # those of train, validation, test that it has
 
 
 @dataclass(frozen=True)
@@ -74,16 +52,16 @@ class Source:
     read: Callable[[Path], dict[str, Array]]  # of where its files lie
     files: Files | None  # None: it is in the package
 
-    def location(self, root: Path) -> Path:
-        """Where its files lie under a data folder."""
-        return MINI if self.files is None else root / self.files.folder
+    def location(self, root: str | os.PathLike[str] | None) -> Path:
+        """Where its files lie under a data folder. Raises InputError where one is needed and nobody says which."""
+        return MINI if self.files is None else data_root(root) / self.files.folder
 
-    def is_present(self, root: Path) -> bool:
+    def is_present(self, root: str | os.PathLike[str] | None) -> bool:
         """Whether its files are under this data folder, and whole."""
         return self.files is None or not download.faults(self.files, download.existing(self.files, self.location(root)))
 
 
-def load(spec: str, root: str | os.PathLike[str] | None = None) -> Dataset:
+def load(spec: str, root: str | os.PathLike[str] | None = None, *, size: int | None = None) -> Dataset:
     """Load a data set from this disk: the same bits from the same files, on every machine.
 
     Where the files bring no validation set, a fixed pseudo-random part of their training set becomes one: 5,000 of
@@ -92,11 +70,15 @@ def load(spec: str, root: str | os.PathLike[str] | None = None) -> Dataset:
 
     Args:
         spec: "mnist-mini" (in the package: 10,000 / 1,000 / 2,000 digits [1, 28, 28]), "mnist" (55,000 / 5,000 / 10,000
-            of them), "cifar10" (40,000 / 10,000 / 10,000 images [3, 32, 32]), or "npz:PATH" (as `read_npz` has it).
+            of them), "cifar10" (40,000 / 10,000 / 10,000 images [3, 32, 32]), "npz:PATH" (as `read_npz` has it), or
+            "folder:PATH": a folder per class with pictures in it, or such folders in PATH/train, PATH/val, PATH/test.
         root: the folder of fetched data; None for the usual one, as `data_root` has it.
+        size: of a folder of pictures: the square in the middle of each is resized to this side. No other data set is
+            changed by it.
 
     Returns:
-        Dataset: images in [0, 1] and labels, for training, validation and testing.
+        Dataset: images in [0, 1] and labels, for training, validation and testing. A split that the files do not have
+            holds no image.
 
     Raises:
         InputError: for an unknown name, for data that are not on this disk, and for files that are damaged or hold
@@ -109,13 +91,22 @@ def load(spec: str, root: str | os.PathLike[str] | None = None) -> Dataset:
     """
     kind, _, path = spec.partition(":")
     if kind == "npz" and path:
-        file = Path(path).expanduser()
+        file = expanded(path)
         return dataset_of_arrays(spec, read_npz(file, str(file)))
+    if kind == "folder" and path:
+        return Folder(expanded(path)).dataset(spec, size)
     if spec not in SOURCES:
-        hint = f"; did you mean 'npz:{spec}'?" if spec.endswith(".npz") else did_you_mean(spec, SOURCES)
-        raise InputError(f"dataset {spec!r} is unknown: use {', '.join(SOURCES)}, or npz:PATH for your own{hint}")
+        raise InputError(
+            f"dataset {spec!r} is unknown: use {', '.join(SOURCES)}, or npz:PATH or folder:PATH for your own"
+            f"{_hint(spec)}"
+        )
     source = SOURCES[spec]
-    return dataset_of_arrays(spec, source.read(source.location(data_root(root))))
+    return dataset_of_arrays(spec, source.read(source.location(root)))
+
+
+def _hint(spec: str) -> str:
+    kind = "npz" if spec.endswith(".npz") else "folder" if Path(spec).is_dir() else ""
+    return f"; did you mean '{kind}:{spec}'?" if kind else did_you_mean(spec, SOURCES)
 
 
 def fetch(
@@ -157,7 +148,7 @@ def stand_in(spec: str, root: str | os.PathLike[str] | None = None) -> Dataset |
     """Black images in the numbers and the shape of a data set that is known by name but not on this disk, for plans;
     they take no memory. None where the real one is there to be loaded."""
     source = SOURCES.get(spec)
-    if source is None or source.is_present(data_root(root)):
+    if source is None or source.is_present(root):
         return None
     train, validation, test = (
         Split(torch.zeros(1, *source.shape).expand(n, *source.shape), torch.zeros(1, dtype=torch.int64).expand(n))
@@ -169,48 +160,26 @@ def stand_in(spec: str, root: str | os.PathLike[str] | None = None) -> Dataset |
 def summarise(dataset: Dataset) -> Summary:
     """What `invrob data info` prints: sizes, classes, mean and deviation per channel, fingerprint, licence."""
     known = SOURCES.get(dataset.name)
-    parts = {"train": dataset.train, "validation": dataset.validation, "test": dataset.test}
+    parts = {name: getattr(dataset, name) for name in SPLITS}
     licence = known.licence if known else "that of the file: ask whoever made it"
-    splits = {name: _split_summary(split, len(dataset.classes)) for name, split in parts.items()}
+    splits = {name: _split_summary(split, len(dataset.classes)) for name, split in parts.items() if len(split.images)}
     return Summary(dataset.name, licence, dataset.classes, dataset.fingerprint, splits)
 
 
-def data_root(root: str | os.PathLike[str] | None = None) -> Path:
-    """The folder of fetched data: `root`, else $INVROB_DATA, else invrob in $XDG_CACHE_HOME, else ~/.cache/invrob."""
-    if root or (root := os.environ.get("INVROB_DATA")):
-        return Path(root).expanduser()
-    cache = os.environ.get("XDG_CACHE_HOME")
-    return (Path(cache) if cache else Path.home() / ".cache") / "invrob"
-
-
-def fixed_order(n: int) -> NDArray[np.int64]:
-    """A pseudo-random permutation of range(n), the same on every machine and with every version of numpy.
-
-    It sorts the raw stream of PCG64, which numpy keeps stable; Generator.permutation carries no such promise."""
-    keys = np.random.PCG64([ORDER_SEED, n]).random_raw(n)
-    return np.argsort(keys, kind="stable").astype(np.int64)
-
-
 def dataset_of_arrays(name: str, arrays: dict[str, Array]) -> Dataset:
-    """The arrays of `read_npz` as a Dataset, with a validation set split off where they have none."""
-    if "validation_images" not in arrays:
+    """The arrays of `read_npz` as a Dataset, with a validation set split off a training set that has none."""
+    if "validation_images" not in arrays and "train_images" in arrays:
         arrays = with_validation(arrays)
-    classes = tuple(map(str, arrays["label_names"]))
-    train, validation, test = (
-        _split(arrays[f"{part}_images"], arrays[f"{part}_labels"]) for part in ("train", "validation", "test")
-    )
-    digest = hashlib.sha256(json.dumps(classes).encode())
-    for split in (train, validation, test):
-        digest.update(repr([*split.images.shape]).encode())
-        digest.update(split.images.numpy().data)
-        digest.update(split.labels.numpy().data)
-    return Dataset(name, train, validation, test, classes, digest.hexdigest())
+    classes = tuple(map(str, class_names(arrays)))
+    parts = [part for part in SPLITS if f"{part}_images" in arrays]
+    there = {part: _split(arrays[f"{part}_images"], arrays[f"{part}_labels"]) for part in parts}
+    return dataset_of_splits(name, there, classes, named="label_names" in arrays)
 
 
 def with_validation(arrays: dict[str, Array]) -> dict[str, Array]:
     """The arrays with a part of the training images as validation images, of the size that `load` says."""
     n, sides = len(arrays["train_images"]), arrays["train_images"].shape[1:3]
-    size = 5_000 if (n, sides) == (60_000, (28, 28)) else 10_000 if n == 50_000 else max(1, n // 10)
+    size = 5_000 if (n, sides) == (60_000, (28, 28)) else held_out(n)
     order = fixed_order(n)
     parts = {"validation": order[:size], "train": order[size:]}
     kinds = ("images", "labels")
