@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from invrob.versions import __version__
 
 if TYPE_CHECKING:
+    from invrob.empirical.data import images_of, sample
     from invrob.empirical.loading import Loaded, Preprocessing, load_model
     from invrob.empirical.profiles import (
         PGD,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
         tradeoff,
         worst_case_profile,
     )
+    from invrob.empirical.study import Study, experiment
     from invrob.errors import InputError
 
 __all__ = [
@@ -44,25 +46,33 @@ __all__ = [
     "RobustnessProfile",
     "Rotation",
     "Square",
+    "Study",
     "Weak",
     "WeakProfile",
     "WorstCaseProfile",
     "WorstOf",
     "__version__",
     "black_box_profile",
+    "experiment",
+    "images_of",
     "invariance_profile",
     "load_model",
     "robustness_profile",
+    "sample",
     "tradeoff",
     "worst_case_profile",
 ]
 
 _PUBLIC = [name for name in __all__ if not name.startswith("_")]
 _ELSEWHERE = {
+    "Study": "invrob.empirical.study",
+    "experiment": "invrob.empirical.study",
     "InputError": "invrob.errors",
     "Loaded": "invrob.empirical.loading",
     "Preprocessing": "invrob.empirical.loading",
+    "images_of": "invrob.empirical.data",
     "load_model": "invrob.empirical.loading",
+    "sample": "invrob.empirical.data",
 }
 
 

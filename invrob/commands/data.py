@@ -3,12 +3,15 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from invrob.commands.progress import progress_bar
-from invrob.errors import printable
+from invrob.errors import InputError, printable
+
+if TYPE_CHECKING:
+    from invrob.empirical.data import Source
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -31,10 +34,13 @@ def list_(as_json: AsJson = False, root: Root = None) -> None:
 
     from invrob.empirical.data import SOURCES, data_root
 
-    folder = data_root(root)
+    try:
+        where = f"Fetched data go to {data_root(root)}"
+    except InputError:  # without a home directory, what is in the package is there all the same
+        where = "There is no home directory for fetched data: set INVROB_DATA, or give --root"
     rows = [
         dict(zip(("name", "train", "validation", "test"), (name, *source.sizes), strict=True))
-        | {"present": source.is_present(folder), "licence": source.licence}
+        | {"present": _is_present(source, root), "licence": source.licence}
         for name, source in SOURCES.items()
     ]
     if as_json:
@@ -48,7 +54,14 @@ def list_(as_json: AsJson = False, root: Root = None) -> None:
         present = "yes" if row["present"] else f"no: invrob data fetch {row['name']}"
         table.add_row(str(row["name"]), *sizes, present, str(row["licence"]))
     Console().print(table)
-    typer.echo(f"Fetched data go to {folder}. Your own images: npz:PATH, wherever a data set is named.")
+    typer.echo(f"{where}. Your own images: npz:PATH or folder:PATH, wherever a data set is named.")
+
+
+def _is_present(source: "Source", root: Path | None) -> bool:
+    try:
+        return source.is_present(root)
+    except InputError:
+        return False
 
 
 @app.command(epilog="Examples:  invrob data fetch mnist   |   invrob data fetch cifar10 --root /data --offline")
@@ -67,9 +80,14 @@ def fetch(
 
 @app.command(epilog="Examples:  invrob data info cifar10   |   invrob data info npz:images.npz --json")
 def info(
-    spec: Annotated[str, typer.Argument(help="A name from `invrob data list`, or npz:PATH.", show_default=False)],
+    spec: Annotated[
+        str, typer.Argument(help="A name from `invrob data list`, npz:PATH or folder:PATH.", show_default=False)
+    ],
     as_json: AsJson = False,
     root: Root = None,
+    size: Annotated[
+        int | None, typer.Option(min=1, help="Side to which the pictures of a folder are resized.", show_default=False)
+    ] = None,
 ) -> None:
     """What is in a data set: shapes, images per class, mean and deviation, fingerprint, licence."""
     from rich.console import Console
@@ -77,7 +95,7 @@ def info(
 
     from invrob.empirical.data import load, summarise
 
-    summary = summarise(load(spec, root))
+    summary = summarise(load(spec, root, size=size))
     if as_json:
         typer.echo(json.dumps(asdict(summary), indent=2))
         return

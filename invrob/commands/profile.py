@@ -5,8 +5,6 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,29 +12,20 @@ import typer
 
 from invrob.commands import profile_options as option
 from invrob.commands.grids import by_name, numbers
+from invrob.commands.outputs import Outputs
 from invrob.commands.profile_errors import ModelError, described, failing_in_one_line, is_of_the_model
+from invrob.commands.profile_folder import ProfileFolder
+from invrob.commands.profile_identity import folder_name
 from invrob.commands.progress import progress_bar
 from invrob.errors import InputError
 from invrob.versions import versions
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from invrob.empirical.data import Dataset
+    from invrob.empirical.data import Sample
     from invrob.empirical.loading import Loaded
     from invrob.empirical.profiles import Grid, Measurement, Rates, WorstOf
 
 EPILOG = option.EPILOG
-
-
-@dataclass(frozen=True, eq=False)
-class Sample:
-    """The images that a model is asked about."""
-
-    dataset: "Dataset"
-    split: str
-    images: "Tensor"  # [N, C, H, W] in [0, 1]
-    labels: "Tensor"  # [N]
 
 
 def profile(
@@ -63,6 +52,7 @@ def profile(
     queries: option.Queries = 500,
     seed: option.Seed = 0,
     out: option.Out = None,
+    force: option.Force = False,
     per_class: option.PerClass = False,
     quiet: option.Quiet = False,
     traceback: option.Traceback = False,
@@ -75,11 +65,12 @@ def profile(
         from invrob.empirical.profiles import adversary_of
 
         audited = _audit(audit)
-        sample = _sample(data, split, images)
+        options = {"weights": weights, "pretrained": pretrained, "offline": offline, "seed": seed}
+        folder = ProfileFolder(out or Path("runs") / folder_name(spec, options, data, split))
+        sample = _sample(data, split, images, size)
         grids = _grids(norm, epsilons, transformation, thetas, sample.images.shape[1])
         adversaries = dict.fromkeys(adversary_of(text, "--adversary") for text in adversary)
         names = [worst.name if worst else "average" for worst in adversaries]
-        options = {"weights": weights, "pretrained": pretrained, "offline": offline, "seed": seed}
         loaded = _loaded(spec, sample, device, mean, std, size, options)
         chosen = _attack(attack, loaded)
         if chosen == "black-box" and audited not in ("auto", 0):
@@ -87,23 +78,24 @@ def profile(
         counts = {"steps": steps, "restarts": restarts, "queries": queries, "audit": audited, "seed": seed}
         settings = {**grids, "adversaries": names, "attack": chosen, **counts}
         measurements = _measurements(settings, [worst for worst in adversaries if worst])
+        about = _about(loaded, sample, settings, options)
+        folder.check(about, [measurement.name for measurement in measurements], force)
         rates, seconds = _measured(loaded, sample, measurements, quiet or as_json)
-    document = _document(loaded, sample, settings, rates)
-    paths = _write(out or Path("runs") / f"profile-{loaded.name}", document, rates)
+    document, outputs = _document(about, rates), Outputs()
+    paths = folder.write(document, rates, outputs)
     if as_json:
         typer.echo(json.dumps({**document, "written": [str(path) for path in paths]}, allow_nan=False))
-    elif not quiet:
+    elif not quiet or outputs.failures:  # what is kept nowhere else is printed
         from invrob.commands.profile_summary import print_profile
 
         print_profile(loaded, document, rates, per_class, seconds, paths)
+    outputs.end("the numbers are printed above")
 
 
-def _sample(data: str, split: str, count: int) -> Sample:
-    from invrob.empirical.data import load
-    from invrob.empirical.experiments import profiled
+def _sample(data: str, split: str, count: int, size: int | None) -> "Sample":
+    from invrob.empirical.data import sampled
 
-    dataset = load(data)
-    return Sample(dataset, split, *profiled(getattr(dataset, split), count))
+    return sampled(data, count, split, size=size)
 
 
 def _grids(
@@ -130,7 +122,13 @@ def _grids(
 
 
 def _loaded(
-    spec: str, sample: Sample, device: str, mean: str | None, std: str | None, size: int | None, options: dict[str, Any]
+    spec: str,
+    sample: "Sample",
+    device: str,
+    mean: str | None,
+    std: str | None,
+    size: int | None,
+    options: dict[str, Any],
 ) -> "Loaded":
     """The model, which has answered for two images. options: of `load_model`."""
     from invrob.empirical.inference import chosen_device
@@ -159,7 +157,7 @@ def _attack(name: str, loaded: "Loaded") -> str:
     return name if name != "auto" else "gradient" if loaded.differentiable else "black-box"
 
 
-def _check_answers(loaded: "Loaded", sample: Sample) -> None:
+def _check_answers(loaded: "Loaded", sample: "Sample") -> None:
     """Ask the model about two images. Raises ModelError where it raises, and InputError where its classes are not those
     of the data."""
     import torch
@@ -176,11 +174,17 @@ def _check_answers(loaded: "Loaded", sample: Sample) -> None:
         hint = _about_images(loaded, [*images.shape])
         raise ModelError(f"{described(error, loaded.spec)} ({hint})") from error
     known = len(sample.dataset.classes)
-    if classes != known:
+    if classes < known or (classes > known and sample.dataset.named):  # where nobody names them, some may be missing
         raise InputError(
             f"the model has {classes} classes, but {sample.dataset.name} has {known}: give weights of a model for "
-            f"these classes, or data with label_names for all {classes}"
+            f"these classes, or data with label_names for all {classes}{_about_labels(sample, classes)}"
         )
+
+
+def _about_labels(sample: "Sample", classes: int) -> str:
+    """What else may be wrong with labels of more classes than the model has."""
+    low, high = int(sample.labels.min()), int(sample.labels.max())
+    return "; save labels - 1 if they count from 1" if low >= 1 and high == classes else ""
 
 
 def _about_images(loaded: "Loaded", shape: list[int]) -> str:
@@ -219,7 +223,7 @@ def _measurements(settings: Mapping[str, Any], adversaries: "Sequence[WorstOf | 
 
 
 def _measured(
-    loaded: "Loaded", sample: Sample, measurements: "list[Measurement]", hidden: bool
+    loaded: "Loaded", sample: "Sample", measurements: "list[Measurement]", hidden: bool
 ) -> "tuple[dict[str, Rates], float]":
     """The rates by name of the measurement, with progress on stderr unless hidden, and the seconds that they took."""
     from invrob.commands.profile_progress import ProfileProgress
@@ -238,40 +242,37 @@ def _measured(
     return rates, time.monotonic() - began
 
 
-def _document(
-    loaded: "Loaded", sample: Sample, settings: Mapping[str, Any], rates: "Mapping[str, Rates]"
+def _about(
+    loaded: "Loaded", sample: "Sample", settings: Mapping[str, Any], options: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """The content of profile.json: the same for the same model, data, settings and machine, whatever the clock says."""
+    """The part of profile.json that is known before anything is measured. options: of `load_model`."""
+    from invrob.empirical.inference import images_fingerprint, weights_fingerprint
+
     about = ("name", "spec", "kind", "differentiable", "channels", "size", "mean", "std", "files", "notes")
-    plain = {name: profile.to_dict() for name, profile in rates.items()}
-    card = {name: plain.pop(name) for name in ("invariance", "robustness")}
+    elsewhere = ("weights", "offline", "seed")  # a file among those of the model, no matter, among the settings
     return {
-        "model": {name: getattr(loaded, name) for name in about},
+        "model": {
+            **{name: getattr(loaded, name) for name in about},
+            "options": {name: value for name, value in options.items() if name not in elsewhere},
+            "fingerprint": weights_fingerprint(getattr(loaded.model, "network", loaded.model)),
+        },
         "data": {
             "name": sample.dataset.name,
             "split": sample.split,
             "images": len(sample.images),
+            "chosen": {"of": sample.of, "seed": 0},  # the rule: see invrob.sample
             "shape": [*sample.images.shape[1:]],
             "classes": list(sample.dataset.classes),
             "fingerprint": sample.dataset.fingerprint,
+            "images_fingerprint": images_fingerprint(sample.images),
         },
         "settings": {**settings, "device": str(loaded.device)},
         "versions": versions(),
-        "verdict": rates["robustness"].verdict,
-        **card,
-        "beside": plain,
     }
 
 
-def _write(folder: Path, document: dict[str, Any], rates: "Mapping[str, Rates]") -> list[Path]:
-    """profile.json, card.png, and a picture for each profile beside the card."""
-    from invrob.empirical.profiles.plots import profile_figures
-    from invrob.files import write_atomically
-    from invrob.pictures import write_figure
-
-    text = json.dumps(document, allow_nan=False, indent=1)
-    paths = [write_atomically(folder / "profile.json", partial(Path.write_text, data=text, encoding="utf-8"))]
-    title = f"{document['model']['name']} on {document['data']['name']}, {document['data']['split']}"
-    for name, figure in profile_figures(rates, title).items():
-        paths.append(write_figure(folder / f"{name}.png", figure))
-    return paths
+def _document(about: Mapping[str, Any], rates: "Mapping[str, Rates]") -> dict[str, Any]:
+    """The content of profile.json: the same for the same model, data, settings and machine, whatever the clock says."""
+    plain = {name: profile.to_dict() for name, profile in rates.items()}
+    card = {name: plain.pop(name) for name in ("invariance", "robustness")}
+    return {**about, "verdict": rates["robustness"].verdict, **card, "beside": plain}

@@ -17,7 +17,9 @@ EPILOG = (
 )
 
 Spec = Annotated[str, typer.Argument(help=SPECS, show_default=False)]
-Data = Annotated[str, typer.Option(help="A name from `invrob data list`, or npz:PATH.", show_default=False)]
+Data = Annotated[
+    str, typer.Option(help="A name from `invrob data list`, npz:PATH or folder:PATH.", show_default=False)
+]
 Split = Annotated[Literal["test", "validation", "train"], typer.Option(help="Which of its images.")]
 Images = Annotated[int, typer.Option(min=1, help="How many of them, at most.")]
 
@@ -35,7 +37,7 @@ Mean = Annotated[
 ]
 Std = Annotated[str | None, typer.Option(help="Divided by inside the model, likewise.", rich_help_panel=MODEL)]
 Size = Annotated[
-    int | None, typer.Option(min=1, help="Pixels that images are resized to inside the model.", rich_help_panel=MODEL)
+    int | None, typer.Option(min=1, help="Side to which images are resized inside the model, or pictures of a folder: when read.", rich_help_panel=MODEL)
 ]
 Device = Annotated[
     str, typer.Option(help="auto (a GPU where there is one), cpu, cuda or cuda:1.", rich_help_panel=MODEL)
@@ -83,7 +85,12 @@ Seed = Annotated[
 ]
 
 Out = Annotated[
-    Path | None, typer.Option(help="Folder of profile.json and card.png; runs/profile-NAME.", rich_help_panel=OUTPUT)
+    Path | None,
+    typer.Option(help="Folder of profile.json and card.png; runs/profile-MODEL-WEIGHTS-DATA.", rich_help_panel=OUTPUT),
+]
+Force = Annotated[
+    bool,
+    typer.Option("--force", help="Replace a profile of another measurement in that folder.", rich_help_panel=OUTPUT),
 ]
 PerClass = Annotated[bool, typer.Option("--per-class", help="A row per class as well.", rich_help_panel=OUTPUT)]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no tables.", rich_help_panel=OUTPUT)]

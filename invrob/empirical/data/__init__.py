@@ -1,7 +1,8 @@
 """Data sets by name, as tensors: embedded, fetched, or read from a file of arrays, a folder of pictures or a loader."""
 
 from invrob.empirical.data.choice import Sample, sample, sampled
-from invrob.empirical.data.datasets import SOURCES, fetch, load, stand_in, summarise
+from invrob.empirical.data.datasets import SOURCES, Source, fetch, load, stand_in, summarise
+from invrob.empirical.data.loaders import images_of
 from invrob.empirical.data.mnist import read_mnist
 from invrob.empirical.data.paths import data_root
 from invrob.empirical.data.splits import Dataset, Split, chosen, chosen_indices, fixed_order
@@ -10,12 +11,14 @@ __all__ = [
     "SOURCES",
     "Dataset",
     "Sample",
+    "Source",
     "Split",
     "chosen",
     "chosen_indices",
     "data_root",
     "fetch",
     "fixed_order",
+    "images_of",
     "load",
     "read_mnist",
     "sample",

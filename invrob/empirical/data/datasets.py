@@ -162,7 +162,9 @@ def summarise(dataset: Dataset) -> Summary:
     known = SOURCES.get(dataset.name)
     parts = {name: getattr(dataset, name) for name in SPLITS}
     licence = known.licence if known else "that of the file: ask whoever made it"
-    splits = {name: _split_summary(split, len(dataset.classes)) for name, split in parts.items() if len(split.images)}
+    splits: dict[str, SplitSummary] = {
+        name: _split_summary(split, len(dataset.classes)) for name, split in parts.items() if len(split.images)
+    }
     return Summary(dataset.name, licence, dataset.classes, dataset.fingerprint, splits)
 
 
@@ -172,7 +174,7 @@ def dataset_of_arrays(name: str, arrays: dict[str, Array]) -> Dataset:
         arrays = with_validation(arrays)
     classes = tuple(map(str, class_names(arrays)))
     parts = [part for part in SPLITS if f"{part}_images" in arrays]
-    there = {part: _split(arrays[f"{part}_images"], arrays[f"{part}_labels"]) for part in parts}
+    there: dict[str, Split] = {part: _split(arrays[f"{part}_images"], arrays[f"{part}_labels"]) for part in parts}
     return dataset_of_splits(name, there, classes, named="label_names" in arrays)
 
 

@@ -6,6 +6,7 @@ unpacked only where its SHA-256 is the published one, and only known names are t
 
 import gzip
 import hashlib
+import os
 import shutil
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
@@ -88,6 +89,7 @@ def fetch(files: Files, root: Path, *, offline: bool = False, progress: Progress
     )
     if offline:
         raise InputError(f"{files.name} cannot be fetched offline ({fault}): leave out `offline`, {by_hand}")
+    _check_writable(folder)
     part = root / f".{files.name}-part"
     contents: dict[str, bytes] = {}
     for name, archive in files.archives.items():
@@ -102,6 +104,15 @@ def fetch(files: Files, root: Path, *, offline: bool = False, progress: Progress
         write_atomically(folder / name, partial(Path.write_bytes, data=content))
     shutil.rmtree(part, ignore_errors=True)
     return folder
+
+
+def _check_writable(folder: Path) -> None:
+    """Raises InputError where the folder cannot be made or written to: before anything is downloaded."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+        raise InputError(
+            f"{folder} cannot be written, because {there} cannot: give `root`, a folder that can be, or set INVROB_DATA"
+        )
 
 
 def existing(files: Files, folder: Path) -> dict[str, bytes]:

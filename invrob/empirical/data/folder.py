@@ -79,7 +79,8 @@ class Folder:
     def _look_at(self, files: list[Path], size: int | None) -> bool:
         """Whether all of these pictures are grey, by their headers. Raises InputError where some cannot be read, where
         they are of several sizes, or too many."""
-        broken, sizes, grey = [], {}, True
+        broken, grey = [], True
+        sizes: dict[tuple[int, int], Path] = {}
         for file in files:
             try:
                 with opened(file) as picture:

@@ -45,7 +45,8 @@ def read_npz(file: str | PathLike[str] | IO[bytes], name: str) -> dict[str, Arra
     splits = _splits(stored, members, name)
     images = {f"{name}: {key}": stored[key] for key, _ in splits.values()}
     pixels = read_images(images, stored.get("white"), stored.get("layout"))
-    arrays, labels = {}, {}
+    arrays: dict[str, Array] = {}
+    labels: dict[str, Array] = {}
     for (split, (images_key, key)), read in zip(splits.items(), pixels, strict=True):
         if read.ndim == 3 and stored[key].size == 1 < len(read):
             shape = [*stored[images_key].shape]
@@ -116,7 +117,7 @@ def _splits(stored: dict[str, Array], members: list[str], name: str) -> dict[str
     keys = {_OTHERS[key]: key for key in reversed(_OTHERS) if key in stored} | {
         key: key for key in _NAMES if key in stored
     }
-    found = {}
+    found: dict[str, tuple[str, str]] = {}
     for split in SPLITS:
         halves = [keys.get(f"{split}_{part}") for part in ("images", "labels")]
         if halves[0] and halves[1]:

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from invrob.empirical import data
 from invrob.empirical.experiments.profiling import Profiling
 from invrob.empirical.experiments.store import key_of
-from invrob.empirical.models import build
+from invrob.empirical.inference import all_logits, evaluating
+from invrob.empirical.models import build, build_own, is_own
 from invrob.empirical.training import RECIPE_VERSION, Recipe
 from invrob.errors import InputError
 
@@ -24,16 +25,18 @@ class Cell(BaseModel):
 
     dataset: str
     fingerprint: str  # of the data set's content
-    model: str
+    model: str  # a name of the paper's networks, or the spec of a builder of one's own
     options: dict[str, Any]
     recipe: Recipe
     seed: int
     profiling: Profiling
+    source: str | None = None  # SHA-256 of a builder's code; None for the paper's networks
 
     @property
     def key(self) -> str:
         """The address of the training: the same wherever the data lie, and whatever is measured afterwards."""
-        trained = self.model_dump(mode="json", exclude={"dataset", "profiling"})
+        absent = {"source"} if self.source is None else set[str]()  # cells of before have none, and keep their keys
+        trained = self.model_dump(mode="json", exclude={"dataset", "profiling", *absent})
         return key_of({**trained, "version": RECIPE_VERSION})
 
     @property
@@ -63,22 +66,51 @@ class Cell(BaseModel):
 
 @lru_cache(maxsize=1)
 def dataset_of(spec: str) -> data.Dataset:
-    """The data set, loaded once per process."""
-    return data.load(spec)
+    """The data set, loaded once per process. Raises InputError where there is nothing to train on, or no test set."""
+    dataset = data.load(spec)
+    for split in ("train", "validation", "test"):
+        dataset.split(split)
+    return dataset
 
 
 def model_of(cell: Cell, dataset: data.Dataset) -> nn.Module:
     """The untrained network of a cell, built for the images of the data set. Raises InputError where they do not
     fit."""
+    given = given_to(dataset)
+    if not is_own(cell.model):
+        shape = {"in_channels": given["channels"], "size": given["size"], "classes": given["classes"]}
+        return build(cell.model, seed=cell.seed, **shape, **cell.options)
+    network = build_own(cell.model, cell.source, given, cell.options, cell.seed)
+    _check_trainable(network, cell, dataset)
+    return network
+
+
+def given_to(dataset: data.Dataset) -> dict[str, int]:
+    """What the data say of a network: the number of "classes" and of "channels", and the "size" of the square images.
+
+    Raises InputError where the images are not square."""
     channels, height, width = dataset.train.images.shape[1:]
     if height != width:
-        raise InputError(f"{cell.dataset} has images of {height} x {width}: rotations and models need square ones")
-    return build(
-        cell.model, seed=cell.seed, in_channels=channels, size=height, classes=len(dataset.classes), **cell.options
-    )
+        raise InputError(f"{dataset.name} has images of {height} x {width}: rotations and models need square ones")
+    return {"classes": len(dataset.classes), "channels": channels, "size": height}
+
+
+def _check_trainable(network: nn.Module, cell: Cell, dataset: data.Dataset) -> None:
+    """Ask the network about two images, which also gives lazy layers their shapes.
+
+    Raises InputError where it does not return a logit for each class, or has nothing to train."""
+    with torch.random.fork_rng(devices=[]), evaluating(network):
+        torch.default_generator.manual_seed(cell.seed)
+        count = all_logits(network, dataset.train.images[:2]).shape[1]
+    if count != len(dataset.classes):
+        raise InputError(
+            f"{cell.model} returns {count} logits, but {dataset.name} has {len(dataset.classes)} classes: let the "
+            "builder take `num_classes`"
+        )
+    if not any(parameter.requires_grad for parameter in network.parameters()):
+        raise InputError(f"{cell.model} has no parameter that can be trained: let the builder return one that has")
 
 
 def profiled(test: data.Split, images: int) -> tuple[Tensor, Tensor]:
     """`images` of the test images and their labels, the same choice every time: a prefix could be a single class."""
-    order = torch.randperm(len(test.images), generator=torch.Generator().manual_seed(0))[:images].sort().values
-    return test.images[order], test.labels[order]
+    return data.chosen(test, images)

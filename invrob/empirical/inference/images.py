@@ -77,9 +77,10 @@ def checked_images(images: Tensor) -> Tensor:
         return images.clamp(0, 1)
 
 
-def outside(low: float, high: float, *, tensor: bool = True) -> str | None:
+def outside(low: float, high: float, *, tensor: bool = True, normalised: str = NORMALISED) -> str | None:
     """Why floats from `low` to `high` are no images in [0, 1], with the line that mends each cause; None where they
-    are. tensor: whether the lines to paste are for a tensor, and not for an array of numpy."""
+    are. tensor: whether the lines to paste are for a tensor, and not for an array of numpy.
+    normalised: what to do where they may be normalised."""
     if low >= -ROUNDING and high <= 1 + ROUNDING:
         return None
     span = f"span [{low:.4g}, {high:.4g}], outside [0, 1]: "
@@ -92,12 +93,12 @@ def outside(low: float, high: float, *, tensor: bool = True) -> str | None:
     if low >= 0:
         overshoot = "images.clip(0, 1) where a resize overshot, " if high <= 1 + OVERSHOOT else ""
         sixteen = " and images / 65535 for 16 bits" if high > 255 else ""
-        return f"{span}use {overshoot}images / 255 for pixels 0..255{sixteen}; {NORMALISED}"
+        return f"{span}use {overshoot}images / 255 for pixels 0..255{sixteen}; {normalised}"
     if low >= -1 - ROUNDING and high <= 1 + ROUNDING:
-        return f"{span}use (images + 1) / 2 for images in [-1, 1]; {NORMALISED}"
+        return f"{span}use (images + 1) / 2 for images in [-1, 1]; {normalised}"
     if low >= -OVERSHOOT and high <= 1 + OVERSHOOT:
-        return f"{span}use images.clip(0, 1) where a resize overshot; {NORMALISED}"
-    return f"{span}{NORMALISED}"
+        return f"{span}use images.clip(0, 1) where a resize overshot; {normalised}"
+    return f"{span}{normalised}"
 
 
 def dim(low: float, high: float) -> str | None:
@@ -114,7 +115,7 @@ def dim(low: float, high: float) -> str | None:
 
 
 def _check_shape(shape: tuple[int, ...], described: str) -> None:
-    if len(shape) == 4 and math.prod(shape):
+    if len(shape) == 4 and 0 not in shape:
         if is_channels_last(shape):
             raise InputError(
                 f"{described} look like [N, H, W, C], but must be [N, C, H, W]: use images.permute(0, 3, 1, 2)"

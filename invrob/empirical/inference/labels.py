@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from invrob.checks import Array
-from invrob.empirical.inference.model import Model, all_logits
+from invrob.empirical.inference.call import Model
+from invrob.empirical.inference.model import all_logits
 from invrob.errors import InputError
 
 

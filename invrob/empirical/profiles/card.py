@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from invrob.empirical.inference import Model
+from invrob.empirical.inference import Model, images_fingerprint
 from invrob.empirical.profiles.black_box import BlackBoxProfile
-from invrob.empirical.profiles.grids import EPSILONS, L2_EPSILONS
+from invrob.empirical.profiles.grids import usual_epsilons
 from invrob.empirical.profiles.invariance import InvarianceProfile, invariance_profile
+from invrob.empirical.profiles.measured_on import MeasuredOn
 from invrob.empirical.profiles.rates import Result
 from invrob.empirical.profiles.robustness import RobustnessProfile, robustness_profile
 from invrob.empirical.profiles.settings import PGD, Auto, Over, Square, Weak, attack_of, change_of
@@ -33,6 +34,7 @@ class Card(Result):
 
     invariance: InvarianceProfile
     robustness: RobustnessProfile | BlackBoxProfile
+    measured_on: MeasuredOn | None = None  # None where nobody kept which images they were
 
     @property
     def verdict(self) -> str:
@@ -48,7 +50,8 @@ class Card(Result):
         """The card in the paper's layout: robustness on the left, rate of invariance on the right, with their bands."""
         from invrob.empirical.profiles.plots import profile_figures
 
-        return profile_figures(vars(self), "Robustness and invariance")["card"]
+        both = {"robustness": self.robustness, "invariance": self.invariance}
+        return profile_figures(both, "Robustness and invariance")["card"]
 
 
 def tradeoff(
@@ -67,7 +70,7 @@ def tradeoff(
 
     Args:
         model, images, labels, norm, seed: as for `robustness_profile`.
-        epsilons: of the robustness; the usual ones of the norm where left out.
+        epsilons: of the robustness; the usual ones of the norm and the channels where left out, as on the command line.
         thetas: of the invariance; the usual ones of the change where left out.
         attack: "auto" or `Auto(limit)`, "pgd" or `PGD(steps, restarts)`. "square" or `Square(queries)` for a model
             without gradients, whose robustness is an upper bound.
@@ -88,11 +91,12 @@ def tradeoff(
     """
     chosen, change = attack_of(attack), change_of(over)
     thetas = change.family.values if thetas is None else thetas
-    if epsilons is None:
-        epsilons = L2_EPSILONS if norm == "l2" else EPSILONS
+    if epsilons is None:  # images that are none are refused by the profiles
+        epsilons = usual_epsilons(norm, images.shape[1] if isinstance(images, Tensor) and images.ndim == 4 else 1)
     if isinstance(chosen, Weak):
         raise InputError(f"attack = {attack!r} flatters the model, and has no place on a card: use 'auto' or 'square'")
     return Card(
         invariance_profile(model, images, thetas, labels, over=change, seed=seed),
         robustness_profile(model, images, epsilons, labels, norm=norm, attack=chosen, seed=seed),
+        MeasuredOn(len(images), images_fingerprint(images)),
     )
