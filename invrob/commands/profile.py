@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -94,8 +95,12 @@ def profile(
 
 def _sample(data: str, split: str, count: int, size: int | None) -> "Sample":
     from invrob.empirical.data import sampled
+    from invrob.empirical.inference import dim
 
-    return sampled(data, count, split, size=size)
+    sample = sampled(data, count, split, size=size)
+    if doubt := dim(sample.images.amin().item(), sample.images.amax().item()):
+        typer.echo(f"note: of the images of {sample.dataset.name}, {doubt}", err=True)
+    return sample
 
 
 def _grids(
@@ -233,7 +238,8 @@ def _measured(
     began, rates = time.monotonic(), {}
     images, labels = sample.images.to(loaded.device), sample.labels.to(loaded.device)
     works = {measurement.name: measurement.work.passes * len(images) for measurement in measurements}
-    with suited_threads(loaded.model, images), progress_bar(hidden) as show:
+    with warnings.catch_warnings(), suited_threads(loaded.model, images), progress_bar(hidden) as show:
+        warnings.filterwarnings("ignore", message="images .*: (all pixels of all images|the brightest of all pixels)")
         progress = ProfileProgress(show, works)
         model = Counted(loaded.model, progress.advanced)
         for measurement in measurements:

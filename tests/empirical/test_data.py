@@ -117,7 +117,8 @@ def test_the_result_cannot_be_changed_by_accident(mini):
         ("npz:", "dataset 'npz:' is unknown: use mnist-mini, mnist, cifar10, or npz:PATH or folder:PATH for your own"),
         (
             "my/cats.npz",
-            "dataset 'my/cats.npz' is unknown: use mnist-mini, mnist, cifar10, or npz:PATH or folder:PATH for your own; "
+            "dataset 'my/cats.npz' is unknown: use mnist-mini, mnist, cifar10, or npz:PATH or folder:PATH for your "
+            "own; "
             "did you mean 'npz:my/cats.npz'?",
         ),
     ],
@@ -193,3 +194,35 @@ def test_a_data_set_that_is_not_there_has_a_stand_in_of_its_size_and_shape_for_p
 def test_the_shapes_that_are_promised_are_those_that_are_loaded(mini):
     assert mini.train.images.shape[1:] == data.SOURCES["mnist-mini"].shape
     assert len(mini.classes) == 10
+
+
+@pytest.fixture
+def _homeless(monkeypatch):
+    """A process without HOME under a user id that the system has no entry for."""
+    for name in ("HOME", "INVROB_DATA", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+
+    def unknown(uid):
+        raise KeyError(uid)
+
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+
+
+@pytest.mark.usefixtures("_homeless")
+def test_without_a_home_directory_only_fetched_data_are_missing_and_the_way_out_is_named(tmp_path):
+    assert len(data.load("mnist-mini").test.labels) == 2000
+    assert data.fetch("mnist-mini").is_file()
+    assert data.data_root(tmp_path) == tmp_path
+    for call in (lambda: data.load("mnist"), lambda: data.fetch("cifar10"), lambda: data.stand_in("mnist")):
+        with pytest.raises(InputError, match=r"no home directory for fetched data: set INVROB_DATA .* or give `root`"):
+            call()
+    with pytest.raises(InputError, match="begins with ~, and there is no such home directory: write the whole path"):
+        data.load("npz:~/x.npz")
+
+
+def test_a_folder_that_cannot_be_written_is_named_before_anything_is_downloaded(tmp_path):
+    (tmp_path / "file").touch()  # root may write into any folder, but not into a file
+    with pytest.raises(
+        InputError, match=r"cannot be written, because .*file cannot: give `root`, .* or set INVROB_DATA"
+    ):
+        data.fetch("mnist", tmp_path / "file" / "data")

@@ -9,6 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from invrob.empirical.data import datasets as data
+from invrob.empirical.data import sample
+from invrob.empirical.experiments import dataset_of
 from invrob.errors import InputError
 
 laws = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -298,3 +300,51 @@ def test_classes_without_names_are_called_by_their_numbers(tmp_path):
     content["train_labels"][0] = -1
     with pytest.raises(InputError, match="train_labels range from -1 to 3"):
         data.load(saved(tmp_path, content))
+
+
+TEST_ONLY = arrays(n=40, size=(3, 8, 9))
+
+
+@pytest.mark.parametrize("names", [("images", "labels"), ("test_images", "test_labels"), ("x_test", "y_test")])
+def test_a_test_set_alone_is_a_data_set(tmp_path, names):
+    dataset = data.load(
+        saved(tmp_path, dict(zip(names, (TEST_ONLY["test_images"], TEST_ONLY["test_labels"]), strict=True)))
+    )
+    assert (dataset.test.images.numpy() * 255).round().astype(int).tolist() == TEST_ONLY["test_images"].tolist()
+    assert [len(part.labels) for part in (dataset.train, dataset.validation)] == [0, 0]
+    assert list(data.summarise(dataset).splits) == ["test"]
+    with pytest.raises(InputError, match="has no split 'train', only test: use split = 'test'"):
+        sample(dataset, split="train")
+    with pytest.raises(InputError, match="has no split 'train', only test"):
+        dataset_of(dataset.name)  # an experiment has nothing to train on
+
+
+def test_the_layout_of_medmnist_and_that_of_keras_are_read(tmp_path):
+    content = arrays(n=30) | {f"val_{part}": arrays(seed=5)[f"test_{part}"] for part in ("images", "labels")}
+    columns = {key: array[:, None] if key.endswith("labels") else array for key, array in content.items()}
+    dataset = data.load(saved(tmp_path, columns))
+    assert [len(part.labels) for part in (dataset.train, dataset.validation, dataset.test)] == [30, 10, 15]
+    assert dataset.train.labels.tolist() == content["train_labels"].tolist()
+    letters = {"images": "x", "labels": "y"}
+    keras = {f"{letters[part]}_{split}": content[f"{split}_{part}"] for part in letters for split in ("train", "test")}
+    reference = {key: array for key, array in content.items() if not key.startswith(("val", "label_n"))}
+    assert data.load(saved(tmp_path, keras)).fingerprint == data.load(saved(tmp_path, reference)).fingerprint
+
+
+def test_labels_from_1_to_k_are_refused_unless_somebody_names_class_0(tmp_path):
+    one = {"images": TEST_ONLY["test_images"], "labels": TEST_ONLY["test_labels"] + 1}
+    with pytest.raises(
+        InputError, match=r"labels are 1, \.\.\., 3, but classes are counted from 0: save labels - 1, or label"
+    ):
+        data.load(saved(tmp_path, one))
+    assert data.load(saved(tmp_path, one | {"label_names": np.array(list("abcd"))})).test.labels.min() == 1
+    with pytest.raises(InputError, match="names are missing; use labels - 1 if they count from 1"):
+        data.load(saved(tmp_path, one | {"label_names": np.array(list("abc"))}))
+    gaps = one | {"labels": 2 * TEST_ONLY["test_labels"]}
+    assert data.load(saved(tmp_path, gaps)).classes == tuple("01234")  # classes without an image
+
+
+def test_one_image_without_a_batch_is_refused_with_the_line_that_makes_one(tmp_path):
+    alone = {"images": TEST_ONLY["test_images"][0], "labels": np.array([1])}
+    with pytest.raises(InputError, match=r"have the shape \[3, 8, 9\], and there is one label: save images\[None\]"):
+        data.load(saved(tmp_path, alone))

@@ -8,7 +8,7 @@ import torch
 from matplotlib.figure import Figure
 
 import invrob
-from invrob.empirical.profiles.grids import EPSILONS, L2_EPSILONS
+from invrob.empirical.profiles.grids import EPSILONS, L2_EPSILONS, usual_epsilons
 from invrob.empirical.transforms import TRANSFORMATIONS
 
 SMALL = torch.rand((4, 1, 5, 5), generator=torch.Generator().manual_seed(0))
@@ -65,6 +65,15 @@ def test_a_card_without_labels_and_with_one_value_each_can_be_drawn_too(net, dig
     assert card.robustness.accuracy is None
     json.loads(card.to_json())
     card.plot().savefig(tmp_path / "card.png")
+
+
+def test_colours_get_the_epsilons_of_the_command_line():
+    card = invrob.tradeoff(lambda x: x.flatten(1)[:, :3], torch.rand(3, 3, 4, 4), thetas=[0])
+    assert (
+        tuple(card.robustness.epsilons)
+        == usual_epsilons("linf", 3)
+        == tuple(k / 255 for k in (0, 0.5, 1, 2, 4, 8, 12, 16))
+    )
 
 
 def test_the_default_grids_are_those_of_the_norm_and_the_transformation():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
 from invrob.errors import InputError
 
@@ -55,7 +55,10 @@ def pixels(picture: Image.Image, *, grey: bool, size: int | None = None) -> NDAr
     if picture.mode != "F":
         picture = picture.convert("L" if grey else "RGB")
     if size is not None and picture.size != (size, size):
-        picture = ImageOps.fit(picture, (size, size), method=Image.Resampling.BILINEAR)
+        side, (width, height) = min(picture.size), picture.size
+        left, top = (width - side) // 2, (height - side) // 2
+        square = picture.crop((left, top, left + side, top + side))
+        picture = square.resize((size, size), Image.Resampling.BILINEAR)
     read = np.asarray(picture, dtype=np.float32)
     if picture.mode != "F":
         read = read / np.float32(255)
