@@ -10,7 +10,7 @@ from torchvision.models import resnet18
 
 from invrob import PGD, robustness_profile
 from invrob.empirical.attacks.faults import TEXTS, WORTHLESS, Finding, findings
-from invrob.empirical.inference.model import evaluating
+from invrob.empirical.inference import evaluating
 from invrob.empirical.models import MODELS, Normalize, build
 
 IMAGES = 40

@@ -14,7 +14,8 @@ from invrob.empirical.attacks.norms import NORMS
 from invrob.empirical.attacks.pgd import fgsm, pgd
 from invrob.empirical.inference import memory
 from invrob.empirical.inference.memory import affordable, halving, in_pieces, remembering
-from invrob.empirical.inference.model import all_logits, batches, evaluating, logits, predict
+from invrob.empirical.inference.model import all_logits, batches, logits, predict
+from invrob.empirical.inference.modes import evaluating
 
 IMAGES = torch.rand(40, 1, 5, 5, generator=torch.Generator().manual_seed(0))
 FULL = "[enforce fail at alloc_cpu.cpp:117] . DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"

@@ -7,8 +7,9 @@ from contextlib import contextmanager, nullcontext
 import torch
 from torch import Tensor
 
+from invrob.empirical.inference.call import Model
 from invrob.empirical.inference.memory import bytes_per_image
-from invrob.empirical.inference.model import Model, evaluating
+from invrob.empirical.inference.modes import evaluating
 from invrob.errors import InputError
 
 SMALL_WORK = 2**21  # bytes that a forward pass computes for an image: the paper's networks for MNIST stay below

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from invrob.empirical.inference.call import called, is_out_of_memory
 from invrob.errors import InputError
 
 T = TypeVar("T")
@@ -23,13 +24,6 @@ SMALL = 64  # images that are asked about at once without a thought
 CAUTION = 4  # bytes that must be free per byte that a forward pass computes: its gradients, and as much to spare
 
 _limit: ContextVar[list[int] | None] = ContextVar("limit", default=None)  # images at once; [] while not known
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether the GPU, or PyTorch's allocator on the CPU, says so."""
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
-        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
-    )
 
 
 def random_state(device: torch.device) -> Callable[[], None]:
@@ -134,8 +128,7 @@ def free_bytes(device: torch.device) -> int | None:
 
 def _computed(model: Callable[[Tensor], Tensor], images: Tensor) -> int:
     count = _Count()
-    with count:
-        model(images)
+    called(model, images, count)
     return count.bytes
 
 

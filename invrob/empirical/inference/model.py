@@ -1,61 +1,43 @@
-"""What a model is, what images are, and how one is asked about the other without leaving a trace on either."""
+"""How a model is asked about images, without leaving a trace on either."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from functools import partial
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from invrob.empirical.inference.memory import in_pieces, remembering
-from invrob.errors import InputError
-
-Model = Callable[[Tensor], Tensor]  # images [N, C, H, W] in [0, 1] -> logits [N, K], K >= 2
-
-
-@contextmanager
-def evaluating(model: Model) -> Iterator[None]:
-    """Eval mode and frozen parameters inside the block; both come back as they were, also after an exception."""
-    modules = list(model.modules()) if isinstance(model, nn.Module) else []
-    training = [m for m in modules if m.training]
-    trainable = [p for m in modules for p in m.parameters(recurse=False) if p.requires_grad and p.is_leaf]
-    try:
-        for module in training:
-            module.training = False
-        for parameter in trainable:
-            parameter.requires_grad_(False)
-        with remembering(), torch.inference_mode(False):  # under the caller's inference_mode gradients would be zero
-            yield
-    finally:
-        for module in training:
-            module.training = True
-        for parameter in trainable:
-            parameter.requires_grad_(True)
+from invrob.empirical.inference.call import Model, called, remembering_fits
+from invrob.empirical.inference.memory import in_pieces
+from invrob.empirical.inference.modes import evaluating
+from invrob.empirical.inference.outputs import checked_logits, collecting_notes, logits_in
 
 
 def logits(model: Model, images: Tensor) -> Tensor:
-    """`model(images)`, [N, K], refused with an InputError where it is no tensor of that shape or holds a NaN.
+    """`model(images)`, float32 or float64 [N, K], refused with an InputError where it is no tensor of that shape, holds
+    none, or holds a NaN.
 
-    For N = 0 the model is asked about an image of all greys: not every network can reshape a batch of nothing."""
-    if not len(images):
+    The model gets a copy of the images, which it may write into, and of the dtype that it takes. For N = 0 it is asked
+    about an image of all greys: not every network can reshape a batch of nothing."""
+    n = len(images)
+    if not n:
         greys = torch.linspace(0, 1, images.shape[1:].numel(), device=images.device, dtype=images.dtype)
         return logits(model, torch.cat([images, greys.view(1, *images.shape[1:])]))[:0]
-    outputs = model(images)
-    if not (
-        isinstance(outputs, Tensor)
-        and outputs.is_floating_point()
-        and outputs.ndim == 2
-        and len(outputs) == len(images)
-        and outputs.shape[1] >= 2
-    ):
-        got = f"{outputs.dtype} {[*outputs.shape]}" if isinstance(outputs, Tensor) else type(outputs).__name__
-        raise InputError(f"the model returned {got} for {len(images)} images: it must return float logits [N, K >= 2]")
-    if outputs.isnan().any():
-        raise InputError(
-            f"the model returned NaN logits for {int(outputs.isnan().any(1).sum())} of {len(images)} images: no rate "
-            "can be measured; look for a diverged training or a division by zero inside the model"
-        )
-    return outputs
+    return checked_logits(logits_in(called(model, images), n), n, model)
+
+
+def logits_note(model: Model, images: Tensor) -> str | None:
+    """What a reader of the numbers should know about how `model` answers, found out by asking it about `images`: which
+    part of its outputs is taken, in which dtype it computes, how many images it takes at a time. None for nothing.
+
+    Raises InputError as `logits` does, and whatever the model raises."""
+    with evaluating(model), torch.no_grad(), collecting_notes() as notes, remembering_fits() as fits:
+        logits(model, images)
+    for fit in fits():
+        if fit.dtype is not None:
+            notes.append(f"the network computes in {str(fit.dtype).removeprefix('torch.')}: images are converted to it")
+        if fit.batch is not None:
+            notes.append(f"the network takes {fit.batch} images at a time: it is asked in such batches")
+    return "; ".join(dict.fromkeys(notes)) or None
 
 
 def batches(n: int, device: torch.device) -> Iterator[slice]:

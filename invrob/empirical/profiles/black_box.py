@@ -11,6 +11,7 @@ from torch import Tensor
 
 from invrob.empirical.attacks import Finding, findings, square
 from invrob.empirical.attacks import search as searching
+from invrob.empirical.inference import called
 from invrob.empirical.profiles.rates import Levels, RatesOverEpsilon
 
 FIRST_LOOK = 10  # the first search at a level has a tenth of the queries: most images that fall, fall soon
@@ -59,7 +60,8 @@ def search_by_queries(search: searching.Search, queries: int, generator: torch.G
 
     def counting(x: Tensor) -> Tensor:  # nothing else knows the price: what is fooled gets no further queries
         search.evaluations += len(x)
-        return search.model(x)
+        outputs: Tensor = called(search.model, x)
+        return outputs
 
     while len(who := search.next_batch()):
         level = (search.fooled[who] + search.withstood[who]) // 2

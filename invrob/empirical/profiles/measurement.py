@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from invrob.empirical.inference import Model
+from invrob.empirical.inference import Model, called
 from invrob.empirical.profiles.black_box import BlackBoxProfile
 from invrob.empirical.profiles.invariance import InvarianceProfile, invariance_profile
 from invrob.empirical.profiles.rates import Rates
@@ -164,4 +164,5 @@ class Counted(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         n = len(images)
         self.advanced((Work(attack=n) if images.requires_grad else Work(forward=n)).passes)
-        return self.model(images)
+        outputs: Tensor = called(self.model, images)
+        return outputs

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from invrob.empirical.inference import set_training
 from invrob.errors import InputError
 
 
@@ -15,6 +16,7 @@ class Epoch:
     loss: float  # mean over the training images as they were seen: rotated and attacked
     clean_accuracy: float  # on the validation images as they are
     validation_accuracy: float  # on the validation images under the recipe's rotations and attack: it picks the weights
+    constant: bool = False  # whether every validation image got the same class: the training has collapsed
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,10 @@ class Training:
     best: int  # index into `epochs`, the first one of the highest validation accuracy
 
 
+AGAINST_COLLAPSE = (
+    "its rates of 100 % would say nothing. Take a smaller learning_rate, or stages that begin with easier images: "
+    'recipe = "cusp", or a curriculum'
+)
 CHECK_EVERY = 50  # steps between looks at the loss: each one waits for the GPU
 
 
@@ -68,5 +74,5 @@ class Course:
     def finish(self, model: nn.Module) -> Training:
         """Leave the best weights in the model, which is in eval mode then."""
         model.load_state_dict(self.weights)
-        model.eval()
+        set_training(model, False)
         return Training(tuple(self.epochs), self.best)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from invrob.empirical.data import Split
-from invrob.empirical.inference import batches, evaluating, in_pieces, logits
+from invrob.empirical.inference import batches, called, evaluating, in_pieces, logits, set_training
 from invrob.empirical.training import adversary
 from invrob.empirical.training.augment import crop_and_flip, turned
 from invrob.empirical.training.course import Course, Epoch, Losses, Training
@@ -179,7 +179,7 @@ def _step(
     """The part of some rows in the mean loss of the batch `x`, whose attack begins at `start`; adds its gradients."""
     images, labels = x[rows], labels[rows]
     attacked = attack(model, images, labels, recipe, epsilon, start[rows])
-    model.train()
+    set_training(model, True)
     loss = _loss(model, images, attacked, labels, recipe) * (len(images) / len(x))
     loss.backward()  # type: ignore[no-untyped-call]
     return loss.detach()
@@ -187,11 +187,11 @@ def _step(
 
 def _loss(model: nn.Module, x: Tensor, attacked: Tensor, labels: Tensor, recipe: Recipe) -> Tensor:
     with precision(x.device, recipe):
-        outputs = model(x if recipe.trades_beta else attacked).float()
+        outputs: Tensor = called(model, x if recipe.trades_beta else attacked).float()
         loss = F.cross_entropy(outputs, labels)
         if not recipe.trades_beta:
             return loss
-        moved = model(attacked).float().log_softmax(1)
+        moved = called(model, attacked).float().log_softmax(1)
         return loss + recipe.trades_beta * F.kl_div(moved, outputs.softmax(1), reduction="batchmean")
 
 
@@ -211,14 +211,15 @@ def attack(
 
     def forward(x: Tensor) -> Tensor:
         with precision(x.device, recipe):
-            return model(x)  # type: ignore[no-any-return]
+            outputs: Tensor = called(model, x)
+            return outputs
 
     radius = torch.full((len(images),), epsilon, device=images.device, dtype=torch.float64)
     stride = radius * (recipe.step_size / recipe.epsilon if steps is None else 2.5 / steps)
     as_trained = steps is None and recipe.batch_norm_in_attack == "train"
     if as_trained:
-        model.train()
-    with nullcontext() if as_trained else evaluating(model):
+        set_training(model, True)
+    with nullcontext() if as_trained else evaluating(model, snapshot=False):  # a copy at each step would be dear
         if recipe.trades_beta:
             loss = adversary.against_itself(forward, images)
         else:
@@ -236,29 +237,31 @@ def start_of_attack(images: Tensor, recipe: Recipe, epsilon: float, generator: t
     return adversary.uniform_start(images, radius, generator)
 
 
-def validate(model: nn.Module, data: Split, recipe: Recipe, seed: int) -> tuple[float, float]:
-    """Accuracy on the images as they are, and under the recipe's rotations and a short attack; same draws each
-    time.
+def validate(model: nn.Module, data: Split, recipe: Recipe, seed: int) -> tuple[float, float, bool]:
+    """Accuracy on the images as they are, and under the recipe's rotations and a short attack, by the same draws each
+    time; and whether all images as they are got one class, although they have several.
 
     Several steps because single-step training can overfit to its own attack, and then only other attacks show it."""
     draws = Draws(data.images.device, seed)
-    clean = hard = 0
+    clean, hard, predicted = 0, 0, set[int]()
     with evaluating(model):
         for part in batches(len(data.images), data.images.device):
             x = turned(data.images[part], recipe.rotation, draws.host)
             start = start_of_attack(x, recipe, recipe.epsilon, draws.device)
             right = partial(_right, model, data.images[part], x, start, data.labels[part], recipe)
-            for of_images, of_attacked in in_pieces(model, x, right):
-                clean, hard = clean + of_images, hard + of_attacked
-    return clean / len(data.images), hard / len(data.images)
+            for of_images, of_attacked, classes in in_pieces(model, x, right):
+                clean, hard, predicted = clean + of_images, hard + of_attacked, predicted | classes
+    constant = len(predicted) == 1 < len(set(data.labels.tolist()))
+    return clean / len(data.images), hard / len(data.images), constant
 
 
 def _right(
     model: nn.Module, images: Tensor, x: Tensor, start: Tensor, labels: Tensor, recipe: Recipe, rows: slice
-) -> tuple[int, int]:
-    """How many of some rows are right as they are, and how many under a short attack on `x` that begins at `start`."""
+) -> tuple[int, int, set[int]]:
+    """How many of some rows are right as they are, and how many under a short attack on `x` that begins at `start`; and
+    which classes they get as they are."""
     truth = labels[rows]
     attacked = attack(model, x[rows], truth, recipe, recipe.epsilon, start[rows], steps=VALIDATION_STEPS)
     with torch.no_grad():
-        clean, hard = ((logits(model, z).argmax(1) == truth).sum() for z in (images[rows], attacked))
-    return int(clean), int(hard)
+        clean, hard = (logits(model, z).argmax(1) for z in (images[rows], attacked))
+    return int((clean == truth).sum()), int((hard == truth).sum()), set(clean.tolist())

@@ -14,7 +14,7 @@ from torch.func import functional_call, stack_module_state, vmap
 from torch.nn import functional as F
 
 from invrob.empirical.data import Split
-from invrob.empirical.inference import evaluating
+from invrob.empirical.inference import evaluating, lent, set_training
 from invrob.empirical.training import adversary
 from invrob.empirical.training.augment import crop_and_flip, turned
 from invrob.empirical.training.course import Course, Epoch, Losses, Training
@@ -51,7 +51,7 @@ class Stack:
         weights = {k: v.detach() for k, v in self.weights.items()} if frozen else self.weights
         network = partial(functional_call, self.base)
         with precision(x.device, self.recipe):
-            outputs: Tensor = vmap(network, randomness="different")(weights, self.by_network(x))
+            outputs: Tensor = vmap(network, randomness="different")(weights, self.by_network(lent(x)))
             return outputs.flatten(0, 1).float()
 
     def by_network(self, x: Tensor) -> Tensor:
@@ -154,9 +154,9 @@ def _step(stack: Stack, x: Tensor, labels: Tensor, attack: tuple[Tensor, Tensor,
     if attack is not None:
         loss = adversary.against_labels(partial(stack, frozen=True), truth)
         start, radius, stride = map(of_rows, attack)
-        with evaluating(stack.base):
+        with evaluating(stack.base, snapshot=False):
             images = adversary.ascended(loss, images, start, radius, stride, stack.recipe.attack_steps)
-    stack.base.train()
+    set_training(stack.base, True)
     losses = stack.by_network(F.cross_entropy(stack(images), truth, reduction="none")).mean(1)
     losses = losses * (len(images) / len(x))
     losses.sum().backward()  # type: ignore[no-untyped-call]

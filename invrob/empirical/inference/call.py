@@ -1,0 +1,151 @@
+"""One call of a model: it gets a tensor that it may destroy, of the dtype and in the number that it takes.
+
+A network may write into its input (`x.sub_(mean)`), may hold float16 weights, or may have been exported for 8 images at
+a time. Images are tried as they are; only where that fails are they converted, to what the network says of itself."""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from invrob.empirical.inference.fixed_batch import in_batches
+from invrob.errors import InputError
+
+Model = Callable[[Tensor], Tensor]  # images [N, C, H, W] in [0, 1] -> logits [N, K], K >= 2
+
+ABOUT_DTYPES = re.compile(r"dtype|scalar type|\bHalf\b|\bBFloat16\b|\bDouble\b|\bdouble\b|(Float|Half|Double)Tensor")
+NAMED = {  # how errors of PyTorch call a dtype
+    torch.float16: re.compile(r"\b(c10::)?Half(Tensor)?\b|\bfloat16\b"),
+    torch.bfloat16: re.compile(r"\b(c10::)?BFloat16(Tensor)?\b|\bbfloat16\b"),
+    torch.float64: re.compile(r"\b[dD]ouble(Tensor)?\b|\bfloat64\b"),
+    torch.float32: re.compile(r"\b[fF]loat(Tensor)?\b|\bfloat32\b"),
+}
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What is done to images before a network gets them."""
+
+    dtype: torch.dtype | None = None  # None: they keep theirs
+    batch: int | None = None  # None: as many at once as there are
+
+
+_fits: ContextVar[dict[tuple[int, torch.dtype], tuple[object, Fit]] | None] = ContextVar("fits", default=None)
+
+
+@contextmanager
+def remembering_fits() -> Iterator[Callable[[], list[Fit]]]:
+    """Inside the block, what a model was found to need is not tried again. Gives a call that tells what that is."""
+    found: dict[tuple[int, torch.dtype], tuple[object, Fit]] = {}
+    token = _fits.set(found)
+    try:
+        yield lambda: [fit for _, fit in found.values()]
+    finally:
+        _fits.reset(token)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether the GPU, or PyTorch's allocator on the CPU, says so."""
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
+        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    )
+
+
+def lent(images: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    """A copy that whoever gets it may write into; gradients of it reach `images`."""
+    with torch._C.DisableTorchFunction():  # nobody who watches what a model computes is to see the copy
+        return images.clone() if dtype in (None, images.dtype) else images.to(dtype)
+
+
+def called(model: Callable[[Tensor], Any], images: Tensor, inside: AbstractContextManager[Any] | None = None) -> Any:
+    """`model(images)`, whatever it returns; the model gets a copy of the images.
+
+    Where it does not take their dtype, or their number, it is asked again with what it takes: gradients reach the
+    images all the same. inside: a block that the model, and nothing else, runs in."""
+    inside = nullcontext() if inside is None else inside
+    fits, key = _fits.get(), (id(model), images.dtype)
+    known = fits.get(key) if fits is not None else None
+    if known is not None:
+        return _asked(model, images, known[1], inside)
+    first = Fit(batch=_exported_batch(model))
+    try:
+        return _asked(model, images, first, inside)
+    except Exception as error:
+        if isinstance(error, InputError) or is_out_of_memory(error):
+            raise
+        told = last = error
+    for fit in _other_fits(model, images, first, told):
+        try:
+            outputs = _asked(model, images, fit, inside)
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
+            last = error
+            continue
+        if fits is not None:
+            fits[key] = (model, fit)  # the model as well: as long as it lives, no other has its id
+        return outputs
+    raise last if is_about_dtypes(told) else told
+
+
+def is_about_dtypes(error: BaseException) -> bool:
+    """Whether an error speaks of dtypes, as PyTorch does where a network and its input have different ones."""
+    return bool(ABOUT_DTYPES.search(str(error)))
+
+
+def floating_dtypes(model: object) -> list[torch.dtype]:
+    """The dtypes of the floating-point parameters and buffers of a module, or of a method of one; each once, in the
+    order of the network."""
+    module = model if isinstance(model, nn.Module) else getattr(model, "__self__", None)
+    if not isinstance(module, nn.Module):
+        return []
+    tensors = chain(module.parameters(), module.buffers())
+    return list(dict.fromkeys(tensor.dtype for tensor in tensors if tensor.is_floating_point()))
+
+
+def _asked(model: Callable[[Tensor], Any], images: Tensor, fit: Fit, inside: AbstractContextManager[Any]) -> Any:
+    x = lent(images, fit.dtype)
+    with inside:
+        return model(x) if fit.batch in (None, len(x)) else in_batches(model, x, fit.batch)
+
+
+def _other_fits(model: object, images: Tensor, first: Fit, error: Exception) -> Iterator[Fit]:
+    """What else may suit a model that raised `error` for images as they are, the likeliest first."""
+    own = floating_dtypes(model)
+    dtypes = own[:1] + (own if is_about_dtypes(error) else [])
+    if is_about_dtypes(error):
+        dtypes += [dtype for dtype, name in NAMED.items() if name.search(str(error))]
+    others = [dtype for dtype in dict.fromkeys(dtypes) if dtype != images.dtype]
+    batches = dict.fromkeys((first.batch, *map(_exported_batch, _modules(model)), *map(_traced_batch, _modules(model))))
+    return (Fit(dtype, batch) for batch in batches for dtype in (None, *others) if Fit(dtype, batch) != first)
+
+
+def _modules(model: object) -> list[nn.Module]:
+    return list(model.modules()) if isinstance(model, nn.Module) else []
+
+
+def _exported_batch(model: object) -> int | None:
+    """How many images a graph of torch.export takes at a time; None where that is free, and for other models."""
+    if not isinstance(model, fx.GraphModule):
+        return None
+    entry = next((node for node in model.graph.nodes if node.op == "placeholder"), None)
+    shape: Any = getattr(entry.meta.get("val"), "shape", ()) if entry is not None else ()
+    return shape[0] if len(shape) and type(shape[0]) is int else None
+
+
+def _traced_batch(model: object) -> int | None:
+    """How many images TorchScript was traced with: some traces take no other number."""
+    if not isinstance(model, torch.jit.ScriptModule):
+        return None
+    try:
+        entry: Any = [*model.graph.inputs()][1].type()
+        shape = entry.sizes()
+    except (AttributeError, IndexError, RuntimeError):
+        return None
+    return int(shape[0]) if shape else None
