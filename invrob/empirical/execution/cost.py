@@ -13,7 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from invrob.empirical.data import Dataset
 from invrob.empirical.experiments import Cell, Store, model_of
-from invrob.empirical.inference import evaluating, single_thread
+from invrob.empirical.inference import called, evaluating, set_training, single_thread
 from invrob.empirical.profiles import Work
 from invrob.empirical.training import VALIDATION_STEPS, channels_last, precision
 
@@ -48,9 +48,10 @@ def work_of(cell: Cell, dataset: Dataset) -> dict[str, Work]:
 
 def forward_flops(cell: Cell, dataset: Dataset) -> float:
     """Floating-point operations of one image through the cell's network."""
-    model = model_of(cell, dataset).eval()
+    model = model_of(cell, dataset)
+    set_training(model, False)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        model(dataset.test.images[:1])
+        called(model, dataset.test.images[:1])
     return float(counter.get_total_flops())
 
 
@@ -157,23 +158,23 @@ def measured_speed(model: nn.Module, cell: Cell, dataset: Dataset, device: torch
 
     def train(n: int) -> None:
         with precision(device, cell.recipe):
-            loss = F.cross_entropy(model(images[:n]).float(), labels[:n])
+            loss = F.cross_entropy(called(model, images[:n]).float(), labels[:n])
         torch.autograd.grad(loss, weights)
 
     def attack(n: int) -> None:
         x = images[:n].clone().requires_grad_()
-        torch.autograd.grad(model(x).logsumexp(1).sum(), x)
+        torch.autograd.grad(called(model, x).logsumexp(1).sum(), x)
 
     def forward(n: int) -> None:
         with torch.no_grad():
-            model(images[:n])
+            called(model, images[:n])
 
     with channels_last(model):
         training = _per_image(train, sizes, cell.recipe.batch_size, device)
         with evaluating(model):
             asked, attacked = (_per_image(call, sizes, 256, device) for call in (forward, attack))
     model.load_state_dict(state)
-    model.train(mode)
+    set_training(model, mode)
     return Speed(asked, attacked, training)
 
 
