@@ -144,6 +144,7 @@ def test_a_search_without_a_whole_number_of_queries_is_refused(queries):
     assert str(caught.value) == f"queries = {queries!r} must be an integer of at least 1"
 
 
+@pytest.mark.filterwarnings("ignore:images .* all pixels of all images are 0.5:UserWarning")
 @both
 @pytest.mark.parametrize("n", [1, 2])
 def test_images_that_all_fall_at_the_first_look_are_measured_to_the_end(norm, n):

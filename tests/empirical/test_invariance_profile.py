@@ -425,6 +425,7 @@ def test_theta_0_alone_asks_once_and_is_certain(net, digits):
     assert (profile.rate.tolist(), profile.low.tolist(), profile.evaluations) == ([1], [1], 1)
 
 
+@pytest.mark.filterwarnings("ignore:images .* all pixels of all images are 0:UserWarning")
 def test_fill_and_interpolation_reach_the_rotation():
     corner = lambda x: torch.stack([x[:, 0, 0, 0], torch.full((len(x),), 0.5)], 1)  # noqa: E731
     black, white = (

@@ -251,6 +251,7 @@ def test_a_worst_case_is_plain_json_with_a_row_per_class_and_replayable(adversar
     assert first.accuracy[0] == first.clean_accuracy
 
 
+@pytest.mark.filterwarnings("ignore:images .* all pixels of all images are 0:UserWarning")
 def test_fill_and_interpolation_reach_the_images():
     corner = lambda x: torch.stack([x[:, 0, 0, 0], torch.full((len(x),), 0.5)], 1)  # noqa: E731
     black, white = (

@@ -52,8 +52,8 @@ def sampled(
 def sample(
     dataset: str | Dataset | Split,
     images: int | None = None,
-    split: str = "test",
     *,
+    split: str = "test",
     root: str | os.PathLike[str] | None = None,
     size: int | None = None,
     seed: int = 0,

@@ -23,7 +23,7 @@ NORMALISED = (
 )
 
 
-def images_of(source: Any, limit: int | None = None, seed: int = 0) -> tuple[Tensor, Tensor | None]:
+def images_of(source: Any, limit: int | None = None, *, seed: int = 0) -> tuple[Tensor, Tensor | None]:
     """The images and labels of a Dataset, a DataLoader, arrays or an iterable, as the profile functions take them.
 
     With a `limit` it is the same seeded choice as that of `invrob.sample` and of `--images` on the command line. Of a
