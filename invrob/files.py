@@ -3,8 +3,11 @@
 import errno
 import os
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from invrob.errors import InputError
 
 TEMPORARY = ".*.tmp*"  # what the temporary names of `write_atomically` look like
 
@@ -27,13 +30,89 @@ def _write(target: Path, write: Callable[[Path], object]) -> None:
     if target.exists() and not target.is_file():  # root could replace /dev/null
         raise OSError(errno.EINVAL, "is a folder or a device, which no file may replace")
     target.parent.mkdir(parents=True, exist_ok=True)
-    # Made by this process alone (O_EXCL), with the rights that the umask leaves: to ask for the umask is to set it.
-    temporary = target.with_name(f".{target.stem}.{secrets.token_hex(4)}.tmp{target.suffix}")
-    os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-    try:
+    with _temporary(target) as temporary:
         write(temporary)
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         os.replace(temporary, target)
+
+
+@contextmanager
+def _temporary(target: Path) -> Iterator[Path]:
+    """An empty file beside `target`, which is gone after the block unless it was renamed."""
+    # Made by this process alone (O_EXCL), with the rights that the umask leaves: to ask for the umask is to set it.
+    temporary = target.with_name(f".{target.stem}.{secrets.token_hex(4)}.tmp{target.suffix}")
+    os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    try:
+        yield temporary
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_writable(paths: Iterable[str | os.PathLike[str]], way_out: str = "choose another `out`") -> None:
+    """Find out, before anything is computed, whether `write_atomically` could write these files, by trying.
+
+    Missing folders are made and a file is put into each folder; then all of that is removed again.
+
+    Args:
+        paths: the files. What they hold, if they are there, stays as it is.
+        way_out: what to do where one cannot be written, as the error says it.
+
+    Raises:
+        InputError: where one cannot be written; it names the path, what stands in the way, and the way out.
+
+    Example:
+        >>> from invrob.files import check_writable
+        >>> check_writable(["/dev/null/x"], "name another")
+        Traceback (most recent call last):
+        invrob.errors.InputError: /dev/null/x cannot be written (/dev/null is a device, no folder): name another
+    """
+    for path in map(Path, paths):
+        if obstacle := _tried(path):
+            raise InputError(f"{path} cannot be written ({obstacle}): {way_out}")
+
+
+def _tried(target: Path) -> str:
+    """As `_obstacle`, with the errors of the system in words; once more where another process has just removed the
+    folders that it had made for its own trial."""
+    for last in (False, True):
+        try:
+            return _obstacle(target)
+        except OSError as error:
+            if last or not isinstance(error, FileNotFoundError):
+                return _explained(error)
+    raise AssertionError("the second trial returns")
+
+
+def _obstacle(target: Path) -> str:
+    """What stands in the way of a file, found out by writing another one beside it; "" for nothing."""
+    if target.is_dir():
+        return "it is a folder, no file"
+    if target.exists() and not target.is_file():
+        return "it is a device, which no file may replace"
+    made: list[Path] = []
+    try:
+        for folder in reversed(target.parents):
+            if folder.is_dir():
+                continue
+            if folder.exists():
+                return f"{folder} is {'a file' if folder.is_file() else 'a device'}, no folder"
+            if os.path.lexists(folder):
+                return f"{folder} is a link that leads nowhere"
+            try:
+                folder.mkdir()
+                made.append(folder)
+            except FileExistsError:  # another process was faster
+                pass
+        with _temporary(target):
+            return ""
+    finally:
+        with suppress(OSError):  # another process has put something there
+            for folder in reversed(made):
+                folder.rmdir()
+
+
+def _explained(error: OSError) -> str:
+    """The reason of an error of the system, and the folder that it is about."""
+    reason = error.strerror or str(error)
+    return f"{reason} in the folder {Path(str(error.filename)).parent}" if error.filename else reason

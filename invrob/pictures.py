@@ -8,7 +8,7 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from invrob.errors import InputError
-from invrob.files import write_atomically
+from invrob.files import check_writable, write_atomically
 
 FORMATS = ("png", "svg", "pdf")
 METADATA: dict[str, dict[str, None]] = {  # what each format would note beside the picture
@@ -34,7 +34,5 @@ def checked_figure_path(path: str | os.PathLike[str]) -> Path:
         raise InputError(f"figure {str(path)!r} has no known format: let it end in one of {endings}")
     if target.is_dir():
         raise InputError(f"figure {str(path)!r} is a folder: name a file in it")
-    folder = next(parent for parent in target.absolute().parents if parent.exists())  # missing ones are made
-    if not (folder.is_dir() and os.access(folder, os.W_OK)):
-        raise InputError(f"figure {str(path)!r} cannot be written: {str(folder)!r} is no folder that you may write to")
+    check_writable([target], "name another file")
     return target

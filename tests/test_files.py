@@ -1,5 +1,6 @@
 """write_atomically: the old file or the new one, whatever happens, and nothing beside it."""
 
+import errno
 import os
 import stat
 import subprocess
@@ -8,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from invrob.files import write_atomically
+from invrob.errors import InputError
+from invrob.files import check_writable, write_atomically
 
 
 def content(folder):
@@ -125,3 +127,84 @@ def test_what_is_no_file_is_not_replaced(tmp_path, make):
         write_atomically(tmp_path / "null", lambda path: path.write_text("x"))
     assert stat.S_IFMT((tmp_path / "null").stat().st_mode) == kind
     assert [path.name for path in tmp_path.iterdir()] == ["null"]
+
+
+OBSTACLES = {  # what stands in the way of which path, in the words of the error
+    "f/x.png": "f is a file, no folder",
+    "f/new/x.png": "f is a file, no folder",
+    "link/x.png": "link is a link that leads nowhere",
+    "d": "it is a folder, no file",
+    "fifo": "it is a device, which no file may replace",
+    "x" * 300: "File name too long in the folder .",
+    "new/" + "ü" * 300 + "/x.png": "File name too long in the folder new",
+}
+
+
+@pytest.fixture
+def crowded(tmp_path, monkeypatch):
+    """The current folder: a file, a folder, a link that leads nowhere and a pipe."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "f").touch()
+    (tmp_path / "d").mkdir()
+    (tmp_path / "link").symlink_to("nowhere")
+    os.mkfifo(tmp_path / "fifo")
+    return tmp_path
+
+
+@pytest.mark.parametrize(("path", "cause"), OBSTACLES.items(), ids=list(OBSTACLES.values()))
+def test_a_trial_names_what_stands_in_the_way_and_leaves_no_trace(crowded, path, cause):
+    before = sorted(map(str, crowded.rglob("*")))
+    with pytest.raises(InputError) as error:
+        check_writable([path])
+    assert str(error.value) == f"{path} cannot be written ({cause}): choose another `out`"
+    assert sorted(map(str, crowded.rglob("*"))) == before
+
+
+def test_a_trial_that_succeeds_leaves_no_trace_either(crowded):
+    (crowded / "d/old.png").write_text("old")
+    before = sorted(map(str, crowded.rglob("*")))
+    check_writable(["new/folders/x.png", "d/old.png", "d/ünï wide/x.png", "new/../y", "./z"])
+    assert sorted(map(str, crowded.rglob("*"))) == before
+    assert (crowded / "d/old.png").read_text() == "old"
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.EROFS, errno.ENOSPC])
+def test_a_trial_says_why_the_disk_refuses_and_removes_the_folders_that_it_made(tmp_path, monkeypatch, code):
+    def refuse(path, *_):  # and no chmod, for root may write anywhere
+        raise OSError(code, os.strerror(code), str(path))
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(InputError) as error:
+        check_writable([tmp_path / "new" / "x.png"], "name another")
+    assert str(error.value) == (
+        f"{tmp_path / 'new' / 'x.png'} cannot be written ({os.strerror(code)} in the folder {tmp_path / 'new'}): "
+        "name another"
+    )
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_a_trial_leaves_the_folders_into_which_another_process_writes_meanwhile(tmp_path, monkeypatch):
+    original = os.open
+
+    def another(path, *arguments):
+        (tmp_path / "runs" / "theirs").mkdir(exist_ok=True)
+        return original(path, *arguments)
+
+    monkeypatch.setattr(os, "open", another)
+    check_writable([tmp_path / "runs" / "ours" / "x"])
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["theirs"]
+
+
+def test_a_trial_is_made_again_where_another_one_has_just_removed_its_folder(tmp_path, monkeypatch):
+    original, failed = os.open, []
+
+    def removed(path, *arguments):
+        if not failed:
+            failed.append(path)
+            Path(path).parent.rmdir()
+        return original(path, *arguments)
+
+    monkeypatch.setattr(os, "open", removed)
+    check_writable([tmp_path / "runs" / "x"])
+    assert failed
+    assert [*tmp_path.iterdir()] == []

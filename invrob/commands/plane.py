@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from invrob.commands.outputs import Outputs
 from invrob.errors import InputError, printable
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 EPILOG = (
     "Examples:  invrob plane runs/profile-a runs/profile-b   |   "
-    "invrob plane runs/mini runs/profile-mynet-build --theta 90 --epsilon 0.1 --out plane.svg"
+    "invrob plane runs/mini runs/profile-mynet-build-mynet-mnist-mini --theta 90 --epsilon 0.1 --out plane.svg"
 )
 
 
@@ -30,29 +31,39 @@ def plane(
         str | None, typer.Option(help="Where robustness is read, such as 0.1 or 8/255; the first of the tables.")
     ] = None,
     out: Annotated[Path, typer.Option(help="The picture: .png, .svg or .pdf.")] = Path("plane.png"),
+    mixed: Annotated[
+        bool, typer.Option("--mixed", help="Also models that were measured on different data; the plane says so.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
-    """Rate of invariance against robustness, one point per model with its intervals, and the Pareto front."""
-    from invrob.empirical.analysis import place_of, settings_of
+    """Rate of invariance against robustness, one point per model with its intervals, and the Pareto front.
+
+    All must be measured on the same data; where the number of images differs, the plane says so."""
+    from invrob.empirical.analysis import note_on_images, place_of, settings_of
     from invrob.empirical.analysis import plane as points_of
     from invrob.empirical.figures import plane_figure
     from invrob.empirical.profiles import read_epsilon
+    from invrob.files import check_writable
     from invrob.pictures import write_figure
 
-    if out.suffix not in (".png", ".svg", ".pdf"):
+    if out.suffix.lower() not in (".png", ".svg", ".pdf"):
         raise InputError(f"--out {out}: the name must end in .png, .svg or .pdf")
+    check_writable([out], "choose another --out")
     models = _models(paths)
     place = place_of(models, theta, None if epsilon is None else read_epsilon(epsilon))
-    points = points_of(models, *place)
+    points = points_of(models, *place, mixed=mixed)
     norm, transformation = settings_of(models)
     figure = plane_figure(points, *place, "Trade-off", norm, transformation)
-    written = write_figure(out, figure)
+    outputs = Outputs()
+    written = outputs.written(lambda: write_figure(out, figure))
     if as_json:
         settings = {"norm": norm, "transformation": transformation}
         summary = {"theta": place[0], "epsilon": place[1], **settings, "points": point_rows(points)}
-        typer.echo(json.dumps({**summary, "figure": str(written)}, allow_nan=False))
-        return
-    _print(points, place, written)
+        about = {"images": note_on_images(points), "figure": written and str(written)}
+        typer.echo(json.dumps({**summary, **about}, allow_nan=False))
+    else:
+        _print(points, place, written)
+    outputs.end("the points are printed above")
 
 
 def point_rows(points: "Sequence[Point]") -> list[dict[str, Any]]:
@@ -70,6 +81,9 @@ def _models(paths: list[Path]) -> "Models":
     from invrob.empirical.analysis import by_training
     from invrob.empirical.experiments import read_card, read_run
 
+    twice = [path for number, path in enumerate(paths) if path.resolve() in [p.resolve() for p in paths[:number]]]
+    if twice:
+        raise InputError(f"{twice[0]} is named twice: leave one out")
     named: list[tuple[Path, str, Sequence[Result | Card]]] = []
     for path in paths:
         if (path / "profile.json").exists():
@@ -80,11 +94,11 @@ def _models(paths: list[Path]) -> "Models":
     return {name if names.count(name) == 1 else f"{path}: {name}": seeds for path, name, seeds in named}
 
 
-def _print(points: "tuple[Point, ...]", place: tuple[float, float], out: Path) -> None:
+def _print(points: "tuple[Point, ...]", place: tuple[float, float], out: Path | None) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from invrob.empirical.analysis import front_notes, pareto_front, scope_of
+    from invrob.empirical.analysis import front_notes, note_on_images, pareto_front, scope_of
     from invrob.empirical.profiles import format_epsilon
 
     console = Console(highlight=False, markup=False)
@@ -109,6 +123,9 @@ def _print(points: "tuple[Point, ...]", place: tuple[float, float], out: Path) -
     console.print(f"In %, at {cut}, with intervals of {level}: {scope_of(points)}.")
     if audited:
         console.print("floor: no attack as strong as the audit brings the robustness below it.")
+    if said := note_on_images(points):
+        notes = [f"{said[0].upper()}{printable(said[1:])}.", *notes]
     for note in notes:
         console.print(note)
-    console.print(f"plane: {printable(str(out))}", soft_wrap=True)
+    if out is not None:
+        console.print(f"plane: {printable(str(out))}", soft_wrap=True)

@@ -6,6 +6,7 @@ import time
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,6 +14,7 @@ import typer
 
 from invrob.commands import profile_options as option
 from invrob.commands.grids import by_name, numbers
+from invrob.commands.model_errors import about_images
 from invrob.commands.outputs import Outputs
 from invrob.commands.profile_errors import ModelError, described, failing_in_one_line, is_of_the_model
 from invrob.commands.profile_folder import ProfileFolder
@@ -142,8 +144,7 @@ def _loaded(
     means, stds = None if mean is None else numbers("--mean", mean), None if std is None else numbers("--std", std)
     how, classes = Preprocessing(means, stds, size), len(sample.dataset.classes)
     loaded = load_model(spec, device=chosen_device(device), preprocessing=how, classes=classes, **options)
-    _check_answers(loaded, sample)
-    return loaded
+    return _that_answers(loaded, sample)
 
 
 def _audit(text: str) -> "Literal['auto'] | int":
@@ -162,45 +163,35 @@ def _attack(name: str, loaded: "Loaded") -> str:
     return name if name != "auto" else "gradient" if loaded.differentiable else "black-box"
 
 
-def _check_answers(loaded: "Loaded", sample: "Sample") -> None:
-    """Ask the model about two images. Raises ModelError where it raises, and InputError where its classes are not those
-    of the data."""
+def _that_answers(loaded: "Loaded", sample: "Sample") -> "Loaded":
+    """The model, asked about two images, with a note on how it answers. Raises ModelError where it raises, and
+    InputError where its classes are not those of the data."""
     import torch
 
-    from invrob.empirical.inference import evaluating, logits
+    from invrob.empirical.inference import evaluating, logits, logits_note
 
     images = sample.images[:2].to(loaded.device)
     try:
+        note = logits_note(loaded.model, images)
         with evaluating(loaded.model), torch.no_grad():
             classes = logits(loaded.model, images).shape[1]
     except Exception as error:
         if not is_of_the_model(error, loaded.spec):
             raise
-        hint = _about_images(loaded, [*images.shape])
-        raise ModelError(f"{described(error, loaded.spec)} ({hint})") from error
+        raise ModelError(f"{described(error, loaded.spec)} ({about_images(error, loaded, images)})") from error
     known = len(sample.dataset.classes)
     if classes < known or (classes > known and sample.dataset.named):  # where nobody names them, some may be missing
         raise InputError(
             f"the model has {classes} classes, but {sample.dataset.name} has {known}: give weights of a model for "
             f"these classes, or data with label_names for all {classes}{_about_labels(sample, classes)}"
         )
+    return loaded if note is None else replace(loaded, notes=(*loaded.notes, note))
 
 
 def _about_labels(sample: "Sample", classes: int) -> str:
     """What else may be wrong with labels of more classes than the model has."""
     low, high = int(sample.labels.min()), int(sample.labels.max())
     return "; save labels - 1 if they count from 1" if low >= 1 and high == classes else ""
-
-
-def _about_images(loaded: "Loaded", shape: list[int]) -> str:
-    """What may be wrong with images of that shape for a model that raised."""
-    if loaded.channels is not None and shape[1] not in (1, loaded.channels):
-        return f"images are {shape}, and the network takes C = {loaded.channels}: give data with as many channels"
-    if loaded.size is not None:
-        return (
-            f"images are {shape}, resized to {loaded.size[0]} x {loaded.size[1]} inside the model: try another --size"
-        )
-    return f"images are {shape}; --size resizes them inside the model"
 
 
 def _measurements(settings: Mapping[str, Any], adversaries: "Sequence[WorstOf | Grid]") -> "list[Measurement]":

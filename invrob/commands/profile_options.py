@@ -17,9 +17,7 @@ EPILOG = (
 )
 
 Spec = Annotated[str, typer.Argument(help=SPECS, show_default=False)]
-Data = Annotated[
-    str, typer.Option(help="A name from `invrob data list`, npz:PATH or folder:PATH.", show_default=False)
-]
+Data = Annotated[str, typer.Option(help="A name from `invrob data list`, npz:PATH or folder:PATH.", show_default=False)]
 Split = Annotated[Literal["test", "validation", "train"], typer.Option(help="Which of its images.")]
 Images = Annotated[int, typer.Option(min=1, help="How many of them, at most.")]
 
@@ -37,7 +35,12 @@ Mean = Annotated[
 ]
 Std = Annotated[str | None, typer.Option(help="Divided by inside the model, likewise.", rich_help_panel=MODEL)]
 Size = Annotated[
-    int | None, typer.Option(min=1, help="Side to which images are resized inside the model, or pictures of a folder: when read.", rich_help_panel=MODEL)
+    int | None,
+    typer.Option(
+        min=1,
+        help="Side to which images are resized inside the model, or pictures of a folder: when read.",
+        rich_help_panel=MODEL,
+    ),
 ]
 Device = Annotated[
     str, typer.Option(help="auto (a GPU where there is one), cpu, cuda or cuda:1.", rich_help_panel=MODEL)

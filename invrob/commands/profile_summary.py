@@ -42,7 +42,8 @@ def print_profile(
         for line in verdict_lines(profile):
             console.print(line)
     console.print(f"\n{', '.join(_costs(profiles))}; {duration(seconds)} on {loaded.device}")
-    console.print("written: " + ", ".join(map(str, paths)), soft_wrap=True)  # a path is there to be copied
+    if paths:
+        console.print("written: " + ", ".join(map(str, paths)), soft_wrap=True)  # a path is there to be copied
 
 
 def _fitting(loaded: "Loaded", shape: Sequence[int]) -> list[str]:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from invrob.commands.outputs import Outputs
 from invrob.commands.progress import progress_bar
 
 
@@ -27,7 +28,11 @@ def report(
     from invrob.empirical.report import write_report
 
     with progress_bar(hidden=as_json) as progress:
-        written = write_report(runs, out, progress)
+        outputs = Outputs()
+        written = outputs.written(lambda: write_report(runs, out, progress))
+    if written is None:
+        outputs.end("the runs are as they were: the same command makes the page again")
+        return
     if as_json:
         summary = {
             "report": str(written.path),

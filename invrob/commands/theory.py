@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from invrob.commands.outputs import Outputs
 from invrob.commands.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -61,7 +62,8 @@ def check(
     from invrob.theory.check import train_and_check
     from invrob.theory.classifiers import DEFAULT, parse
 
-    save = _figure_saver(plot)
+    outputs = Outputs()
+    save = _figure_saver(plot, outputs)
     specs = [parse(text) for text in classifier or DEFAULT]
     with progress_bar(hidden=as_json) as progress:
         report = train_and_check(GaussianTradeoff(p, d, c), specs, n, seed, confidence, progress)
@@ -71,6 +73,7 @@ def check(
     else:
         _print_check(report)
         _print_figure(figure)
+    outputs.end()
     raise typer.Exit(0 if report.verdict == "holds" else 1)
 
 
@@ -94,7 +97,8 @@ def frontier(
     """The exact best that any classifier can do: the largest weight a + (1 - weight) b, and a rule that reaches it."""
     from invrob.theory.frontier import frontier_point, frontier_point_at, frontier_points
 
-    save = _figure_saver(plot)
+    outputs = Outputs()
+    save = _figure_saver(plot, outputs)
     weighted = [frontier_point(p, value, c) for value in dict.fromkeys(weight or ())]
     chosen = weighted + [frontier_point_at(p, value, c) for value in dict.fromkeys(tau or ())]
     points = chosen or frontier_points(p, c)
@@ -103,6 +107,7 @@ def frontier(
         _print_json(
             {"p": p, "c": c, "corner": [p, p], "points": [point.to_json() for point in points], "figure": figure}
         )
+        outputs.end()
         return
     table = _table(f"Exact frontier at p = {p:g}, c = {c:g}, for every d", "weight")
     for heading in ("tau", "a", "b", "R", "value", "invariance", "fooling"):
@@ -116,6 +121,7 @@ def frontier(
     typer.echo("Predict x_0 unless s contradicts it by more than tau; inf is sign(x_0).")
     typer.echo("Exchange a and b for the other half of the frontier.\n" + WHAT_IS_TRUE)
     _print_figure(figure)
+    outputs.end()
 
 
 @app.command(
@@ -147,7 +153,8 @@ def sweep(
     from invrob.theory.sweep import QS, parse_range
     from invrob.theory.sweep import sweep as run_sweep
 
-    save = _figure_saver(plot)
+    outputs = Outputs()
+    save = _figure_saver(plot, outputs)
     ps = parse_range(p)
     options: dict[str, Any] = {"d": d, "c": c, "n": n, "seed": seed, "confidence": confidence}
     with progress_bar(hidden=as_json) as progress:
@@ -159,6 +166,7 @@ def sweep(
         _print_sweep(report)
         typer.echo(f"Verdict at the joint level {confidence:g}: {report.verdict}.\n{WHAT_IS_TRUE}")
         _print_figure(figure)
+    outputs.end()
     raise typer.Exit(0 if report.verdict == "holds" else 1)
 
 
@@ -242,7 +250,7 @@ def _print_figure(figure: str | None) -> None:
         typer.echo(f"Figure: {figure}")
 
 
-def _figure_saver(path: Path | None) -> Callable[[Callable[[Any], Any]], str | None]:
+def _figure_saver(path: Path | None, outputs: Outputs) -> Callable[[Callable[[Any], Any]], str | None]:
     """Refuse an unusable path now, before the computing; what is returned draws and saves the figure, if wanted."""
     if path is None:
         return lambda draw: None
@@ -250,4 +258,9 @@ def _figure_saver(path: Path | None) -> Callable[[Callable[[Any], Any]], str | N
     from invrob.theory import plots
 
     target = checked_figure_path(path)
-    return lambda draw: str(write_figure(target, draw(plots)))
+
+    def save(draw: Callable[[Any], Any]) -> str | None:
+        written = outputs.written(lambda: write_figure(target, draw(plots)))
+        return written and str(written)
+
+    return save

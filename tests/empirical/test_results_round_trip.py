@@ -1,7 +1,7 @@
 """Results go to JSON and come back equal and of the same type; what is damaged is refused in words."""
 
 import json
-from dataclasses import fields, is_dataclass, replace
+from dataclasses import MISSING, fields, is_dataclass, replace
 from math import inf, nan
 from types import NoneType
 from typing import get_args, get_origin, get_type_hints
@@ -225,7 +225,7 @@ def test_a_damaged_dict_is_refused_in_words_that_name_the_class(kind, data):
 @settings(deadline=None, max_examples=25)
 def test_a_missing_field_is_named(kind, data):
     plain = data.draw(any_result(kind)).to_dict()
-    name = data.draw(st.sampled_from([f.name for f in fields(kind)]))
+    name = data.draw(st.sampled_from([f.name for f in fields(kind) if f.default is MISSING]))  # older files lack others
     del plain[name]
     with pytest.raises(InputError) as caught:
         kind.from_dict(plain)

@@ -21,7 +21,6 @@ from invrob.empirical.experiments import class_names, read_run
 from invrob.empirical.figures import network_figure, write_figures
 from invrob.empirical.figures.classes import class_figure
 from invrob.empirical.profiles import Card
-from invrob.empirical.profiles.plots import profile_figures
 from invrob.errors import InputError
 from invrob.intervals import mean_bounds
 
@@ -198,10 +197,10 @@ def test_a_figure_tells_weak_masked_and_unaudited_curves_apart_and_draws_the_flo
     assert np.allclose(floors, [kinds["sound"].floor, kinds["weak"].floor])
     seeds = [planted.result(seed=s, robustness=planted.robustness(missed=m)) for s, m in enumerate((0.1, 0.2))]
     assert np.allclose(drawn(network_figure(seeds))[2], [floor_means([r.robustness for r in seeds])])
-    card = profile_figures(vars(Card(planted.invariance(), kinds["weak"])), "title")["card"]
+    card = Card(planted.invariance(), kinds["weak"]).plot()
     assert np.allclose(drawn(card)[2], [kinds["weak"].floor])
     assert "WEAK" in drawn(card)[0][0]
-    plain = profile_figures(vars(Card(planted.invariance(), kinds["unaudited"])), "title")["card"]
+    plain = Card(planted.invariance(), kinds["unaudited"]).plot()
     assert drawn(plain)[2] == []
     assert not any("floor" in label for label in drawn(plain)[0])
 

@@ -8,6 +8,7 @@ from invrob.empirical.analysis.plane import (
     Point,
     front_line,
     front_notes,
+    note_on_images,
     pareto_front,
     place_of,
     plane,
@@ -16,6 +17,7 @@ from invrob.empirical.analysis.plane import (
     shared_grids,
     verdict_of,
 )
+from invrob.empirical.analysis.same_images import images_note
 from invrob.empirical.analysis.statistics import (
     averaged,
     class_means,
@@ -48,7 +50,9 @@ __all__ = [
     "grouped",
     "half_width",
     "holm",
+    "images_note",
     "mean_of",
+    "note_on_images",
     "other_settings",
     "p_value",
     "pareto_front",

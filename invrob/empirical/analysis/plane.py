@@ -6,12 +6,13 @@ dominated, only where the intervals say so, each at its own level and not at all
 its `floor`, below which no attack as strong as the audit brings it: no status rests on what the attack missed."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import isclose
 
+from invrob.empirical.analysis.same_images import check_same_data, images_note
 from invrob.empirical.analysis.statistics import floor_of, mean_of
 from invrob.empirical.experiments import Result, clean_accuracy
-from invrob.empirical.profiles import Card, Rates, format_epsilon, table_epsilons
+from invrob.empirical.profiles import Card, MeasuredOn, Rates, format_epsilon, table_epsilons
 from invrob.errors import InputError
 from invrob.intervals import Estimate
 
@@ -34,6 +35,7 @@ class Point:
     floor: float | None = None  # of the robustness, what the attack may have missed included; None without an audit
     seeds: int = 1
     confidence: float = 0.95  # of the intervals and of the floor
+    measured_on: MeasuredOn | None = field(default=None, compare=False)  # the images; None where nobody kept them
 
     @property
     def believed(self) -> bool:
@@ -47,7 +49,9 @@ class Point:
         return "this network, these images" if self.seeds == 1 else f"images and trainings, from {self.seeds} seeds"
 
 
-def plane(models: Models, theta: float | None = None, epsilon: float | None = None) -> tuple[Point, ...]:
+def plane(
+    models: Models, theta: float | None = None, epsilon: float | None = None, *, mixed: bool = False
+) -> tuple[Point, ...]:
     """Where each model stands in the plane of both rates.
 
     Args:
@@ -55,15 +59,19 @@ def plane(models: Models, theta: float | None = None, epsilon: float | None = No
             card of a model of one's own is a list of one.
         theta: where rates of invariance are read, a value that every model was measured at; None as in `place_of`.
         epsilon: the same for robustness, in pixel units.
+        mixed: take models that were measured on different data as well.
 
     Returns:
-        One point per model, in their order.
+        One point per model, in their order. `note_on_images` says where they are not of the same images.
 
     Raises:
-        InputError: for values that were not measured, naming those that were; for no models; and for models that were
-            measured in two norms, under two transformations, or at two levels of confidence.
+        InputError: for values that were not measured, naming those that were; for no models; for models that were
+            measured in two norms, under two transformations, or at two levels of confidence; and, unless `mixed`, for
+            models of two data sets, of two parts of one, or of images that are known to differ and no more.
     """
     theta, epsilon = place_of(models, theta, epsilon)
+    if not mixed:
+        check_same_data(models)
     return tuple(_point(name, seeds, theta, epsilon) for name, seeds in models.items())
 
 
@@ -95,6 +103,8 @@ def settings_of(models: Models) -> tuple[str, str]:
     for setting, values in (
         ("norm", {model.robustness.norm for model in measured}),
         ("transformation", {model.invariance.transformation for model in measured}),
+        ("border", {model.invariance.border for model in measured}),
+        ("path", {model.invariance.path for model in measured}),
         ("confidence", {f"{p.confidence:g}" for model in measured for p in (model.invariance, model.robustness)}),
     ):
         if len(values) > 1:
@@ -176,6 +186,18 @@ def scope_of(points: Sequence[Point]) -> str:
     return " or ".join(dict.fromkeys(point.covers for point in points))
 
 
+def note_on_images(points: Sequence[Point]) -> str:
+    """What a reader must know about the images of the points, for a caption.
+
+    Args:
+        points: of `plane`, in any order.
+
+    Returns:
+        A sentence that says which points are of which images; "" where all are of the same ones.
+    """
+    return images_note({point.name: point.measured_on for point in points}) if len(points) > 1 else ""
+
+
 def front_line(points: Sequence[Point]) -> tuple[Point, ...]:
     """The points whose estimates no believed point's estimates dominate, by growing invariance: the line of the front.
 
@@ -212,6 +234,7 @@ def _point(name: str, seeds: Sequence[Result | Card], theta: float, epsilon: flo
         _floor_at(profiles, epsilon),
         len(seeds),
         confidence,
+        first.measured_on,
     )
 
 

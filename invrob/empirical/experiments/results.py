@@ -2,15 +2,16 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
 from invrob.empirical.experiments.cells import Cell
 from invrob.empirical.experiments.experiment import Experiment
 from invrob.empirical.experiments.store import Store, read_json, write_json
-from invrob.empirical.profiles import Card, InvarianceProfile, QuarterTurns, Rates, RobustnessProfile
+from invrob.empirical.profiles import Card, InvarianceProfile, MeasuredOn, QuarterTurns, Rates, RobustnessProfile
 from invrob.errors import InputError
 from invrob.intervals import Estimate, clopper_pearson
 
@@ -35,6 +36,11 @@ class Result:
     def verdict(self) -> str:
         """Of the attack, as `RobustnessProfile.verdict` says."""
         return self.robustness.verdict
+
+    @property
+    def measured_on(self) -> MeasuredOn:
+        """The test images that the rates are of, as `profiled` chooses them."""
+        return MeasuredOn(self.robustness.images, None, self.cell.dataset, self.cell.fingerprint, "test")
 
     @property
     def complete(self) -> bool:
@@ -91,12 +97,21 @@ def read_run(path: Path) -> tuple[Experiment, list[Result], int]:
 def read_card(folder: Path) -> Card:
     """The two profiles of a folder of `invrob profile`. Raises InputError where it holds none."""
     try:
-        return Card.from_dict(json.loads((folder / "profile.json").read_text(encoding="utf-8")))
+        plain = json.loads((folder / "profile.json").read_text(encoding="utf-8"))
+        card = Card.from_dict(plain)
+        return replace(card, measured_on=_measured_on(plain.get("data"), card.robustness.images))
     except (OSError, ValueError, RecursionError):
         raise InputError(
             f"{folder} holds no profile: its profile.json is missing or damaged; `invrob profile SPEC --data NAME "
             f"--out {folder}` makes one"
         ) from None
+
+
+def _measured_on(data: Any, images: int) -> MeasuredOn:
+    """The images of a profile.json; versions up to 0.5.0 kept no fingerprint of the images themselves."""
+    data = data if isinstance(data, dict) else {}
+    names = ("images_fingerprint", "name", "fingerprint", "split")
+    return MeasuredOn(images, *(value if isinstance(value := data.get(name), str) else None for name in names))
 
 
 def class_names(path: Path) -> tuple[str, ...]:

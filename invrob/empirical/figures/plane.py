@@ -1,13 +1,23 @@
 """The trade-off plane as a figure: a marker per network, a shade per training of it, bars for the intervals."""
 
 from collections.abc import Sequence
+from textwrap import wrap
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from invrob.empirical.analysis import DOMINATED, FRONT, Point, front_line, front_notes, pareto_front, scope_of
+from invrob.empirical.analysis import (
+    DOMINATED,
+    FRONT,
+    Point,
+    front_line,
+    front_notes,
+    note_on_images,
+    pareto_front,
+    scope_of,
+)
 from invrob.empirical.profiles import format_epsilon
 from invrob.empirical.profiles.plots import MARKERS, NORM_NAMES
 from invrob.empirical.transforms import transformation_named
@@ -29,7 +39,8 @@ def plane_figure(
     Args:
         points: of `plane`, with their intervals; the line through the best estimates and the status of each follow.
         theta, epsilon: where the plane is cut.
-        title: above it; a second line says at which level the intervals are, and what they are about.
+        title: above it; a second line says at which level the intervals are, and what they are about, and further ones
+            where the points are not of the same images.
         norm, transformation: what the rates were measured with, as `settings_of` says.
 
     Returns:
@@ -61,7 +72,7 @@ def plane_figure(
         ylabel=rf"robustness at $\epsilon$ = {format_epsilon(epsilon)} ({NORM_NAMES.get(norm, norm)})",
     )
     bars = [f"bars of {100 * points[0].confidence:g} %: {scope_of(points)}"] if points else []
-    axes.set_title("\n".join([title, *bars]), parse_math=False)
+    axes.set_title("\n".join([title, *bars, *wrap(note_on_images(points), 100)]), parse_math=False)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(lambda value, _: f"{value:.0%}")
     axes.grid(alpha=0.25)

@@ -4,6 +4,7 @@ from invrob.empirical.profiles.black_box import BlackBoxProfile
 from invrob.empirical.profiles.card import Card, tradeoff
 from invrob.empirical.profiles.grids import L2_EPSILONS, format_epsilon, read_epsilon, table_epsilons, usual_epsilons
 from invrob.empirical.profiles.invariance import InvarianceProfile, invariance_profile, worst_case_profile
+from invrob.empirical.profiles.measured_on import MeasuredOn
 from invrob.empirical.profiles.measurement import Counted, Measurement, Work
 from invrob.empirical.profiles.quarter_turns import QuarterTurns, quarter_turn_consistency
 from invrob.empirical.profiles.rates import ClassRates, Rates
@@ -35,6 +36,7 @@ __all__ = [
     "Counted",
     "Grid",
     "InvarianceProfile",
+    "MeasuredOn",
     "Measurement",
     "QuarterTurns",
     "Rates",

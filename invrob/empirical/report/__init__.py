@@ -12,7 +12,7 @@ from invrob.empirical.report.examples import data_of, examples_of
 from invrob.empirical.report.gather import Run, read_runs, trainings_of
 from invrob.empirical.report.render import rendered
 from invrob.errors import InputError
-from invrob.files import write_atomically
+from invrob.files import check_writable, write_atomically
 
 __all__ = ["Report", "write_report"]
 
@@ -47,12 +47,15 @@ def write_report(
         What was written.
 
     Raises:
-        InputError: for a folder without finished cells, and for a file that cannot be written.
+        InputError: for a folder without finished cells, and, before anything is drawn, for a file that cannot
+            be written.
+        OSError: where the disk refuses the page at the end all the same.
     """
     runs = read_runs(paths)
     target = out or (runs[0].path / "report.html" if len(runs) == 1 else Path("comparison.html"))
     if target.is_dir():
         raise InputError(f"{target} is a folder: name a file, such as {target / 'report.html'}")
+    check_writable([target])
     trainings = trainings_of(runs)
     data = {run.label: data_of(run) for run in runs}
     examples = []
@@ -63,10 +66,7 @@ def write_report(
             examples.append(examples_of(training, dataset))
     progress("drawing", len(trainings), len(trainings))
     text = rendered(runs, trainings, data, examples)
-    try:
-        write_atomically(target, lambda temporary: temporary.write_text(text, encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{target} cannot be written ({error.strerror}): choose another `out`") from None
+    write_atomically(target, lambda temporary: temporary.write_text(text, encoding="utf-8"))
     skipped = [of_run.why_not for of_run in data.values() if of_run.why_not]
     skipped += [f"{of_training.name}: {of_training.why_not}" for of_training in examples if of_training.why_not]
     return Report(target, runs, sum(bool(of_training.examples) for of_training in examples), tuple(skipped))

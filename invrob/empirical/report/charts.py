@@ -18,6 +18,7 @@ from invrob.empirical.analysis import (
     floor_means,
     front_line,
     front_notes,
+    note_on_images,
     pareto_front,
     place_of,
     plane,
@@ -82,12 +83,13 @@ def beside_charts(trainings: Sequence[Training]) -> list[dict[str, Any]]:
 
 
 def plane_chart(trainings: Sequence[Training]) -> dict[str, Any]:
-    """The points at every theta and epsilon that all were measured at, the statuses, and the line of the front."""
+    """The points at every theta and epsilon that all were measured at, the statuses, and the line of the front; and a
+    note where they are not on the same images, as runs on two data sets are."""
     models = {training.name: training.seeds for training in trainings}
     thetas, epsilons = shared_grids(models)
     theta, epsilon = place_of(models, None, None)
-    along = [plane(models, value, epsilons[0]) for value in thetas]
-    up = [plane(models, thetas[0], value) for value in epsilons]
+    along = [plane(models, value, epsilons[0], mixed=True) for value in thetas]
+    up = [plane(models, thetas[0], value, mixed=True) for value in epsilons]
     statuses, notes, lines = {}, {}, {}
     for (i, row), (j, column) in product(enumerate(along), enumerate(up)):
         points = [_crossed(a, b) for a, b in zip(row, column, strict=True)]
@@ -109,6 +111,7 @@ def plane_chart(trainings: Sequence[Training]) -> dict[str, Any]:
         "statuses": statuses,
         "notes": notes,
         "lines": lines,
+        "images": note_on_images(along[0]),
     }
 
 
