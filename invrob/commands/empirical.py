@@ -1,9 +1,10 @@
 """`invrob empirical run` and `invrob empirical figures`."""
 
 import json
+import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,7 +28,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and no
 
 @app.command(
     epilog="Examples:  invrob empirical run   |   invrob empirical run --preset smoke --out runs/try   |   "
-    "invrob empirical run --config my.toml --jobs 8   |   invrob empirical run --json > run.json   |   "
+    "invrob empirical run --config my.toml --jobs 8   |   invrob empirical run --config mine.toml --import mynet   |   "
+    "invrob empirical run --json > run.json   |   "
     "invrob empirical run --preset paper-cifar --dry-run   |   "
     "invrob empirical run --preset paper-mnist --executor ray --address auto --gpus-per-cell 0.5"
 )
@@ -51,6 +53,7 @@ def run(
         list[str] | None,
         typer.Option(help="Measure this weak attack as well: paper, noise, ... (see docs/profiles.md). Repeatable."),
     ] = None,
+    imported: workers.Imports = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print cells, work and time, and compute nothing.")
     ] = False,
@@ -64,6 +67,7 @@ def run(
 
     A cell that fails does not stop the others; then the exit code is 1."""
     experiment, name = _experiment(preset, config, seed, attack or [])
+    experiment = _with_code(experiment, imported or [])
     how = workers.execution_from_options(executor, device, jobs, stack, retries, address, gpus_per_cell, cpus_per_cell)
     path = out or Path("runs") / name
     if dry_run:
@@ -73,6 +77,18 @@ def run(
     print_failures(failures)
     if failures or (strict and any(claim.verdict == "fails" for claim in claims)):
         raise typer.Exit(1)
+
+
+def _with_code(experiment: "Experiment", imported: list[str]) -> "Experiment":
+    """The experiment with the code of the user's networks, which runs only where the command line names it."""
+    from invrob.empirical.models import allow, covers
+
+    for name in imported:
+        if not any(covers(name, spec) for spec in experiment.builders):
+            known = ", ".join(experiment.builders) or "only networks of the paper"
+            raise InputError(f"--import {name} is the code of no model of this experiment, which has {known}")
+    with redirect_stdout(sys.stderr):  # what the user's code prints is no answer
+        return experiment.built_by(allow(experiment.builders, imported))
 
 
 def _plan(experiment: "Experiment", path: Path, how: "Execution", as_json: bool) -> None:
@@ -88,7 +104,8 @@ def _plan(experiment: "Experiment", path: Path, how: "Execution", as_json: bool)
     dataset = missing or dataset_of(experiment.dataset)
     cells = experiment.cells(dataset.fingerprint)
     todo = _unfinished(cells, Store(path))
-    rows = plan(todo, dataset, how.device)
+    with redirect_stdout(sys.stderr):
+        rows = plan(todo, dataset, how.device)
     print_plan(rows, len(cells) - len(todo), str(how.device), min(how.jobs or 1, max(len(todo), 1)), as_json)
 
 
@@ -101,15 +118,16 @@ def _compute(
 
     dataset, store = dataset_of(experiment.dataset), Store(path)
     cells = experiment.cells(dataset.fingerprint)
-    for cell in {cell.network: cell for cell in cells}.values():
-        model_of(cell, dataset)  # images that a network does not take are refused before anything is written
+    with redirect_stdout(sys.stderr):
+        for cell in {cell.network: cell for cell in cells}.values():
+            model_of(cell, dataset)  # images that a network does not take are refused before anything is written
     begin, hidden = time.monotonic(), quiet or as_json
     with store.locked(), _interrupts_explained():
         write_experiment(store, experiment, dataset.fingerprint, dataset.classes)
         todo = _unfinished(cells, store)
-        effort = execution.effort(todo, dataset)
-        todo.sort(key=lambda cell: -effort[cell.key])  # the longest first, so that no core waits long at the end
-        with progress_bar(hidden) as show:
+        with redirect_stdout(sys.stderr), progress_bar(hidden) as show:
+            effort = execution.effort(todo, dataset)
+            todo.sort(key=lambda cell: -effort[cell.key])  # the longest first, so that no core waits long at the end
             progress = CellProgress(show, hidden, len(cells), len(cells) - len(todo), effort)
             failures = execution.run(todo, path, how, progress)
         failed = [{"cell": str(failure.cell), "reason": failure.reason} for failure in failures]

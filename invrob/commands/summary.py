@@ -95,6 +95,7 @@ def _row(result: "Result") -> dict[str, Any]:
         "seed": result.cell.seed,
         **{name: _plain(share) for name, share in _shares(result).items()},
         "verdict": result.verdict,
+        "collapsed": sanity.constant,
         **audit_of(result, _table_values(result, "epsilon")),
         "reasons": list(sanity.reasons),
         "findings": [finding.name for finding in sanity.findings],
@@ -170,6 +171,7 @@ class _Trainings:
 def print_networks(console: Any, results: "list[Result]") -> None:
     """One line per network, what its columns are, and why attacks are masked or weak."""
     from invrob.empirical.profiles import format_epsilon
+    from invrob.empirical.training import AGAINST_COLLAPSE
 
     trainings = _Trainings(results)
     invariances = [f"inv{theta:g}" for theta in _table_values(results[0], "theta")]
@@ -180,8 +182,10 @@ def print_networks(console: Any, results: "list[Result]") -> None:
     for result in results:
         shares = _shares(result).values()
         widest = max([widest, *((share.high - share.low) / 2 for share in shares if share is not None)])
-        table.add_row(*trainings.columns(result), *map(_percent, shares), result.verdict)
+        constant = result.robustness.sanity.constant
+        table.add_row(*trainings.columns(result), *map(_percent, shares), "collapsed" if constant else result.verdict)
         reasons += [f"{result.cell} is masked: {reason}" for reason in result.robustness.sanity.reasons]
+        reasons += [f"{result.cell} has collapsed to a constant: {AGAINST_COLLAPSE}"] if constant else []
         reasons += [f"{result.cell} is weak: {result.robustness.shortfall}"] if result.robustness.shortfall else []
         reasons += [f"{result.cell}: {finding.text}" for finding in result.robustness.sanity.findings]
     console.print(table)

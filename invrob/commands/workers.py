@@ -37,6 +37,13 @@ Gpus = Annotated[
 ]
 Cpus = Annotated[float | None, typer.Option(min=0.01, help="CPUs that Ray reserves for each cell (default: 1).")]
 
+Imports = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--import", help="Run the code of this module or file, which builds a network of the experiment. Repeatable."
+    ),
+]
+
 
 def execution_from_options(
     executor: Name | None,

@@ -17,9 +17,10 @@ from torch import nn
 from invrob.empirical import data
 from invrob.empirical.execution.measure import measured
 from invrob.empirical.execution.work import Failure, Observer
-from invrob.empirical.experiments import Cell, Store, dataset_of, model_of, profiled, read_measurement
+from invrob.empirical.experiments import Cell, Store, dataset_of, given_to, model_of, profiled, read_measurement
 from invrob.empirical.inference import is_out_of_memory
-from invrob.empirical.training import Epoch, Training, channels_last, train, train_stack
+from invrob.empirical.models import is_own
+from invrob.empirical.training import AGAINST_COLLAPSE, Epoch, Training, channels_last, train, train_stack
 from invrob.errors import InputError
 
 TRAINING_SHARE = 0.7  # of a cell's time, roughly; only the ETA depends on it
@@ -31,6 +32,11 @@ def _run_cell(cell: Cell, path: Path, device: torch.device, advanced: Callable[[
     On a GPU training may round convolutions to TF32; measurements have all of float32."""
     store, dataset = Store(path), _checked_dataset(cell)
     model = model_of(cell, dataset).to(device)
+
+    def on_epoch(number: int, epoch: Epoch) -> None:
+        _warn_of_collapse(cell, number, epoch)
+        advanced(TRAINING_SHARE * (number + 1) / cell.recipe.epochs)
+
     trained = store.read_training(cell.key)
     if trained is None:
         with _timed(store, cell, "training", device), torch.backends.cudnn.flags(enabled=True, benchmark=True):
@@ -40,7 +46,7 @@ def _run_cell(cell: Cell, path: Path, device: torch.device, advanced: Callable[[
                 dataset.validation,
                 cell.recipe,
                 seed=cell.seed,
-                on_epoch=lambda number, epoch: advanced(TRAINING_SHARE * (number + 1) / cell.recipe.epochs),
+                on_epoch=on_epoch,
             )
             keep(store, cell, model, training)
     else:
@@ -63,7 +69,8 @@ def _train_together(
     models = [model_of(cell, dataset).to(device) for cell in cells]
 
     def on_epoch(number: int, epochs: tuple[Epoch, ...]) -> None:
-        for cell in cells:
+        for cell, epoch in zip(cells, epochs, strict=True):
+            _warn_of_collapse(cell, number, epoch)
             advanced(cell, TRAINING_SHARE * (number + 1) / cell.recipe.epochs)
 
     recipes, seeds = [cell.recipe for cell in cells], [cell.seed for cell in cells]
@@ -88,6 +95,14 @@ def _train_together(
         store.write_cost(cell.key, "training", seconds, str(device))
 
 
+def _warn_of_collapse(cell: Cell, number: int, epoch: Epoch) -> None:
+    """Say so where a training gives every image one class, after its second epoch and at its end: the first epoch of a
+    large learning rate may do that and recover."""
+    if epoch.constant and number in (1, cell.recipe.epochs - 1):
+        text = "%s: after epoch %d of %d it gives every validation image the same class; %s"
+        logging.getLogger("invrob").warning(text, cell, number + 1, cell.recipe.epochs, AGAINST_COLLAPSE)
+
+
 def keep(store: Store, cell: Cell, model: nn.Module, training: Training) -> None:
     """Write the training of a cell, unless another worker was first: a machine that counts as lost may still be at
     work. Then the model gets the weights that are kept, on which the profiles beside them rest."""
@@ -95,7 +110,10 @@ def keep(store: Store, cell: Cell, model: nn.Module, training: Training) -> None
     if first is not None:
         model.load_state_dict(first[0])
         return
-    store.write_training(cell.key, model.state_dict(), {"cell": cell.model_dump(mode="json"), **asdict(training)})
+    body = {"cell": cell.model_dump(mode="json"), **asdict(training)}
+    if is_own(cell.model):  # by which its builder makes the network again, without the data
+        body["given"] = given_to(dataset_of(cell.dataset))
+    store.write_training(cell.key, model.state_dict(), body)
 
 
 @contextmanager

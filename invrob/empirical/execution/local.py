@@ -4,12 +4,13 @@ import logging
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -21,6 +22,7 @@ from invrob.empirical.execution.cell import run_group
 from invrob.empirical.execution.work import EventRelay, EventSender, Execution, Failure, Group, Observer, stacks
 from invrob.empirical.experiments import Cell
 from invrob.empirical.inference import pinned
+from invrob.empirical.models import Code, adopt, allowed_code
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ def started_worker(device: torch.device) -> Iterator[Worker]:
     """A worker process, from its first job to the end of the block."""
     context = multiprocessing.get_context("spawn")
     events, sender = context.Pipe(duplex=False)
-    pool = ProcessPoolExecutor(1, context, initializer=_begin_worker, initargs=(sender, device))
+    pool = ProcessPoolExecutor(1, context, initializer=_begin_worker, initargs=(sender, device, allowed_code()))
     with events, sender, pool:
         yield Worker(device, pool, events)
 
@@ -110,16 +112,19 @@ def _interrupts_held() -> Iterator[None]:
 
 
 _sender: "Connection[Any, Any] | None" = None  # of a worker process, to its parent
+_code: tuple[Code, ...] = ()  # that it may call
 
 
 def _run_in_worker(group: Group, path: Path, device: torch.device) -> tuple[Failure, ...]:
     assert _sender is not None
-    return run_group(group, path, device, EventSender(_sender.send))
+    with redirect_stdout(sys.stderr):  # what the user's code prints is no answer
+        adopt(_code)
+        return run_group(group, path, device, EventSender(_sender.send))
 
 
-def _begin_worker(sender: "Connection[Any, Any]", device: torch.device) -> None:
-    global _sender
-    _sender = sender
+def _begin_worker(sender: "Connection[Any, Any]", device: torch.device, code: tuple[Code, ...]) -> None:
+    global _sender, _code
+    _sender, _code = sender, code
     torch.set_num_threads(1)
     if device.type == "cuda":
         torch.cuda.set_device(device)

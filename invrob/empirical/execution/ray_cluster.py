@@ -25,6 +25,7 @@ from invrob.empirical.execution.ray_connection import connected, imported
 from invrob.empirical.execution.work import EventRelay, EventSender, Execution, Failure, Group, Observer, stacks
 from invrob.empirical.experiments import Cell
 from invrob.empirical.inference import single_thread
+from invrob.empirical.models import Code, adopt, allowed_code
 from invrob.errors import InputError
 from invrob.versions import versions
 
@@ -44,6 +45,7 @@ class Terms:
     folder: Path  # the driver's working directory, where a relative npz:PATH begins
     data: str | None  # $INVROB_DATA
     gpu: bool
+    code: Sequence[Code] = ()  # the builders of networks that it may call
 
 
 def run(cells: Sequence[Cell], path: Path, how: Execution, observer: Observer) -> tuple[Failure, ...]:
@@ -62,7 +64,7 @@ def run(cells: Sequence[Cell], path: Path, how: Execution, observer: Observer) -
         if not nodes:
             raise InputError(no_room(ray, share))
         data = os.environ.get("INVROB_DATA")
-        terms = Terms(decisive(), sources(), path.resolve(), token, Path.cwd(), data, gpus > 0)
+        terms = Terms(decisive(), sources(), path.resolve(), token, Path.cwd(), data, gpus > 0, allowed_code())
         _check_nodes(ray, list(nodes), terms)
         groups = stacks(cells, how, sum(nodes.values()), "cuda" if gpus else "cpu")
         return _drive(ray, groups, replace(terms, sources=""), share, how, EventRelay(cells, observer))
@@ -143,6 +145,10 @@ def refused(terms: Terms) -> str:
         os.chdir(terms.folder)
     if terms.data is not None:
         os.environ.setdefault("INVROB_DATA", terms.data)
+    try:
+        adopt(terms.code)
+    except InputError as error:
+        return str(error)
     return ""
 
 

@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol
 import torch
 
 from invrob.empirical.experiments import Cell, dataset_of, model_of
+from invrob.empirical.models import is_own
 from invrob.empirical.training import alike, stackable
 
 STACK = 32  # the most networks that are trained as one on a GPU, where the user does not say how many
@@ -61,9 +62,16 @@ def stacks(cells: Sequence[Cell], how: Execution, workers: int, device: str) -> 
     size = how.stack or (min(STACK, ceil(len(cells) / max(workers, 1))) if device == "cuda" else 1)
     groups: dict[object, Group] = {}
     for cell in cells:
-        stacked = size > 1 and stackable(model_of(cell, dataset_of(cell.dataset)), cell.recipe)
+        stacked = size > 1 and _stackable(cell)
         groups.setdefault((cell.model, str(cell.options), alike(cell.recipe)) if stacked else cell.key, []).append(cell)
     return [group[i : i + size] for group in groups.values() for i in range(0, len(group), size)]
+
+
+def _stackable(cell: Cell) -> bool:
+    """Whether the network of a cell can be trained in a stack; buffers of a user's network belong to it alone, since
+    nobody knows what it does with them."""
+    network = model_of(cell, dataset_of(cell.dataset))
+    return stackable(network, cell.recipe) and not (is_own(cell.model) and any(True for _ in network.buffers()))
 
 
 class EventSender:

@@ -1,7 +1,7 @@
 """What is run and what is kept of it: grids of cells, what is measured of each, the run directory, its results."""
 
-from invrob.empirical.experiments.cells import Cell, dataset_of, model_of, profiled
-from invrob.empirical.experiments.experiment import Experiment, ModelGrid, read_experiment
+from invrob.empirical.experiments.cells import Cell, dataset_of, given_to, model_of, profiled
+from invrob.empirical.experiments.experiment import Experiment, ModelGrid, explained, read_experiment
 from invrob.empirical.experiments.presets import PRESETS
 from invrob.empirical.experiments.profiling import Profiling
 from invrob.empirical.experiments.results import (
@@ -27,6 +27,8 @@ __all__ = [
     "class_names",
     "clean_accuracy",
     "dataset_of",
+    "explained",
+    "given_to",
     "model_of",
     "profiled",
     "read_card",

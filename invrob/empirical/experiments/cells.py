@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from invrob.empirical import data
 from invrob.empirical.experiments.profiling import Profiling
 from invrob.empirical.experiments.store import key_of
-from invrob.empirical.inference import all_logits, evaluating
+from invrob.empirical.inference import called, set_training
 from invrob.empirical.models import build, build_own, is_own
 from invrob.empirical.training import RECIPE_VERSION, Recipe
 from invrob.errors import InputError
@@ -99,9 +99,15 @@ def _check_trainable(network: nn.Module, cell: Cell, dataset: data.Dataset) -> N
     """Ask the network about two images, which also gives lazy layers their shapes.
 
     Raises InputError where it does not return a logit for each class, or has nothing to train."""
-    with torch.random.fork_rng(devices=[]), evaluating(network):
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.default_generator.manual_seed(cell.seed)
-        count = all_logits(network, dataset.train.images[:2]).shape[1]
+        set_training(network, False)
+        outputs = called(network, dataset.train.images[:2])
+        set_training(network, True)
+    if not isinstance(outputs, Tensor) or outputs.ndim != 2:
+        got = [*outputs.shape] if isinstance(outputs, Tensor) else type(outputs).__name__
+        raise InputError(f"{cell.model} returns {got} for 2 images: it must return logits [N, {len(dataset.classes)}]")
+    count = outputs.shape[1]
     if count != len(dataset.classes):
         raise InputError(
             f"{cell.model} returns {count} logits, but {dataset.name} has {len(dataset.classes)} classes: let the "

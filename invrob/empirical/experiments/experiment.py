@@ -14,7 +14,7 @@ from pydantic_core import ErrorDetails
 
 from invrob.empirical.experiments.cells import Cell
 from invrob.empirical.experiments.profiling import Degrees, Epsilon, Profiling
-from invrob.empirical.models import MODELS
+from invrob.empirical.models import MODELS, is_own
 from invrob.empirical.training import RECIPES, Recipe
 from invrob.errors import InputError, did_you_mean
 
@@ -24,6 +24,7 @@ class _Strict(BaseModel):
 
 
 SPANNED = ("rotation", "epsilon")  # fields of a recipe that a grid spans
+OPTIONS = ("dropout", "head", "normalization")  # of the paper's networks, beside the width
 
 
 class ModelGrid(_Strict):
@@ -31,9 +32,7 @@ class ModelGrid(_Strict):
 
     In a table, the fields of a recipe stand beside the others: `recipe = "cusp"` names where they start from."""
 
-    name: Literal["stdcnn", "gcnn", "vgg16", "gcnn_vgg16", "madry_lenet", "madry_resnet"] = Field(
-        description=f"one of {', '.join(MODELS)}"
-    )
+    name: str = Field(description=f"one of {', '.join(MODELS)}, or mynet:build for a builder of your own")
     training_theta: tuple[Degrees, ...] = Field((0.0, 60.0, 180.0), min_length=1)
     training_epsilon: tuple[Epsilon, ...] = Field((0.0,), min_length=1)
     training: Recipe = RECIPES["fast"]  # all of it but rotation and epsilon
@@ -44,6 +43,18 @@ class ModelGrid(_Strict):
         None, description="the first layer of the network; its usual one when left out"
     )
     images: int | None = Field(None, ge=1, description="test images for its profiles; the experiment's when left out")
+    arguments: dict[str, str | bool | int | float | None] = Field({}, description="of a builder of your own")
+    source: str | None = Field(
+        None, pattern="^[0-9a-f]{64}$", description="SHA-256 of a builder's code, which the run command fills in"
+    )
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in MODELS and not is_own(name):
+            near = did_you_mean(name, MODELS)
+            raise ValueError(f"is unknown{near}: one of {', '.join(MODELS)}, or mynet:build for a builder of your own")
+        return name
 
     @model_validator(mode="before")
     @classmethod
@@ -63,8 +74,15 @@ class ModelGrid(_Strict):
 
     @model_validator(mode="after")
     def _options_fit(self) -> "ModelGrid":
+        if is_own(self.name):
+            of_paper = {"width": self.width != 1, **{name: getattr(self, name) is not None for name in OPTIONS}}
+            for option in (name for name, given in of_paper.items() if given):
+                raise ValueError(f"{option} is an option of {', '.join(MODELS)}: write arguments = {{{option} = ...}}")
+            return self
+        if self.arguments:
+            raise ValueError(f"arguments are for a builder of your own, such as mynet:build, not for {self.name}")
         usual = signature(MODELS[self.name]).parameters
-        for option in ("head", "dropout", "normalization"):
+        for option in OPTIONS:
             if getattr(self, option) is not None and option not in usual:
                 owners = ", ".join(name for name in MODELS if option in signature(MODELS[name]).parameters)
                 raise ValueError(f"{option} = {getattr(self, option)!r} is an option of {owners}, not of {self.name}")
@@ -75,8 +93,10 @@ class ModelGrid(_Strict):
         return self.training.model_copy(update={"rotation": theta, "epsilon": epsilon})
 
     def options(self) -> dict[str, Any]:
-        """What `models.build` gets beside the name; only what differs from its defaults."""
-        chosen = {name: getattr(self, name) for name in ("width", "dropout", "head", "normalization")}
+        """What `models.build` gets beside the name, only what differs from its defaults; or a builder's arguments."""
+        if is_own(self.name):
+            return dict(self.arguments)
+        chosen = {name: getattr(self, name) for name in ("width", *OPTIONS)}
         usual = signature(MODELS[self.name]).parameters
         return {name: value for name, value in chosen.items() if value is not None and value != usual[name].default}
 
@@ -106,6 +126,22 @@ class Experiment(_Strict):
             return models
         return [{"name": entry} if isinstance(entry, str) else entry for entry in models]
 
+    @property
+    def builders(self) -> tuple[str, ...]:
+        """The specs of builders of one's own among its models."""
+        return tuple(dict.fromkeys(grid.name for grid in self.models if is_own(grid.name)))
+
+    def built_by(self, sources: Mapping[str, str]) -> "Experiment":
+        """This experiment with the code of its builders, by the SHA-256 of each. Raises InputError where the experiment
+        itself names another one."""
+        grids = []
+        for grid in self.models:
+            source = sources.get(grid.name)
+            if grid.source is not None and source != grid.source:
+                raise InputError(f"the code of {grid.name} is not that which the experiment names by its source")
+            grids.append(grid.model_copy(update={"source": source}))
+        return self.model_copy(update={"models": tuple(grids)})
+
     def cells(self, fingerprint: str) -> tuple[Cell, ...]:
         """Every cell of the grid once, in the order of the tables and figures; `fingerprint`: of the data set.
 
@@ -118,6 +154,7 @@ class Experiment(_Strict):
                 options=grid.options(),
                 recipe=grid.recipe(theta, epsilon),
                 seed=seed,
+                source=grid.source,
                 profiling=self.profiling.model_copy(update={"images": grid.images or self.profiling.images}),
             )
             for grid in self.models
@@ -146,10 +183,15 @@ def read_experiment(path: Path) -> Experiment:
     try:
         return Experiment.model_validate(table)
     except ValidationError as error:
-        listed = error.errors()
-        faults = [fault for fault in listed if not _follows(fault, listed)]
-        more = f"; and {len(faults) - 5} more" if len(faults) > 5 else ""
-        raise InputError(f"{path}: " + "; ".join(map(_explained, faults[:5])) + more) from None
+        raise InputError(f"{path}: {explained(error)}") from None
+
+
+def explained(error: ValidationError) -> str:
+    """What is wrong with an experiment, in words: the key, the fault and the nearest known key; five faults at most."""
+    listed = error.errors()
+    faults = [fault for fault in listed if not _follows(fault, listed)]
+    more = f"; and {len(faults) - 5} more" if len(faults) > 5 else ""
+    return "; ".join(map(_explained, faults[:5])) + more
 
 
 def _follows(fault: ErrorDetails, faults: list[ErrorDetails]) -> bool:

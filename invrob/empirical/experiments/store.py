@@ -65,7 +65,7 @@ class Store:
         Profiles of earlier weights of this cell are removed before: a GPU may not train to the same bits twice."""
         for stale in self._cell(key).glob("profiles-*.json"):
             stale.unlink()
-        tensors = {name: value.detach().cpu().contiguous() for name, value in state.items()}
+        tensors = {name: value.detach().cpu().contiguous().clone() for name, value in state.items()}  # tied ones apart
         content = safetensors.torch.save(tensors, {"format": "pt"})  # save_file hides why a disk refuses
         write_atomically(self._weights(key), lambda path: path.write_bytes(content))
         write_json(self._cell(key) / "cell.json", {**body, "weights_sha256": hashlib.sha256(content).hexdigest()})

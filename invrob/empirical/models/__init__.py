@@ -1,7 +1,10 @@
 """The paper's networks by name, the layers that they share, and networks of users by the name of their code."""
 
+from invrob.empirical.models.described import sum_of
+from invrob.empirical.models.factories import Code, adopt, allow, allowed_code, build_own, covers, is_own, lent
 from invrob.empirical.models.layers import HEADS, NORMALIZATIONS, Images, Normalize, Standardize, per_channel
 from invrob.empirical.models.named import (
+    ALIASES,
     Named,
     call_factory,
     factory_arguments,
@@ -13,20 +16,30 @@ from invrob.empirical.models.named import (
 from invrob.empirical.models.registry import MODELS, P4_MODELS, build
 
 __all__ = [
+    "ALIASES",
     "HEADS",
     "MODELS",
     "NORMALIZATIONS",
     "P4_MODELS",
+    "Code",
     "Images",
     "Named",
     "Normalize",
     "Standardize",
+    "adopt",
+    "allow",
+    "allowed_code",
     "build",
+    "build_own",
     "call_factory",
+    "covers",
     "factory_arguments",
     "import_named",
     "is_file",
+    "is_own",
+    "lent",
     "module_name",
     "per_channel",
     "required",
+    "sum_of",
 ]

@@ -1,19 +1,20 @@
 """Code of users by name: "pkg.module:callable", "mynet.py:build" or "./folder/mynet.py:build".
 
-Importing runs the module and all that it imports. So it happens only where a user has named it."""
+Importing runs the module and all that it imports. So it happens only where a user has named it. `factories` has the
+builders of networks that this process may call; what a file or a run directory names is looked up there and never
+imported."""
 
 import hashlib
-import importlib
-import importlib.util
 import inspect
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from invrob.empirical.models.sources import Own, own_module, sums
 from invrob.errors import InputError, did_you_mean
 
 ALIASES = {  # what a factory may call a number that is known from the data
@@ -31,6 +32,18 @@ class Named:
     spec: str
     value: Any
     files: dict[str, str]  # path of the source -> SHA-256
+    place: str = ""  # the spec by which another process finds the same; "" where none can
+    own: Own | None = None  # the module, where there is one: the callable may import parts of it as it runs
+
+    @property
+    def source(self) -> str:
+        """What the code is known by, wherever its files lie: the SHA-256 over theirs, in hex."""
+        return hashlib.sha256("".join(sorted(set(self.files.values()))).encode()).hexdigest()
+
+    def called(self, **arguments: Any) -> Any:
+        """What the callable returns; it finds the modules of its folder, as at its import."""
+        with self.own.importable() if self.own else nullcontext():
+            return self.value(**arguments)
 
 
 def import_named(spec: str) -> Named:
@@ -40,19 +53,29 @@ def import_named(spec: str) -> Named:
     source, _, attribute = spec.rpartition(":")
     if not source or not attribute:
         raise InputError(f"{spec!r} names no code: write pkg.module:callable or mynet.py:callable")
-    module = _from_file(Path(source).expanduser()) if is_file(source) else _from_name(source, (Path.cwd(),))
+    own = _located(source)
+    module = _imported(own)
     value: Any = module
     for part in attribute.split("."):
         if not hasattr(value, part):
             near = did_you_mean(part, [name for name in dir(value) if not name.startswith("_")])
             raise InputError(f"module {module.__name__!r} has no {attribute!r}{near}")
         value = getattr(value, part)
-    return Named(spec, value, _sources(module, value))
+    place = f"{Path(source).expanduser().resolve()}:{attribute}" if is_file(source) else spec
+    return Named(spec, value, _sources(module, value, own), place, own)
 
 
 def is_file(source: str) -> bool:
     """Whether the part of a spec before the colon is the path of a Python file, and no dotted name."""
     return source.endswith(".py") or "/" in source or "\\" in source
+
+
+def canonical(source: str) -> str:
+    """One text for all ways to name a module: the path of its file where that is known without importing anything."""
+    if is_file(source):
+        return str(Path(source).expanduser().resolve())
+    here = Path.cwd().joinpath(*source.split(".")).with_suffix(".py")
+    return str(here.resolve()) if here.is_file() else source
 
 
 def module_name(spec: str) -> str:
@@ -67,14 +90,14 @@ def call_factory(named: Named, given: Mapping[str, int | None], arguments: Mappi
     given: "classes", "channels" and "size" of the data, None where nobody knows; a factory may use another usual name
     for each (ALIASES). by: how the user gives arguments, for the errors. Raises InputError, with the factory's
     signature, for an argument that it does not have and for one that is missing."""
-    return named.value(**factory_arguments(named, given, arguments, by=by))
+    return named.called(**factory_arguments(named, given, arguments, by=by))
 
 
 def factory_arguments(
     named: Named, given: Mapping[str, int | None], arguments: Mapping[str, Any], *, by: str, optional: bool = False
 ) -> dict[str, Any]:
     """What `call_factory` calls the factory with. optional: also arguments with a default get their number in
-    `given`."""
+    `given`, where that default is one of its kind."""
     parameters = _parameters(named.value)
     if parameters is None:  # written in C: it has no signature to hold the arguments against
         return dict(arguments)
@@ -84,16 +107,31 @@ def factory_arguments(
             if name not in parameters:
                 raise InputError(f"{signature} has no argument {name!r}{did_you_mean(name, parameters)}: correct {by}")
     taken = dict(arguments)
+    bound = named.value.keywords if isinstance(named.value, partial) else {}
     for name, parameter in parameters.items():
         number = given.get(KNOWN.get(name, ""))
-        if name not in taken and number is not None and (optional or parameter.default is parameter.empty):
+        if name in taken or number is None:
+            continue
+        if parameter.default is parameter.empty:
             taken[name] = number
+        elif optional and name not in bound and (instead := _instead(parameter.default, KNOWN[name], number)):
+            taken[name] = instead
     missing = [name for name in required(named.value) if name not in taken]
     if missing:
         example = ",".join(f"{name}=..." for name in missing)
         text = f"cannot be called without the argument{'s' * (len(missing) > 1)} {', '.join(missing)}"
         raise InputError(f"{signature} {text}: give {example} by {by}, or name a function without any")
     return taken
+
+
+def _instead(default: Any, known: str, number: int) -> int | tuple[int, int] | None:
+    """What stands for a default that says how many classes, channels or pixels there are; None for other defaults, such
+    as channels = 64, which is a width, or size = "small"."""
+    if known == "size" and isinstance(default, (tuple, list)):
+        return (number, number) if len(default) == 2 else None
+    if isinstance(default, bool) or not isinstance(default, (int, type(None))):
+        return None
+    return None if known == "channels" and (default or 0) > 4 else number
 
 
 def required(value: Any) -> list[str]:
@@ -110,89 +148,52 @@ def _parameters(value: Any) -> Mapping[str, inspect.Parameter] | None:
         return None
 
 
-def _from_file(path: Path) -> ModuleType:
-    """The module in a Python file; a file of a package is imported as a part of it."""
-    path = path.resolve()
-    if not path.is_file():
-        raise InputError(f"{path} is not there: name the Python file, or pkg.module:callable")
-    for module in list(sys.modules.values()):  # by its file: two files may share a name
-        if getattr(module, "__file__", None) and Path(str(module.__file__)) == path and module.__name__ != "__main__":
-            return module
+def _root_of(path: Path) -> tuple[Path, str]:
+    """The folder from which the module in a file is imported, and its name there: a file of a package is a part of
+    it."""
     root, parts = path.parent, [path.stem]
     while (root / "__init__.py").is_file():
         root, parts = root.parent, [root.name, *parts]
-    name = ".".join(parts)
-    if len(parts) > 1 or (name.isidentifier() and not _is_taken(name, path)):
-        module = _from_name(name, (root,))
-        if Path(str(module.__file__)).resolve() == path:
-            return module
-    return _from_location(path, f"{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}")
+    return root, ".".join(parts)
 
 
-def _is_taken(name: str, path: Path) -> bool:
-    """Whether `import name` would give another file than `path`, or a module that is there already."""
-    if name in sys.modules:
-        return True
-    with importable_from(path.parent):
-        found = importlib.util.find_spec(name)
-    return found is None or found.origin is None or Path(found.origin).resolve() != path
+def _located(source: str) -> Own:
+    """The module that the part of a spec before the colon stands for."""
+    here = Path.cwd()
+    if not is_file(source):
+        return own_module(source, [here])
+    path = Path(source).expanduser().resolve()
+    if not path.is_file():
+        raise InputError(f"{path} is not there: name the Python file, or pkg.module:callable")
+    root, name = _root_of(path)
+    own = own_module(name, [root, here])
+    if own.places.get(name) == path:
+        return own
+    unique = f"{path.stem.replace('.', '_')}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    return own_module(unique, [root, here], path)  # its name is no name of a module, or another's
 
 
-def _from_location(path: Path, name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise InputError(f"{path} is no Python file: its name must end in .py")
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+def _imported(own: Own) -> ModuleType:
     try:
-        with importable_from(path.parent), _staying(name):
-            spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
-
-
-def _from_name(name: str, folders: tuple[Path, ...]) -> ModuleType:
-    with importable_from(*folders), _staying(name):
-        try:
-            return importlib.import_module(name)
-        except ModuleNotFoundError as error:
-            if error.name is None or not (name + ".").startswith(error.name + "."):
-                raise  # something that the module itself imports
-            raise InputError(
-                f"module {error.name!r} is not here: it must be installed or in the current folder; a file elsewhere "
-                "is named by its path, such as ./folder/mynet.py:build"
-            ) from None
-
-
-@contextmanager
-def _staying(name: str) -> Iterator[None]:
-    try:
-        yield
+        return own.module()
+    except ModuleNotFoundError as error:
+        if error.name is None or not (own.name + ".").startswith(error.name + "."):
+            raise  # something that the module itself imports
+        raise InputError(
+            f"module {error.name!r} is not here: it must be installed or in the current folder; a file elsewhere "
+            "is named by its path, such as ./folder/mynet.py:build"
+        ) from None
     except SystemExit:
         raise InputError(
-            f"module {name!r} ended the process as it was imported: put what it does under if __name__ == '__main__'"
+            f"module {own.name!r} ended the process as it was imported: put what it does under "
+            "if __name__ == '__main__'"
         ) from None
 
 
-@contextmanager
-def importable_from(*folders: Path) -> Iterator[None]:
-    """These folders come first on the path inside the block, as the current one does with `python -m`."""
-    added = [str(folder) for folder in folders]
-    sys.path[:0] = added
-    try:
-        importlib.invalidate_caches()  # a file may have been written a moment ago
-        yield
-    finally:
-        for folder in added:
-            with suppress(ValueError):  # the module itself may have taken it out
-                sys.path.remove(folder)
-
-
-def _sources(module: ModuleType, value: Any) -> dict[str, str]:
-    """The files of the module and of the callable, which may come from another one, with their sums."""
-    places = [getattr(module, "__file__", None)]
+def _sources(module: ModuleType, value: Any, own: Own) -> dict[str, str]:
+    """The files that the module is made of, and that of the callable, which may be installed, with their sums."""
+    written: list[Any] = list(own.files) or [getattr(module, "__file__", None)]
     with suppress(TypeError, OSError):
-        places.append(inspect.getsourcefile(inspect.unwrap(value) if callable(value) else type(value)))
-    files = [Path(place) for place in places if place]
-    return {str(f): hashlib.sha256(f.read_bytes()).hexdigest() for f in dict.fromkeys(files) if f.is_file()}
+        written.append(inspect.getsourcefile(inspect.unwrap(value) if callable(value) else type(value)))
+    files = [Path(place) for place in written if place]
+    return sums([file for file in dict.fromkeys(files) if file.is_file()])

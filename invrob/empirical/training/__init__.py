@@ -1,11 +1,12 @@
 """How networks are trained: recipes, augmentation, the adversary, one network at a time or a stack of them."""
 
-from invrob.empirical.training.course import Epoch, Training
+from invrob.empirical.training.course import AGAINST_COLLAPSE, Epoch, Training
 from invrob.empirical.training.loop import VALIDATION_STEPS, channels_last, precision, train
 from invrob.empirical.training.recipes import RECIPE_VERSION, RECIPES, Recipe, recipe_named
 from invrob.empirical.training.stack import alike, stackable, train_stack
 
 __all__ = [
+    "AGAINST_COLLAPSE",
     "RECIPES",
     "RECIPE_VERSION",
     "VALIDATION_STEPS",

@@ -25,10 +25,12 @@ from invrob.errors import InputError
 
 
 def stackable(model: nn.Module, recipe: Recipe) -> bool:
-    """Whether networks like `model` can be stacked: none with batch norm, whose statistics belong to one network, and
-    none trained with TRADES."""
-    return recipe.trades_beta == 0 and not any(
-        isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules()
+    """Whether networks like `model` can be stacked: none with batch norm, whose statistics belong to one network, none
+    with weights that stay as they are, since all weights of a stack are trained, and none trained with TRADES."""
+    return (
+        recipe.trades_beta == 0
+        and all(parameter.requires_grad for parameter in model.parameters())
+        and not any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules())
     )
 
 
@@ -84,7 +86,7 @@ def train_stack(
     if len({alike(r) for r in recipes}) > 1 or not all(stackable(m, r) for m, r in zip(models, recipes, strict=True)):
         raise InputError(
             "these networks cannot be trained as one stack: their recipes may differ in rotation and epsilon only, and "
-            "batch norm and trades_beta are not stacked; train them one by one"
+            "batch norm, fixed weights and trades_beta are not stacked; train them one by one"
         )
     device = next(models[0].parameters()).device
     (images, labels), held_out = on_device(training, device), Split(*on_device(validation, device))

@@ -1,0 +1,98 @@
+"""The builders of users' networks that this process may call, by their spec.
+
+An experiment or a run directory names such a builder, and a name alone runs nothing: somebody must have put the builder
+here, by `--import` on the command line or by handing it to `invrob.experiment`."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from invrob.empirical.models.named import Named, canonical, factory_arguments, import_named, module_name
+from invrob.errors import InputError
+
+Code = tuple[str, str, str]  # spec, the place where another process finds it, SHA-256 of its source
+
+_factories: dict[str, Named] = {}
+
+
+def is_own(model: str) -> bool:
+    """Whether the name of a model is the spec of a user's builder, and none of the paper's networks."""
+    return ":" in model
+
+
+def allow(specs: Sequence[str], allowed: Sequence[str]) -> dict[str, str]:
+    """Import the builders `specs`, each of which must be of one of the modules or files `allowed` by the user.
+
+    Returns spec -> SHA-256 of its source. Raises InputError, and imports nothing, where one is not allowed."""
+    for spec in specs:
+        if not any(covers(one, spec) for one in allowed):
+            source = spec.rpartition(":")[0]
+            raise InputError(
+                f"model {spec!r} is code of your own, which runs only where you name it: add --import {source}"
+            )
+    for spec in specs:
+        _factories[spec] = import_named(spec)
+    return {spec: _factories[spec].source for spec in specs}
+
+
+def covers(allowed: str, spec: str) -> bool:
+    """Whether a user who named `allowed` meant the module of `spec`: the same file, or a module of that package."""
+    given, wanted = canonical(allowed), canonical(spec.rpartition(":")[0])
+    return given == wanted or (not given.endswith(".py") and wanted.startswith(given + "."))
+
+
+@contextmanager
+def lent(factories: Mapping[str, Named]) -> Iterator[None]:
+    """These builders may be called inside the block."""
+    before = dict(_factories)
+    _factories.update(factories)
+    try:
+        yield
+    finally:
+        _factories.clear()
+        _factories.update(before)
+
+
+def allowed_code() -> tuple[Code, ...]:
+    """What another process must be able to call as well. Raises InputError for a builder that has no name there."""
+    for spec, named in _factories.items():
+        if not named.place:
+            raise InputError(f"{spec} exists in this process alone: take jobs = 1, or put it into a module")
+    return tuple((spec, named.place, named.source) for spec, named in _factories.items())
+
+
+def adopt(code: Sequence[Code]) -> None:
+    """Make the builders of another process those of this one. Raises InputError where the files differ."""
+    for spec, place, source in code:
+        named = import_named(place)
+        if named.source != source:
+            raise InputError(f"{place} differs from the file with which the run was started: copy that one here")
+        _factories[spec] = replace(named, spec=spec, place=place)
+
+
+def build_own(
+    spec: str, source: str | None, given: Mapping[str, int | None], arguments: Mapping[str, Any], seed: int
+) -> nn.Module:
+    """The untrained network that a builder makes, on the CPU: same seed, same bits.
+
+    source: the SHA-256 that the code must have; given: as for `factory_arguments`. Raises InputError where the builder
+    may not be called, has changed, or returns no module. Its code may raise anything."""
+    named = _factories.get(spec)
+    if named is None:
+        module = module_name(spec)
+        raise InputError(f"model {spec!r} is code that nobody has allowed to run here: add --import {module}")
+    if source is not None and named.source != source:
+        raise InputError(
+            f"the code of {spec} is not that with which the network was trained: bring its file back, or train again"
+        )
+    taken = factory_arguments(named, given, arguments, by="`arguments`", optional=True)
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+        torch.default_generator.manual_seed(int(seed))
+        network = named.called(**taken)
+    if not isinstance(network, nn.Module):
+        raise InputError(f"{spec} returned a {type(network).__name__}: it must return a torch.nn.Module to be trained")
+    return network
