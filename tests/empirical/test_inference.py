@@ -14,7 +14,8 @@ from invrob.empirical.attacks.pgd import fgsm, pgd
 from invrob.empirical.inference.devices import suited_threads
 from invrob.empirical.inference.images import checked_images
 from invrob.empirical.inference.labels import checked_labels
-from invrob.empirical.inference.model import batches, evaluating, logits, predict
+from invrob.empirical.inference.model import batches, logits, predict
+from invrob.empirical.inference.modes import evaluating
 
 DIGITS = torch.rand(5, 1, 6, 6, generator=torch.Generator().manual_seed(0))
 
@@ -170,11 +171,19 @@ def test_a_model_whose_gradient_is_the_same_for_all_pixels_is_a_model(door):
         ),
         (
             lambda x: torch.zeros(len(x), 1),
-            "the model returned torch.float32 [5, 1] for 5 images: it must return float logits [N, K >= 2]",
+            "the model returned torch.float32 [5, 1] for 5 images: it must return float logits [N, K >= 2]. A single "
+            "logit z makes two logits, 0 and z: network = model; model = lambda x: (lambda z: "
+            "torch.cat([torch.zeros_like(z), z], 1))(network(x)) -- but for a sigmoid's output p, in [0, 1], take the "
+            "sigmoid off first, or use network = model; model = lambda x: (lambda p: torch.cat([1 - p, p], "
+            "1).log())(network(x))",
         ),
         (
             lambda x: torch.zeros(len(x)),
-            "the model returned torch.float32 [5] for 5 images: it must return float logits [N, K >= 2]",
+            "the model returned torch.float32 [5] for 5 images: it must return float logits [N, K >= 2]. A single "
+            "logit z makes two logits, 0 and z: network = model; model = lambda x: (lambda z: "
+            "torch.stack([torch.zeros_like(z), z], 1))(network(x)) -- but for a sigmoid's output p, in [0, 1], take "
+            "the sigmoid off first, or use network = model; model = lambda x: (lambda p: torch.stack([1 - p, p], "
+            "1).log())(network(x))",
         ),
         (
             lambda x: torch.zeros(1, 3),
@@ -184,7 +193,11 @@ def test_a_model_whose_gradient_is_the_same_for_all_pixels_is_a_model(door):
             lambda x: torch.zeros(len(x), 3).long(),
             "the model returned torch.int64 [5, 3] for 5 images: it must return float logits [N, K >= 2]",
         ),
-        (lambda x: (x, x), "the model returned tuple for 5 images: it must return float logits [N, K >= 2]"),
+        (
+            lambda x: (x, x),
+            "the model returned tuple ([0]: torch.float32 [5, 1, 6, 6], [1]: torch.float32 [5, 1, 6, 6]) for 5 images: "
+            "it must return float logits [N, K >= 2]",
+        ),
         (lambda x: None, "the model returned NoneType for 5 images: it must return float logits [N, K >= 2]"),
     ],
     ids=["nan", "one class", "one number", "one row", "integers", "tuple", "none"],

@@ -66,7 +66,7 @@ class Text(Net):
 
 class Pair(Net):
     def forward(self, x):
-        return super().forward(x), None
+        return self.linear(x.flatten(1)).argmax(1), None
 
 class OneRow(Net):
     def forward(self, x):
@@ -112,7 +112,7 @@ REFUSED = {
     "Flat": "it must return float logits",
     "Whole": "it must return float logits",
     "Text": "the model returned str for",
-    "Pair": "the model returned tuple for",
+    "Pair": "the model returned tuple ",
     "OneRow": "it must return float logits",
     "Full": "a single image does not fit into memory",
 }
@@ -136,15 +136,10 @@ def test_what_a_model_raises_is_passed_on(models, door):
 
 
 @pytest.mark.parametrize("door", ["invariance", "robustness"])
-def test_a_model_that_writes_into_its_images_writes_into_a_copy_or_is_refused(models, door):
-    before = IMAGES.clone()
-    try:
-        DOORS[door](models.InPlace(), IMAGES)
-    except RuntimeError as error:  # of autograd, which knows what went wrong
-        text = str(error)
-    else:
-        text = "in-place"
-    assert "in-place" in text
+def test_a_model_that_writes_into_its_images_writes_into_a_copy(models, door):
+    before, network = IMAGES.clone(), models.Net()
+    wanted = DOORS[door](lambda x: network(0.5 * x), IMAGES)
+    assert DOORS[door](models.InPlace(), IMAGES).to_dict() == wanted.to_dict()
     assert torch.equal(before, IMAGES)
 
 
@@ -165,7 +160,7 @@ SAID = {
     "InPlace": "",
     "Random": "",
 }
-CODES = {"Random": {0}, "InPlace": {0, 1}}
+CODES = {"Random": {0}, "InPlace": {0}}
 
 
 @pytest.mark.parametrize("name", SAID)
