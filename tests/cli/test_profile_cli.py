@@ -122,9 +122,12 @@ def test_the_numbers_are_those_of_the_functions(run, net, digits, tmp_path):
     code, out, _ = run(*OURS, *FEW, "--json")
     document = json.loads(out, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
     assert code == 0
-    read = json.loads((tmp_path / "runs/profile-my_nets-build/profile.json").read_text())
+    read = json.loads((tmp_path / "runs/profile-my_nets-build-net-mnist-mini/profile.json").read_text())
     assert read == {key: value for key, value in document.items() if key != "written"}
-    assert document["written"] == ["runs/profile-my_nets-build/profile.json", "runs/profile-my_nets-build/card.png"]
+    assert document["written"] == [
+        "runs/profile-my_nets-build-net-mnist-mini/profile.json",
+        "runs/profile-my_nets-build-net-mnist-mini/card.png",
+    ]
 
     order = torch.randperm(2000, generator=torch.Generator().manual_seed(0))[:30].sort().values
     images, labels = digits.test.images[order], digits.test.labels[order]
@@ -149,7 +152,7 @@ def test_a_person_reads_accuracy_rates_verdict_and_where_the_files_are(run):
         "2/255",
         "class   images",
         "gradients per image",
-        "written: runs/profile-my_nets-build/profile.json, runs/profile-my_nets-build/card.png",
+        "written: runs/profile-my_nets-build-net-mnist-mini/profile.json, runs/profile-my_nets-build-net-mnist-mini/card.png",
     ):
         assert text in out
     assert max(len(line) for line in out.splitlines() if not line.startswith("written: ")) <= 80
@@ -229,7 +232,7 @@ def test_steps_or_restarts_ask_for_a_fixed_effort_and_an_audit_for_its_images(ru
         (("--steps", 5), invrob.PGD(5, 1)),
         (("--restarts", 2), invrob.PGD(20, 2)),
     ):
-        document = json.loads(run(*OURS, *FEW, "--images", 12, "--audit", "7", *options, "--json")[1])
+        document = json.loads(run(*OURS, *FEW, "--images", 12, "--audit", "7", *options, "--json", "--force")[1])
         wanted = invrob.robustness_profile(net, images, [0, 2 / 255, 0.1, 0.2], attack=attack, audit=7)
         assert document["robustness"]["audited"] == 7
         assert document["robustness"]["gradient_evaluations"] == wanted.gradient_evaluations

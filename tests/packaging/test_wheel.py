@@ -150,7 +150,7 @@ def test_a_profile_of_a_network_outside_the_checkout(python, tmp_path):
     command = (python.parent / "invrob", "profile", "net:build", "--data", "mnist-mini", "--images", "8")
     profile = json.loads(run(*command, "--epsilons", "0,0.1", "--json", folder=tmp_path))
     assert profile["verdict"] in {"sound", "masked"}
-    assert (tmp_path / "runs" / "profile-net-build" / "card.png").is_file()
+    assert (tmp_path / "runs" / "profile-net-build-mnist-mini" / "card.png").is_file()
 
 
 PROGRAM = """
