@@ -110,3 +110,9 @@ def test_recipes_are_alike_when_only_angle_and_size_of_the_attack_differ():
     assert alike(Recipe(epochs=3)) != alike(Recipe())
     assert stackable(build("gcnn", width=0.1), Recipe())
     assert not stackable(build("gcnn_vgg16", width=0.1), Recipe())
+
+
+def test_a_network_with_fixed_weights_is_not_stacked_where_they_would_be_trained():
+    network = build("gcnn", width=0.1)
+    next(network.parameters()).requires_grad_(False)
+    assert not stackable(network, Recipe())

@@ -66,16 +66,24 @@ def _is_own(value: Any) -> bool:
 
 
 def _text(value: Any) -> str:
+    """The text of a function or class; the bytecode of a lambda, whose text is that of the whole statement around it,
+    and of what was typed into Python itself."""
     try:
-        return inspect.getsource(value)
-    except (OSError, TypeError):  # typed into Python itself
-        code = getattr(value, "__code__", None)
-        return f"{value.__qualname__}{_bytecode(code) if code else ''}"
+        if value.__name__ != "<lambda>":
+            return inspect.getsource(value)
+    except (OSError, TypeError):
+        pass
+    code = getattr(value, "__code__", None)
+    return f"{value.__qualname__}{_bytecode(code) if code else ''}"
 
 
 def _bytecode(code: CodeType) -> str:
-    inner = [_bytecode(const) if isinstance(const, CodeType) else repr(const) for const in code.co_consts]
-    return f"{code.co_code.hex()}{code.co_names}{inner}"
+    constants = [_bytecode(const) if isinstance(const, CodeType) else _constant(const) for const in code.co_consts]
+    return f"{code.co_code.hex()}{code.co_names}{constants}"
+
+
+def _constant(value: Any) -> str:
+    return repr(sorted(map(repr, value)) if isinstance(value, frozenset) else value)
 
 
 def _names(code: CodeType) -> set[str]:
