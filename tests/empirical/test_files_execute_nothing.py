@@ -248,8 +248,7 @@ def test_torchscript_that_writes_files_is_refused(tmp_path, monkeypatch):
 def test_weights_are_tensors_and_nothing_else():
     with pytest.raises(InputError, match=r"holds a dict with 'epoch', not a state dict of tensors"):
         read_weights(torch_saved({"epoch": 3}), "w.pt")
-    with pytest.raises(InputError, match=r"w\.pt holds no tensors, not a state dict of tensors: save it as"):
-        read_weights(torch_saved({}), "w.pt")
+    assert read_weights(torch_saved({}), "w.pt").tensors == {}
     with pytest.raises(InputError, match="looks like safetensors: rename it"):
         read_weights(b"\x40\0\0\0\0\0\0\0{" + b" " * 100, "w.pt")
 

@@ -126,7 +126,7 @@ def test_every_kind_gives_the_logits_of_the_module(here, net, images, spec, weig
     with torch.no_grad():
         torch.testing.assert_close(loaded.model(images), net(images), rtol=0, atol=1e-5)
         assert loaded.model(images[:1]).shape == (1, 10)
-    read = [weights] if weights else [spec]
+    read = ["my_networks.py", weights] if weights else [spec]
     assert loaded.files == {name: hashlib.sha256((here / name).read_bytes()).hexdigest() for name in read}
     assert loaded.differentiable == (loaded.kind != "ONNX")
 
@@ -252,7 +252,8 @@ REFUSED = {
     "no module": (
         "my_netwrks:build",
         {},
-        f"module 'my_netwrks' is not here: it must be installed or in the current folder. Use {SPECS}",
+        "module 'my_netwrks' is not here: it must be installed or in the current folder; a file elsewhere is named by "
+        "its path, such as ./folder/mynet.py:build",
     ),
     "no name": ("my_networks:biuld", {}, "module 'my_networks' has no 'biuld'; did you mean 'build'?"),
     "no callable": (
@@ -263,7 +264,8 @@ REFUSED = {
     "arguments": (
         "my_networks:Needs",
         {},
-        "my_networks:Needs needs 2 arguments: write a function without any that returns the model",
+        "my_networks:Needs(in_features: int, out_features: int, bias: bool = True, device=None, dtype=None) cannot be "
+        "called without the arguments in_features, out_features: give in_features=...,out_features=... by `model_args`",
     ),
     "builds nothing": (
         "my_networks:nothing",
@@ -275,7 +277,16 @@ REFUSED = {
         {},
         "torchvision has no model 'resnet19'; did you mean 'resnet18'? (80 are known)",
     ),
-    "a name of a hub": ("timm:hf-hub:timm/resnet18", {}, "timm has no model 'hf-hub:timm/resnet18'"),
+    "a name of a hub": (
+        "timm:hf-hub:timm/resnet18",
+        {},
+        "timm:hf-hub:timm/resnet18 is a network of the hub, which has to be asked for it: allow that by `pretrained`",
+    ),
+    "a name of no hub": (
+        "timm:hf_hub:resnet18",
+        {"pretrained": True},
+        "timm:hf_hub:resnet18 names no model of the hub: write timm:hf_hub:ORG/NAME",
+    ),
     "weights for a file": (
         "net.pt2",
         {"weights": "net.pth"},

@@ -2,6 +2,7 @@
 
     spec                            what it executes
     pkg.module:callable             the code of that module and of all that it imports: name only what you trust
+    folder/mynet.py:callable        likewise
     timm:NAME, torchvision:NAME     the code of these libraries
     FILE.pt2, FILE.pt, FILE.ts      the operators of the graph in a file of torch.export or TorchScript, and no Python
     FILE.onnx                       the operators of the graph, by onnxruntime; it gives no gradients
@@ -11,11 +12,7 @@ Weights never execute: they are tensors in a file of safetensors, or in a state 
 Nothing is ever unpickled freely; a file that would have to be is refused. See `files`, `torch_export`, `weights`."""
 
 import hashlib
-import importlib
-import inspect
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
@@ -24,13 +21,18 @@ from typing import Any
 import torch
 from torch import nn
 
-from invrob.empirical.inference import Model
+from invrob.empirical.inference import Model, set_training
 from invrob.empirical.loading.adapters import AS_THEY_COME, Adapted, Preprocessing, Size
 from invrob.empirical.loading.files import SUFFIXES, open_file
+from invrob.empirical.loading.fitting import put_weights
 from invrob.empirical.loading.libraries import open_timm, open_torchvision
+from invrob.empirical.loading.normalisers import with_normaliser
+from invrob.empirical.loading.onnx_weights import files_beside
 from invrob.empirical.loading.opened import Opened
-from invrob.empirical.loading.weights import put_weights, read_weights
-from invrob.errors import InputError, did_you_mean
+from invrob.empirical.loading.python import open_python, seeded
+from invrob.empirical.loading.weights import read_weights
+from invrob.empirical.models import module_name
+from invrob.errors import InputError
 
 SPECS = "pkg.module:callable, timm:NAME, torchvision:NAME, FILE.pt2, FILE.pt, FILE.onnx or RUN/cells/KEY"
 
@@ -43,7 +45,6 @@ class Loaded:
     spec: str
     kind: str  # "Python", "timm", "torchvision", "TorchScript", "torch.export", "ONNX" or "run"
     differentiable: bool  # without gradients only invariance and black-box attacks can be measured
-    channels: int | None  # that the network takes, grey images being repeated; None where nobody knows
     size: Size | None  # (height, width) that images are resized to inside the model; None for as they come
     mean: tuple[float, ...] | None  # that is subtracted inside the model, per channel
     std: tuple[float, ...] | None  # that is divided by
@@ -52,22 +53,46 @@ class Loaded:
     notes: tuple[str, ...]  # what a reader of the numbers should know
 
     @property
+    def channels(self) -> int | None:
+        """How many channels the network takes: as its file or its library says, else as its first images have shown,
+        grey ones being repeated where it takes them in no other way; before that, as its first convolution says."""
+        return self.model.channels if isinstance(self.model, Adapted) else None
+
+    @property
     def name(self) -> str:
         """A short name for files and tables: "mynet-build", or "resnet18" of "timm:resnet18"."""
         if self.kind == "Python":
-            return self.spec.replace(":", "-")
+            return f"{module_name(self.spec)}-{self.spec.rpartition(':')[2]}"
         if self.kind == "run":
             return Path(self.spec).expanduser().resolve().name
         last = self.spec.replace(":", "/").rsplit("/", 1)[-1]
         return last.removesuffix(Path(last).suffix) if last.endswith(SUFFIXES) else last
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What `load_model` is asked for, and the shape [C, H, W] of the images, where it is known."""
+
+    spec: str
+    weights: str | PathLike[str] | None
+    prefix: str
+    pretrained: bool
+    offline: bool
+    model_args: Mapping[str, Any]
+    classes: int | None
+    device: torch.device
+    seed: int
+    shape: tuple[int, int, int] | None = None
+
+
 def load_model(
     spec: str | PathLike[str],
     *,
     weights: str | PathLike[str] | None = None,
+    prefix: str = "",
     pretrained: bool = False,
     offline: bool = False,
+    model_args: Mapping[str, Any] | None = None,
     preprocessing: Preprocessing = AS_THEY_COME,
     classes: int | None = None,
     device: torch.device | str = "cpu",
@@ -75,19 +100,24 @@ def load_model(
 ) -> Loaded:
     """Load the model that `spec` names, ready to be measured: images in [0, 1] -> logits, in eval mode.
 
-    Grey images are repeated where the network takes more channels. docs/how-to/your-model.md says what each kind of
-    spec executes: a file of weights, of torch.export, of TorchScript or of ONNX runs no Python.
+    Grey images are repeated where the network takes them in no other way. docs/how-to/your-model.md says what each kind
+    of spec executes: a file of weights, of torch.export, of TorchScript or of ONNX runs no Python.
 
     Args:
-        spec: "pkg.module:callable", "timm:NAME", "torchvision:NAME", a file of torch.export, TorchScript or ONNX, or
-            RUN/cells/KEY, a network that a run has trained (or a copy of that folder; its data set is not needed). A
-            callable without required arguments builds the model, as a class does; an nn.Module, or a function with one
-            required argument, is the model. Modules of the current folder can be named.
-        weights: a file of safetensors or a state dict by `torch.save`, for specs that name code.
+        spec: "pkg.module:callable", "folder/mynet.py:callable", "timm:NAME", "torchvision:NAME", a file of
+            torch.export, TorchScript or ONNX, or RUN/cells/KEY, a network that a run has trained (or a copy of that
+            folder; its data set is not needed). A callable without required arguments builds the model, as a class
+            does; an nn.Module, or a function with one required argument, is the model. Modules of the current folder
+            can be named.
+        weights: a file of safetensors or a state dict by `torch.save`, for specs that name code. The network may be one
+            of several things in it, under names that wrappers have made longer; `notes` says what was left out.
+        prefix: with which the names of the network begin in that file, such as "ema."; found out where it is "".
         pretrained: take the published weights of timm or torchvision, which may be downloaded.
         offline: never use the network, so not with `pretrained`.
+        model_args: arguments for the callable that builds the model, or for the network of timm or torchvision.
         preprocessing: what is done to images inside the model; what it leaves open is as the file or the library says.
-        classes: number of classes of a timm or torchvision network that is not pretrained.
+        classes: number of classes of a timm or torchvision network that is not pretrained, and of a callable that needs
+            it: one with a required argument `num_classes`, `n_classes` or `classes`.
         device: where the model runs, such as "cuda:1"; ONNX runs on the CPU.
         seed: of weights that are drawn at random; the caller's random state comes back.
 
@@ -104,42 +134,75 @@ def load_model(
         >>> loaded.name, loaded.channels, loaded.size
         ('squeezenet1_1', 3, (64, 64))
     """
-    spec, device = str(spec), torch.device(device)
-    if pretrained and (weights is not None or offline):
-        other = "weights" if weights is not None else "offline"
-        raise InputError(f"`pretrained` and `{other}` exclude each other: leave one out")
+    on, arguments = torch.device(device), dict(model_args or {})
+    wanted = Wanted(str(spec), weights, prefix, pretrained, offline, arguments, classes, on, seed)
+    return _load(wanted, preprocessing)
+
+
+def load_for_images(spec: str | PathLike[str], shape: tuple[int, int, int], **options: Any) -> Loaded:
+    """`load_model(spec, **options)` for images [C, H, W] of that shape: a callable that cannot be built without their
+    channels, or the side of their square, gets these as well. Raises InputError as `load_model` does."""
+    preprocessing = options.pop("preprocessing", AS_THEY_COME)
+    blank = {"weights": None, "prefix": "", "pretrained": False, "offline": False, "classes": None, "seed": 0}
+    arguments, device = options.pop("model_args", None) or {}, torch.device(options.pop("device", "cpu"))
+    wanted = Wanted(spec=str(spec), model_args=arguments, device=device, shape=shape, **{**blank, **options})
+    return _load(wanted, preprocessing)
+
+
+def _load(wanted: Wanted, preprocessing: Preprocessing) -> Loaded:
+    _check(wanted)
     files: dict[str, str] = {}
-    with _seeded(seed):
-        opened = _opened(spec, pretrained, classes, device, files, seed)
-    if weights is not None:
-        opened = _with_weights(opened, spec, weights, files)
+    with seeded(wanted.seed):
+        opened = _opened(wanted, files)
     how = preprocessing.completed(opened.demanded)
-    channels = opened.channels or _first_channels(opened.network)
-    on = device if opened.differentiable else torch.device("cpu")
-    model = Adapted(opened.network, channels, how).to(on)
-    for module in model.modules():
-        module.training = False  # eval() is not there for exported networks
+    if wanted.weights is not None:
+        opened, how = _with_weights(opened, wanted, preprocessing, files)
+    on = wanted.device if opened.differentiable else torch.device("cpu")
+    model = Adapted(opened.network, opened.channels, how).to(on)
+    set_training(model, False)
     kind, gradients, notes = opened.kind, opened.differentiable, opened.notes
-    return Loaded(model, spec, kind, gradients, channels, how.size, how.mean, how.std, on, files, notes)
+    return Loaded(model, wanted.spec, kind, gradients, how.size, how.mean, how.std, on, files, notes)
 
 
-def _with_weights(opened: Opened, spec: str, weights: str | PathLike[str], files: dict[str, str]) -> Opened:
-    """The network with the weights in that file instead of those that it was built with."""
+def _check(wanted: Wanted) -> None:
+    """Raises InputError for what excludes each other."""
+    if wanted.pretrained and (wanted.weights is not None or wanted.offline):
+        other = "weights" if wanted.weights is not None else "offline"
+        raise InputError(f"`pretrained` and `{other}` exclude each other: leave one out")
+    if wanted.prefix and wanted.weights is None:
+        raise InputError(
+            f"prefix = {wanted.prefix!r} is of names in a file of weights: give `weights`, or leave it out"
+        )
+
+
+def _with_weights(
+    opened: Opened, wanted: Wanted, preprocessing: Preprocessing, files: dict[str, str]
+) -> tuple[Opened, Preprocessing]:
+    """The network with the weights in that file instead of those that it was built with, and what images go through."""
+    name = str(wanted.weights)
     if not isinstance(opened.network, nn.Module) or opened.kind not in ("Python", "timm", "torchvision"):
-        raise InputError(f"weights = {weights} is for Python that builds a module; {spec} ({opened.kind}) has its own")
-    put_weights(opened.network, read_weights(_content(weights, files), str(weights)), str(weights))
-    return replace(opened, notes=())
+        raise InputError(
+            f"weights = {name} is for Python that builds a module; {wanted.spec} ({opened.kind}) has its own"
+        )
+    taken = put_weights(opened.network, read_weights(_content(name, files), name), name, wanted.prefix)
+    how, note = with_normaliser(preprocessing, taken.normalisers, name, taken.prefix)
+    notes = tuple(line for line in (taken.note(name), note) if line)
+    return replace(opened, notes=notes), how.completed(opened.demanded)
 
 
-def _opened(
-    spec: str, pretrained: bool, classes: int | None, device: torch.device, files: dict[str, str], seed: int
-) -> Opened:
+def _opened(wanted: Wanted, files: dict[str, str]) -> Opened:
+    spec, arguments = wanted.spec, wanted.model_args
     library, _, name = spec.partition(":")
     if library in ("timm", "torchvision") and name:
-        return (open_timm if library == "timm" else open_torchvision)(name, pretrained, classes)
-    if pretrained:
+        opening = open_timm if library == "timm" else open_torchvision
+        return opening(name, wanted.pretrained, wanted.classes, arguments)
+    if wanted.pretrained:
         raise InputError(f"`pretrained` is for timm:NAME and torchvision:NAME, not for {spec!r}: leave it out")
     path = Path(spec).expanduser()
+    if name and not path.exists():
+        return open_python(spec, wanted.classes, wanted.shape, arguments, wanted.seed, files)
+    if arguments:
+        raise InputError(f"`model_args` are for Python that builds a network, and {spec!r} is none: leave them out")
     if (path / "cell.json").is_file():
         from invrob.empirical.loading.trained import open_cell  # it takes a while, and others need none of it
 
@@ -147,97 +210,17 @@ def _opened(
     if path.suffix == ".py":
         raise InputError(f"{spec} is Python: name what builds the model in it, such as {path.stem}:build")
     if spec.endswith(SUFFIXES) or path.is_file():
-        return open_file(_content(path, files), str(path), device)
-    if name and not path.exists():
-        return _open_python(library, name, seed)
+        return open_file(_content(path, files), str(path), wanted.device)
     raise InputError(f"{spec!r} names no model: use {SPECS}")
 
 
 def _content(path: str | PathLike[str], files: dict[str, str]) -> bytes:
-    """The bytes of a file, noted in `files`; of an ONNX file also the sum of the weights beside it."""
+    """The bytes of a file, noted in `files`; of an ONNX file also the sums of the weights beside it."""
     try:
-        content = Path(path).read_bytes()
+        content = Path(path).expanduser().read_bytes()
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror or error}): use {SPECS}") from None
     files[str(path)] = hashlib.sha256(content).hexdigest()
-    beside = Path(f"{path}.data")
-    if str(path).endswith(".onnx") and beside.is_file():
-        files[str(beside)] = hashlib.sha256(beside.read_bytes()).hexdigest()
+    if str(path).endswith(".onnx"):
+        files |= files_beside(content, Path(path).expanduser())
     return content
-
-
-def _open_python(module_name: str, name: str, seed: int) -> Opened:
-    with _importable_here():
-        try:
-            module = importlib.import_module(module_name)
-        except ModuleNotFoundError as error:
-            if error.name is None or not (module_name + ".").startswith(error.name + "."):
-                raise  # something that the module itself imports
-            raise InputError(
-                f"module {error.name!r} is not here: it must be installed or in the current folder. Use {SPECS}"
-            ) from None
-        except SystemExit:
-            raise InputError(
-                f"module {module_name!r} ended the process as it was imported: put what it does under "
-                "if __name__ == '__main__'"
-            ) from None
-        named: Any = module
-        for part in name.split("."):
-            if not hasattr(named, part):
-                near = did_you_mean(part, [n for n in dir(named) if not n.startswith("_")])
-                raise InputError(f"module {module_name!r} has no {name!r}{near}")
-            named = getattr(named, part)
-        with _seeded(seed):  # again: the import may have drawn
-            return Opened(_model_of(named, f"{module_name}:{name}"), "Python")
-
-
-def _model_of(named: Any, spec: str) -> Model:
-    """What a name stands for: the model itself, or what builds it."""
-    if isinstance(named, nn.Module):
-        return named
-    if not callable(named):
-        raise InputError(f"{spec} is a {type(named).__name__}: it must be a model, or a callable that returns one")
-    required = _required(named)
-    if required == 1 and not inspect.isclass(named):
-        model: Model = named
-        return model
-    if required:
-        raise InputError(f"{spec} needs {required} arguments: write a function without any that returns the model")
-    built: Model = named()
-    if not callable(built):
-        raise InputError(f"{spec}() returned a {type(built).__name__}: it must return a model, images -> logits [N, K]")
-    return built
-
-
-def _required(named: Any) -> int:
-    """How many arguments it cannot be called without."""
-    try:
-        parameters = inspect.signature(named).parameters.values()
-    except (TypeError, ValueError):  # a callable written in C has no signature
-        return 1
-    return sum(p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in parameters)
-
-
-@contextmanager
-def _seeded(seed: int) -> Iterator[None]:
-    """Weights that are drawn inside the block follow from `seed`; the caller's random state comes back."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(int(seed))
-        yield
-
-
-@contextmanager
-def _importable_here() -> Iterator[None]:
-    """The current folder comes first on the path inside the block, as with `python -m`."""
-    here = str(Path.cwd())
-    sys.path.insert(0, here)
-    try:
-        yield
-    finally:
-        sys.path.remove(here)
-
-
-def _first_channels(network: Model) -> int | None:
-    """The channels of the first convolution among the network's modules, which is nearly always the first to run."""
-    modules = network.modules() if isinstance(network, nn.Module) else ()
-    return next((m.in_channels for m in modules if isinstance(m, nn.Conv2d)), None)

@@ -2,14 +2,16 @@
 
 from math import isqrt
 from pathlib import Path
+from typing import Any
 
 from torch import nn
 
 from invrob.empirical.data import SOURCES
 from invrob.empirical.experiments import Cell, read_training
+from invrob.empirical.loading.fitting import put_weights
 from invrob.empirical.loading.opened import Opened
-from invrob.empirical.loading.weights import State, put_weights
-from invrob.empirical.models import Images, build
+from invrob.empirical.loading.weights import State
+from invrob.empirical.models import Images, build, build_own
 from invrob.errors import InputError
 
 
@@ -21,6 +23,8 @@ def open_cell(folder: Path, files: dict[str, str]) -> Opened:
     if training is None:
         raise InputError(f"{folder} holds no finished training, or a damaged one: copy it again, or train it again")
     state, body = training
+    if ":" in str(body.get("cell", {}).get("model")):
+        return _own(folder, state, body, files)
     try:
         cell = Cell.model_validate(body["cell"])
         shape = {"in_channels": state["1.weight"].shape[1], "classes": len(state[f"{max(map(_layer, state))}.bias"])}
@@ -30,6 +34,18 @@ def open_cell(folder: Path, files: dict[str, str]) -> Opened:
     network = _network(cell, state, shape, sizes, str(folder))
     if cell.dataset not in SOURCES:  # images of several sizes fit the same weights
         next(layer for layer in network.modules() if isinstance(layer, Images)).size = None
+    files[str(folder / "weights.safetensors")] = body["weights_sha256"]
+    return Opened(network, "run", notes=(f"{cell}, trained on {cell.dataset}",))
+
+
+def _own(folder: Path, state: State, body: dict[str, Any], files: dict[str, str]) -> Opened:
+    """The network of a user's builder, whose code must have been allowed to run."""
+    try:
+        cell, given = Cell.model_validate(body["cell"]), dict(body["given"])
+    except (LookupError, ValueError, TypeError) as error:
+        raise InputError(f"{folder} holds no network that this version of invrob trains") from error
+    network = build_own(cell.model, cell.source, given, cell.options, cell.seed)
+    put_weights(network, state, str(folder))
     files[str(folder / "weights.safetensors")] = body["weights_sha256"]
     return Opened(network, "run", notes=(f"{cell}, trained on {cell.dataset}",))
 

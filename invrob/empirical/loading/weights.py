@@ -1,35 +1,56 @@
-"""Weights for a network from a file of tensors: safetensors, or a state dict that is read with `weights_only`.
+"""Weights from a file of tensors: safetensors, or a state dict that is read with `weights_only`.
 
-A file of weights never executes: what `torch.load` would have to unpickle freely is refused."""
+A file of weights never executes: what `torch.load` would have to unpickle freely is refused. What was read is handed on
+with the names that it has there, the keys of the dicts that it lies in among them; `fitting` finds the network."""
 
 import io
+import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import safetensors
 import safetensors.torch
 import torch
-from torch import Tensor, nn
-from torch.nn.parameter import is_lazy
+from torch import Tensor
 
 from invrob.errors import InputError
 
-State = dict[str, Tensor]
+State = dict[str, Any]  # tensors, and what modules keep by `get_extra_state`
 
-NESTED = ("state_dict", "model_state_dict", "model", "net", "weights")  # where training scripts keep it
-PREFIXES = ("module.", "_orig_mod.", "model.", "net.")  # of DataParallel, torch.compile, Lightning and the like
 SAVE_SO = "save it as safetensors.torch.save_file(model.state_dict(), path) or torch.save(model.state_dict(), path)"
+EXTRA_STATE = "_extra_state"  # torch's name for what a module keeps besides its tensors
 
 
-def read_weights(content: bytes, name: str) -> State:
-    """The tensors by name in a file of safetensors, or of a state dict by `torch.save`; the latter also one level down,
-    as a training script keeps it beside its epoch. content: the bytes of the file; name: what the errors call it.
+@dataclass(frozen=True)
+class Stored:
+    """What a file of weights holds.
 
-    Raises InputError for anything else, and where there is no tensor; no Python object is ever unpickled."""
+    tensors: by name; in {"ema": {"conv.weight": ...}} it is "ema.conv.weight".
+    folders: the names of the dicts that tensors lie in, such as "ema.", and "" for the outermost.
+    versions: of the modules, as state dicts of PyTorch keep them, by name; empty where the file has none."""
+
+    tensors: State
+    folders: tuple[str, ...] = ("",)
+    versions: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+
+    def folder_of(self, name: str) -> str:
+        """The innermost of the dicts that `name`, or a prefix, lies in."""
+        return max((folder for folder in self.folders if name.startswith(folder)), key=len, default="")
+
+
+def read_weights(content: bytes, name: str) -> Stored:
+    """The tensors by name in a file of safetensors, or of a state dict by `torch.save`; of the latter also those in
+    dicts within, as a training script keeps them beside its epoch.
+
+    content: the bytes of the file; name: what the errors call it.
+
+    Raises InputError for anything else, and where other things are there and no tensor; no Python object is ever
+    unpickled."""
     if Path(name).suffix == ".safetensors":
         try:
-            return _state(safetensors.torch.load(content), name)
+            return Stored(safetensors.torch.load(content))
         except safetensors.SafetensorError as error:
             raise InputError(f"{name} is damaged or no file of safetensors ({error}): {SAVE_SO}") from error
     try:
@@ -39,57 +60,41 @@ def read_weights(content: bytes, name: str) -> State:
             raise InputError(f"{name} looks like safetensors: rename it to end in .safetensors") from error
         raise InputError(
             f"{name} holds more than tensors, or is damaged: Python objects are never unpickled; {SAVE_SO}"
+            f"{_refused(error)}"
         ) from error
-    return _state(loaded, name)
+    tensors: State = {}
+    folders: list[str] = []
+    versions: dict[str, dict[str, Any]] = {}
+    _gather(loaded, "", tensors, folders, versions)
+    if loaded != {} and not tensors:
+        known = isinstance(loaded, Mapping)
+        content_is = f"a dict with {', '.join(map(repr, [*loaded][:5]))}" if known else f"a {type(loaded).__name__}"
+        raise InputError(f"{name} holds {content_is}, not a state dict of tensors: {SAVE_SO}")
+    return Stored(tensors, tuple(folders), versions)
 
 
-def _state(loaded: Any, name: str) -> State:
-    for candidate in (loaded, *(loaded.get(key) for key in NESTED if isinstance(loaded, Mapping))):
-        pairs = candidate.items() if isinstance(candidate, Mapping) else ()
-        if pairs and all(isinstance(key, str) and isinstance(value, Tensor) for key, value in pairs):
-            return dict(pairs)
-    content = f"a {type(loaded).__name__}"
-    if isinstance(loaded, Mapping):
-        content = f"a dict with {', '.join(map(repr, list(loaded)[:5]))}" if loaded else "no tensors"
-    raise InputError(f"{name} holds {content}, not a state dict of tensors: {SAVE_SO}")
+def _refused(error: Exception) -> str:
+    """Which class torch has refused to unpickle, where it says so, and what to do with such a file."""
+    found = re.search(r"GLOBAL ([\w.]+)", str(error))
+    if found is None:
+        return ""
+    return (
+        f". It holds {found[1]}: where you trust the file, open it by torch.load(path, weights_only=False), which may "
+        "run code, and save the state dict in it alone"
+    )
 
 
-def put_weights(network: nn.Module, state: State, name: str) -> None:
-    """Load `state` into `network`, every tensor of it and no other; prefixes of wrappers are taken off first.
-
-    Raises InputError that names some of the missing and unexpected keys, and of the tensors of another shape or kind;
-    the network is then as it was."""
-    expected = network.state_dict()
-    state = _unwrapped(state, set(expected))
-    known = [key for key in expected if key in state and not is_lazy(expected[key])]
-    pairs = ((key, _described(state[key]), _described(expected[key])) for key in known)
-    misfits = {
-        "missing": [key for key in expected if key not in state],
-        "unexpected": [key for key in state if key not in expected],
-        "of another shape": [f"{key} {given} instead of {wanted}" for key, given, wanted in pairs if given != wanted],
-    }
-    if any(misfits.values()):
-        listed = "; ".join(f"{len(keys)} {what}: {_examples(keys)}" for what, keys in misfits.items() if keys)
-        raise InputError(f"{name} does not fit the network ({listed}): name the one that these weights are of")
-    network.load_state_dict(state)
-
-
-def _described(tensor: Tensor) -> str:
-    """Its shape, and what it holds where that is no floating-point numbers."""
-    plain = not tensor.is_meta and not tensor.is_quantized and tensor.layout == torch.strided
-    numbers = "complex" if tensor.is_complex() else "" if tensor.is_floating_point() else "whole"
-    return f"{numbers if plain else 'sparse, quantized or empty'} {[*tensor.shape]}".strip()
-
-
-def _unwrapped(state: State, expected: set[str]) -> State:
-    """`state` without prefixes that all its keys have, as long as the network has no such key."""
-    while state and not expected & set(state):
-        prefix = next((p for p in PREFIXES if all(key.startswith(p) for key in state)), None)
-        if prefix is None:
-            break
-        state = {key.removeprefix(prefix): value for key, value in state.items()}
-    return state
-
-
-def _examples(keys: list[str]) -> str:
-    return ", ".join(keys[:3]) + ", ..." * (len(keys) > 3)
+def _gather(
+    found: Any, folder: str, tensors: State, folders: list[str], versions: dict[str, dict[str, Any]], depth: int = 0
+) -> None:
+    """Note what lies in a dict and in the dicts within; those with other keys than words are an optimizer's."""
+    if not isinstance(found, Mapping) or depth > 8 or not all(isinstance(key, str) for key in found):
+        return
+    folders.append(folder)
+    for path, about in getattr(found, "_metadata", {}).items():
+        versions[f"{folder}{path}" if path else folder.removesuffix(".")] = about
+    for key, value in found.items():
+        if isinstance(value, Tensor) or key.rpartition(".")[2] == EXTRA_STATE:
+            tensors[f"{folder}{key}"] = value
+        else:
+            _gather(value, f"{folder}{key}.", tensors, folders, versions, depth + 1)
