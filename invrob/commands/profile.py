@@ -15,6 +15,7 @@ import typer
 from invrob.commands import profile_options as option
 from invrob.commands.grids import by_name, numbers
 from invrob.commands.model_errors import about_images
+from invrob.commands.model_args import arguments
 from invrob.commands.outputs import Outputs
 from invrob.commands.profile_errors import ModelError, described, failing_in_one_line, is_of_the_model
 from invrob.commands.profile_folder import ProfileFolder
@@ -25,7 +26,7 @@ from invrob.versions import versions
 
 if TYPE_CHECKING:
     from invrob.empirical.data import Sample
-    from invrob.empirical.loading import Loaded
+    from invrob.empirical.loading import Loaded, Preprocessing
     from invrob.empirical.profiles import Grid, Measurement, Rates, WorstOf
 
 EPILOG = option.EPILOG
@@ -37,11 +38,14 @@ def profile(
     split: option.Split = "test",
     images: option.Images = 1000,
     weights: option.Weights = None,
+    prefix: option.Prefix = "",
+    model_args: option.ModelArgs = None,
     pretrained: option.Pretrained = False,
     offline: option.Offline = False,
     mean: option.Mean = None,
     std: option.Std = None,
     size: option.Size = None,
+    channels: option.Channels = "auto",
     device: option.Device = "auto",
     thetas: option.Thetas = None,
     epsilons: option.Epsilons = None,
@@ -68,13 +72,14 @@ def profile(
         from invrob.empirical.profiles import adversary_of
 
         audited = _audit(audit)
-        options = {"weights": weights, "pretrained": pretrained, "offline": offline, "seed": seed}
+        published: dict[str, Any] = {"pretrained": pretrained, "offline": offline, "model_args": arguments(model_args)}
+        options = {"weights": weights, "prefix": prefix, "seed": seed, **published}
         folder = ProfileFolder(out or Path("runs") / folder_name(spec, options, data, split))
         sample = _sample(data, split, images, size)
         grids = _grids(norm, epsilons, transformation, thetas, sample.images.shape[1])
         adversaries = dict.fromkeys(adversary_of(text, "--adversary") for text in adversary)
         names = [worst.name if worst else "average" for worst in adversaries]
-        loaded = _loaded(spec, sample, device, mean, std, size, options)
+        loaded = _loaded(spec, sample, device, _preprocessing(mean, std, size, channels), options)
         chosen = _attack(attack, loaded)
         if chosen == "black-box" and audited not in ("auto", 0):
             raise InputError(f"--audit {audit} needs an attack by gradients, and this one is black-box: leave it out")
@@ -128,23 +133,24 @@ def _grids(
     return {"epsilons": by_norm, "thetas": by_transformation}
 
 
-def _loaded(
-    spec: str,
-    sample: "Sample",
-    device: str,
-    mean: str | None,
-    std: str | None,
-    size: int | None,
-    options: dict[str, Any],
-) -> "Loaded":
+def _loaded(spec: str, sample: "Sample", device: str, how: "Preprocessing", options: Mapping[str, Any]) -> "Loaded":
     """The model, which has answered for two images. options: of `load_model`."""
     from invrob.empirical.inference import chosen_device
-    from invrob.empirical.loading import Preprocessing, load_model
+    from invrob.empirical.loading import load_for_images
+
+    channels, height, width = sample.images.shape[1:]
+    about = {"device": chosen_device(device), "preprocessing": how, "classes": len(sample.dataset.classes)}
+    loaded = load_for_images(spec, (channels, height, width), **about, **options)
+    return _that_answers(loaded, sample)
+
+
+def _preprocessing(
+    mean: str | None, std: str | None, size: int | None, channels: "Literal['auto', 'keep']"
+) -> "Preprocessing":
+    from invrob.empirical.loading import Preprocessing
 
     means, stds = None if mean is None else numbers("--mean", mean), None if std is None else numbers("--std", std)
-    how, classes = Preprocessing(means, stds, size), len(sample.dataset.classes)
-    loaded = load_model(spec, device=chosen_device(device), preprocessing=how, classes=classes, **options)
-    return _that_answers(loaded, sample)
+    return Preprocessing(means, stds, size, channels)
 
 
 def _audit(text: str) -> "Literal['auto'] | int":

@@ -25,6 +25,22 @@ Weights = Annotated[
     Path | None,
     typer.Option(help="FILE.safetensors, or a state dict by torch.save.", rich_help_panel=MODEL),
 ]
+Prefix = Annotated[
+    str,
+    typer.Option(
+        help="With which its names begin in that file, such as ema.; found out.",
+        show_default=False,
+        rich_help_panel=MODEL,
+    ),
+]
+ModelArgs = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Of what builds the model: num_classes=10,width=0.5; repeatable.",
+        show_default=False,
+        rich_help_panel=MODEL,
+    ),
+]
 Pretrained = Annotated[
     bool,
     typer.Option("--pretrained", help="Published weights of timm or torchvision; may download.", rich_help_panel=MODEL),
@@ -40,6 +56,12 @@ Size = Annotated[
         min=1,
         help="Side to which images are resized inside the model, or pictures of a folder: when read.",
         rich_help_panel=MODEL,
+    ),
+]
+Channels = Annotated[
+    Literal["auto", "keep"],
+    typer.Option(
+        help="auto: grey images are repeated where the model takes them in no other way.", rich_help_panel=MODEL
     ),
 ]
 Device = Annotated[

@@ -16,7 +16,6 @@ from invrob.empirical.loading.fitting import put_weights
 from invrob.empirical.loading.names import WRAPPERS
 from invrob.empirical.loading.weights import read_weights
 
-
 PREFIXES = [*(f"{word}." for word in sorted(WRAPPERS)), "model.", "net."]
 NESTED = ["state_dict", "model_state_dict", "model", "net", "ema", "params", "model_ema", "something else"]
 
