@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 ARGUMENTS = re.compile(r"missing \d+ required (positional|keyword-only) arguments?: (?P<names>.+)|takes .+ were given")
 DEVICES = re.compile(r"same device|on device|device mismatch|\b(cpu|cuda:\d+)\b.+\b(cpu|cuda:\d+)\b")
 SIZES = re.compile(
-    r"sizes?\b|shapes?\b|dimension|channels?\b|kernel|cannot be multiplied|\bview\b|must match|normalized_shape", re.I
+    r"\bfits?\b|sizes?\b|shapes?\b|dimension|channels?\b|kernel|cannot be multiplied|\bview\b|must match",
+    re.I,
 )
 NUMBERS = (1, 4, 8, 16, 32, 64, 128)  # of images at a time that a network may have been made for
 
@@ -53,8 +54,9 @@ def about_images(error: Exception, loaded: "Loaded", images: "Tensor") -> str:
 
 def _is_of_the_call(text: str, loaded: "Loaded") -> bool:
     """Whether a TypeError is about the call of the model itself, and not of a layer inside it."""
-    network = getattr(loaded.model, "network", loaded.model)
-    return getattr(network, "__name__", type(network).__name__) in text.partition("(")[0]
+    network, caller = getattr(loaded.model, "network", loaded.model), text.partition("(")[0]
+    names = [f"{kind.__name__}.forward" for kind in type(network).__mro__] + [getattr(network, "__name__", "forward")]
+    return any(caller == name or caller.endswith(f".{name}") for name in names)
 
 
 def _number(loaded: "Loaded", images: "Tensor") -> int | None:

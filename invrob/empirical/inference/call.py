@@ -4,6 +4,7 @@ A network may write into its input (`x.sub_(mean)`), may hold float16 weights, o
 a time. Images are tried as they are; only where that fails are they converted, to what the network says of itself."""
 
 import re
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
@@ -75,11 +76,15 @@ def called(model: Callable[[Tensor], Any], images: Tensor, inside: AbstractConte
         return _asked(model, images, known[1], inside)
     first = Fit(batch=_exported_batch(model))
     try:
-        return _asked(model, images, first, inside)
+        outputs = _asked(model, images, first, inside)
     except Exception as error:
         if isinstance(error, InputError) or is_out_of_memory(error):
             raise
         told = last = error
+    else:
+        if fits is not None and first != Fit():
+            fits[key] = (model, first)
+        return outputs
     for fit in _other_fits(model, images, first, told):
         try:
             outputs = _asked(model, images, fit, inside)
@@ -111,8 +116,16 @@ def floating_dtypes(model: object) -> list[torch.dtype]:
 
 def _asked(model: Callable[[Tensor], Any], images: Tensor, fit: Fit, inside: AbstractContextManager[Any]) -> Any:
     x = lent(images, fit.dtype)
-    with inside:
+    with inside, _quiet() if type(model).__name__ == "OptimizedModule" else nullcontext():
         return model(x) if fit.batch in (None, len(x)) else in_batches(model, x, fit.batch)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the warning of torch.compile, which looks at `.grad` of its inputs, for inputs that are copies."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The .grad attribute of a Tensor that is not a leaf")
+        yield
 
 
 def _other_fits(model: object, images: Tensor, first: Fit, error: Exception) -> Iterator[Fit]:

@@ -33,7 +33,7 @@ def evaluating(model: object, *, snapshot: bool = True) -> Iterator[None]:
             with torch.no_grad():
                 state.evaluate()
             for parameter in (p for m in _modules(model) for p in m.parameters(recurse=False)):
-                if parameter.requires_grad and parameter.is_leaf:
+                if parameter.requires_grad and parameter.is_leaf and not is_lazy(parameter):
                     trainable.append(parameter)
                     parameter.requires_grad_(False)
             yield
@@ -176,6 +176,8 @@ def _plain(module: nn.Module, container: str) -> dict[str, Any]:
 
 
 def _has_mode(module: nn.Module) -> bool:
+    if isinstance(getattr(type(module), "training", None), property):  # torch.compile's: that of the network inside
+        return False
     return getattr(module, "training", None) is not None  # frozen TorchScript has none
 
 
