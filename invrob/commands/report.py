@@ -1,11 +1,14 @@
 """`invrob report`: one page about a run, or about several side by side."""
 
 import json
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from invrob.commands import workers
 from invrob.commands.outputs import Outputs
 from invrob.commands.progress import progress_bar
 
@@ -18,6 +21,7 @@ def report(
         Path | None,
         typer.Option(help="The file. RUN/report.html when left out, or ./comparison.html for several runs."),
     ] = None,
+    imported: workers.Imports = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
     """Write one HTML file about a run, or about several side by side: verdicts, interactive profiles and trade-off
@@ -25,9 +29,10 @@ def report(
 
     The file needs no network and no other file. Nothing is trained or measured again, but for the example images, which
     the stored weights are asked for."""
+    from invrob.empirical.models import trusting
     from invrob.empirical.report import write_report
 
-    with progress_bar(hidden=as_json) as progress:
+    with trusting(imported or []), redirect_stdout(sys.stderr), progress_bar(hidden=as_json) as progress:
         outputs = Outputs()
         written = outputs.written(lambda: write_report(runs, out, progress))
     if written is None:

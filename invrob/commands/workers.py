@@ -40,7 +40,7 @@ Cpus = Annotated[float | None, typer.Option(min=0.01, help="CPUs that Ray reserv
 Imports = Annotated[
     list[str] | None,
     typer.Option(
-        "--import", help="Run the code of this module or file, which builds a network of the experiment. Repeatable."
+        "--import", help="Run the code of this module or file, which builds networks of one's own. Repeatable."
     ),
 ]
 

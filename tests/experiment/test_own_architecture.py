@@ -299,3 +299,32 @@ def test_from_python_wrong_fields_and_names_are_named():
         invrob.experiment("mynet:build")
     with pytest.raises(InputError, match="not a callable"):
         invrob.experiment({"mynet": 3})
+
+
+def test_a_stored_network_is_asked_again_where_its_code_is_named_wherever_that_lies_now(own, tmp_path, invrob_command):
+    own("mynet:build", more="training_theta = [0]")
+    assert invrob_command("empirical", "run", "--config", "my.toml", "--import", "mynet", "--quiet").code == 0
+    (cell,) = (tmp_path / "runs/my/cells").iterdir()
+    (tmp_path / "my code").mkdir()
+    (tmp_path / "mynet.py").rename(tmp_path / "my code/moved.py")
+    (tmp_path / "mynet.py").write_text(SOURCE.replace("width=4", "width=5"))
+    data = [
+        "--data",
+        read_experiment(tmp_path / "my.toml").dataset,
+        "--images",
+        "6",
+        "--audit",
+        "0",
+        "--epsilons",
+        "0,1",
+    ]
+    with lent({"mynet:build": None}):  # whatever was allowed before
+        refused = invrob_command("profile", cell, *data)
+        other = invrob_command("profile", cell, *data, "--import", "mynet")
+        right = invrob_command("profile", cell, *data, "--import", "./my code/moved.py", "--json")
+        report = invrob_command("report", "runs/my", "--import", "./my code/moved.py", "--json")
+    assert (refused.code, other.code, right.code) == (2, 2, 0)
+    assert "add --import mynet" in refused.err
+    assert "is not that with which the network was trained" in other.err
+    assert json.loads(right.out)["model"]["kind"] == "run"
+    assert json.loads(report.out)["networks_with_examples"] == 1

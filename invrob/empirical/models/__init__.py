@@ -1,7 +1,17 @@
 """The paper's networks by name, the layers that they share, and networks of users by the name of their code."""
 
 from invrob.empirical.models.described import sum_of
-from invrob.empirical.models.factories import Code, adopt, allow, allowed_code, build_own, covers, is_own, lent
+from invrob.empirical.models.factories import (
+    Code,
+    adopt,
+    allow,
+    allowed_code,
+    build_own,
+    covers,
+    is_own,
+    lent,
+    trusting,
+)
 from invrob.empirical.models.layers import HEADS, NORMALIZATIONS, Images, Normalize, Standardize, per_channel
 from invrob.empirical.models.named import (
     ALIASES,
@@ -42,4 +52,5 @@ __all__ = [
     "per_channel",
     "required",
     "sum_of",
+    "trusting",
 ]

@@ -6,17 +6,20 @@ here, by `--import` on the command line or by handing it to `invrob.experiment`.
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from shlex import quote
 from typing import Any
 
 import torch
 from torch import nn
 
-from invrob.empirical.models.named import Named, canonical, factory_arguments, import_named, module_name
+from invrob.empirical.models.described import sum_of
+from invrob.empirical.models.named import Named, canonical, factory_arguments, import_named
 from invrob.errors import InputError
 
 Code = tuple[str, str, str]  # spec, the place where another process finds it, SHA-256 of its source
 
 _factories: dict[str, Named] = {}
+_trusted: list[str] = []  # modules that the user lets run where a stored network was built by one of them
 
 
 def is_own(model: str) -> bool:
@@ -30,10 +33,7 @@ def allow(specs: Sequence[str], allowed: Sequence[str]) -> dict[str, str]:
     Returns spec -> SHA-256 of its source. Raises InputError, and imports nothing, where one is not allowed."""
     for spec in specs:
         if not any(covers(one, spec) for one in allowed):
-            source = spec.rpartition(":")[0]
-            raise InputError(
-                f"model {spec!r} is code of your own, which runs only where you name it: add --import {source}"
-            )
+            raise InputError(f"model {spec!r} is code of your own, which runs only where you name it: {_way_out(spec)}")
     for spec in specs:
         _factories[spec] = import_named(spec)
     return {spec: _factories[spec].source for spec in specs}
@@ -55,6 +55,16 @@ def lent(factories: Mapping[str, Named]) -> Iterator[None]:
     finally:
         _factories.clear()
         _factories.update(before)
+
+
+@contextmanager
+def trusting(modules: Sequence[str]) -> Iterator[None]:
+    """Inside the block these modules or files may be imported for a stored network that one of them has built."""
+    _trusted.extend(modules)
+    try:
+        yield
+    finally:
+        del _trusted[len(_trusted) - len(modules) :]
 
 
 def allowed_code() -> tuple[Code, ...]:
@@ -81,14 +91,7 @@ def build_own(
 
     source: the SHA-256 that the code must have; given: as for `factory_arguments`. Raises InputError where the builder
     may not be called, has changed, or returns no module. Its code may raise anything."""
-    named = _factories.get(spec)
-    if named is None:
-        module = module_name(spec)
-        raise InputError(f"model {spec!r} is code that nobody has allowed to run here: add --import {module}")
-    if source is not None and named.source != source:
-        raise InputError(
-            f"the code of {spec} is not that with which the network was trained: bring its file back, or train again"
-        )
+    named = _found(spec, source)
     taken = factory_arguments(named, given, arguments, by="`arguments`", optional=True)
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
         torch.default_generator.manual_seed(int(seed))
@@ -96,3 +99,24 @@ def build_own(
     if not isinstance(network, nn.Module):
         raise InputError(f"{spec} returned a {type(network).__name__}: it must return a torch.nn.Module to be trained")
     return network
+
+
+def _found(spec: str, source: str | None) -> Named:
+    """The builder that may be called under this name, or one of a trusted module, wherever that lies now, whose code is
+    the one with that sum."""
+    named = _factories.get(spec)
+    if named is not None and source in (None, named.source):
+        return named
+    if named is None and not _trusted:
+        raise InputError(f"model {spec!r} is code that nobody has allowed to run here: {_way_out(spec)}")
+    for module in _trusted:
+        named = import_named(f"{module}:{spec.rpartition(':')[2]}")
+        if source in (None, named.source, sum_of(named.value)):
+            return named
+    raise InputError(
+        f"the code of {spec} is not that with which the network was trained: bring its file back, or train again"
+    )
+
+
+def _way_out(spec: str) -> str:
+    return f"add --import {quote(spec.rpartition(':')[0])}"
