@@ -14,8 +14,8 @@ import typer
 
 from invrob.commands import profile_options as option
 from invrob.commands.grids import by_name, numbers
-from invrob.commands.model_errors import about_images
 from invrob.commands.model_args import arguments
+from invrob.commands.model_errors import about_images
 from invrob.commands.outputs import Outputs
 from invrob.commands.profile_errors import ModelError, described, failing_in_one_line, is_of_the_model
 from invrob.commands.profile_folder import ProfileFolder
@@ -46,6 +46,7 @@ def profile(
     std: option.Std = None,
     size: option.Size = None,
     channels: option.Channels = "auto",
+    imported: option.Imports = None,
     device: option.Device = "auto",
     thetas: option.Thetas = None,
     epsilons: option.Epsilons = None,
@@ -69,17 +70,19 @@ def profile(
 
     The model takes images in [0, 1] and returns logits. Exit code 1 where it raises, 2 for bad usage."""
     with failing_in_one_line(spec, traceback), redirect_stdout(sys.stderr):  # what the model prints is no answer
+        from invrob.empirical.models import trusting
         from invrob.empirical.profiles import adversary_of
 
         audited = _audit(audit)
         published: dict[str, Any] = {"pretrained": pretrained, "offline": offline, "model_args": arguments(model_args)}
         options = {"weights": weights, "prefix": prefix, "seed": seed, **published}
-        folder = ProfileFolder(out or Path("runs") / folder_name(spec, options, data, split))
+        folder = ProfileFolder(out or Path("runs") / folder_name(spec, options, data, split), chosen=out is not None)
         sample = _sample(data, split, images, size)
         grids = _grids(norm, epsilons, transformation, thetas, sample.images.shape[1])
         adversaries = dict.fromkeys(adversary_of(text, "--adversary") for text in adversary)
         names = [worst.name if worst else "average" for worst in adversaries]
-        loaded = _loaded(spec, sample, device, _preprocessing(mean, std, size, channels), options)
+        with trusting(imported or []):
+            loaded = _loaded(spec, sample, device, _preprocessing(mean, std, size, channels), options)
         chosen = _attack(attack, loaded)
         if chosen == "black-box" and audited not in ("auto", 0):
             raise InputError(f"--audit {audit} needs an attack by gradients, and this one is black-box: leave it out")
@@ -97,6 +100,8 @@ def profile(
         from invrob.commands.profile_summary import print_profile
 
         print_profile(loaded, document, rates, per_class, seconds, paths)
+    if folder.kept is not None and not outputs.failures:
+        typer.echo(f"note: the numbers of the profile that was there before are now in {folder.kept}", err=True)
     outputs.end("the numbers are printed above")
 
 

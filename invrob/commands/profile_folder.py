@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from invrob.commands.outputs import Outputs
-from invrob.commands.profile_identity import differences
+from invrob.commands.profile_identity import differences, fingerprint_of, of_other_files
 from invrob.errors import InputError
 from invrob.files import check_writable, write_atomically
 
@@ -19,10 +19,15 @@ WAY_OUT = "choose another --out"
 
 
 class ProfileFolder:
-    """Where a profile is to be written."""
+    """Where a profile is to be written.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    path: the folder. chosen: whether the user named it. There another measurement of the same files and images, with
+    other settings or of another network in the same code, takes the place of the earlier one, whose numbers are kept
+    beside it; what differs in more than that is an error."""
+
+    def __init__(self, path: Path, *, chosen: bool = False) -> None:
+        self.path, self.chosen = path, chosen
+        self.kept: Path | None = None  # where the numbers of the earlier profile go
         self.file = path / "profile.json"
         check_writable([self.file], WAY_OUT)
 
@@ -35,7 +40,7 @@ class ProfileFolder:
             force: replace an earlier profile of another measurement, and whatever else has the names of these files.
         """
         pictures = [self.path / name for name in picture_names(measured)]
-        check_writable(pictures, WAY_OUT)
+        check_writable([self.file, *pictures], WAY_OUT)
         if force:
             return
         if not self.file.exists():
@@ -45,6 +50,9 @@ class ProfileFolder:
             why = "a profile.json that cannot be read"
         else:
             listed = differences(there, about)
+            if listed and self.chosen and not of_other_files(there, about):
+                self.kept = self.path / f"profile-{fingerprint_of(there)}.json"
+                return
             more = f"; and {len(listed) - 3} more" if len(listed) > 3 else ""
             why = f"the profile of another measurement ({'; '.join(listed[:3])}{more})" if listed else ""
         if why:
@@ -58,6 +66,8 @@ class ProfileFolder:
 
         text, before = json.dumps(document, allow_nan=False, indent=1), self._earlier() or {}
         save = partial(Path.write_text, data=text, encoding="utf-8")
+        if self.kept is not None and outputs.written(partial(self.file.replace, self.kept)) is None:
+            return []
         if outputs.written(lambda: write_atomically(self.file, save)) is None:
             return []
         for name in _pictures_of(before):  # also those that are written anew: no old one stays where that fails
@@ -68,6 +78,10 @@ class ProfileFolder:
             path = outputs.written(partial(write_figure, self.path / f"{name}.png", figure))
             written += [] if path is None else [path]
         return written
+
+    def _keep(self, beside: Path) -> Path:
+        content = self.file.read_bytes()
+        return write_atomically(beside, lambda temporary: temporary.write_bytes(content))
 
     def _earlier(self) -> dict[str, Any] | None:
         """The content of the profile.json that is there; None for none, and for one that is no table."""

@@ -10,6 +10,7 @@ from typing import Any
 BYTES = 48  # of a part of a folder's name: file systems allow 255 for the whole
 MADE_BY_CODE = ("Python", "timm", "torchvision")  # kinds of models whose spec names code; a file is known by its hash
 UNKNOWN = "not kept"
+READ = ("files of the model", "data", "split", "number of images", "images")  # of an identity: what was read
 
 
 def identity_of(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -69,6 +70,42 @@ def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
         for name in dict.fromkeys([*ours, *theirs])
         if ours.get(name) != theirs.get(name)
     ]
+
+
+def of_other_files(there: Mapping[str, Any], here: Mapping[str, Any]) -> bool:
+    """Whether two measurements are of other files of a model, other data or other images, and not only of another
+    network in the same code or with other settings.
+
+    Args:
+        there, here: the contents of two profile.json, as for `identity_of`.
+
+    Returns:
+        False where everything that was read is the same, or an earlier version did not keep what was.
+
+    Example:
+        >>> from invrob.commands.profile_identity import of_other_files
+        >>> of_other_files({"data": {"split": "test"}}, {"data": {"split": "train"}})
+        True
+    """
+    ours, theirs = identity_of(here), identity_of(there)
+    return any(ours.get(name) != theirs.get(name) for name in READ)
+
+
+def fingerprint_of(document: Mapping[str, Any]) -> str:
+    """Eight hex digits by which a measurement is told from others.
+
+    Args:
+        document: the content of a profile.json.
+
+    Returns:
+        The beginning of the SHA-256 of `identity_of`.
+
+    Example:
+        >>> from invrob.commands.profile_identity import fingerprint_of
+        >>> len(fingerprint_of({}))
+        8
+    """
+    return hashlib.sha256(json.dumps(identity_of(document), sort_keys=True).encode()).hexdigest()[:8]
 
 
 def folder_name(spec: str, options: Mapping[str, Any], data: str, split: str) -> str:
