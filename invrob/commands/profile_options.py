@@ -64,6 +64,14 @@ Channels = Annotated[
         help="auto: grey images are repeated where the model takes them in no other way.", rich_help_panel=MODEL
     ),
 ]
+Imports = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--import",
+        help="The module or file whose code has built the network of RUN/cells/KEY, and may run.",
+        rich_help_panel=MODEL,
+    ),
+]
 Device = Annotated[
     str, typer.Option(help="auto (a GPU where there is one), cpu, cuda or cuda:1.", rich_help_panel=MODEL)
 ]
