@@ -29,7 +29,7 @@ class ProfileFolder:
         self.path, self.chosen = path, chosen
         self.kept: Path | None = None  # where the numbers of the earlier profile go
         self.file = path / "profile.json"
-        check_writable([self.file], WAY_OUT)
+        check_writable([self.file, path / "card.png"], WAY_OUT)
 
     def check(self, about: Mapping[str, Any], measured: Iterable[str], force: bool) -> None:
         """Raise InputError where the files of this profile cannot be written, or would replace something else.
