@@ -142,9 +142,9 @@ def folder_name(spec: str, options: Mapping[str, Any], data: str, split: str) ->
 
 
 def _name_of_spec(spec: str) -> str:
-    path = Path(spec).expanduser()
+    path = Path(spec)
     if path.parent.name == "cells":  # RUN/cells/KEY
-        return f"{path.resolve().parent.parent.name}-{path.name}"
+        return f"{path.parent.parent.name or path.resolve().parent.parent.name}-{path.name}"
     if spec.startswith(("timm:", "torchvision:")):
         return spec
     code, colon, name = _without_ending(spec).rpartition(":")
@@ -176,7 +176,7 @@ def _safe(text: str) -> str:
     """`text` with a dash for whatever is no letter, digit or one of "._=-"; where it is too long, its end is a hash."""
     plain = unicodedata.normalize("NFC", text)
     kept = "".join(c if c.isalnum() or c in "._=" else " " for c in plain).split()
-    name = "-".join(kept).strip(".")
+    name = "-".join(filter(None, (word.strip(".") for word in kept)))
     if name and len(name.encode()) <= BYTES:
         return name
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
