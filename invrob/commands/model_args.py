@@ -12,15 +12,14 @@ HOW = "write --model-args num_classes=10,width=0.5"
 def arguments(texts: list[str] | None) -> dict[str, Any]:
     """`num_classes=10,width=0.5,head=linear` by name: whole numbers, numbers, true, false and none, all else as text.
 
-    Raises InputError for what is no such list, and for an argument that is given twice."""
+    Raises InputError for what is no such list, and for an argument that is given two values."""
     given: dict[str, Any] = {}
     for part in (part.strip() for text in texts or () for part in text.split(",")):
         name, equals, value = (word.strip() for word in part.partition("="))
         if not equals or not name.isidentifier():
             raise InputError(f"--model-args {part!r} is no argument with its value: {HOW}")
-        if name in given:
-            raise InputError(f"--model-args gives {name} twice: leave one out")
-        given[name] = _value(value)
+        if given.setdefault(name, _value(value)) != _value(value):
+            raise InputError(f"--model-args gives two values for {name}: leave one out")
     return given
 
 

@@ -261,6 +261,6 @@ def _figure_saver(path: Path | None, outputs: Outputs) -> Callable[[Callable[[An
 
     def save(draw: Callable[[Any], Any]) -> str | None:
         written = outputs.written(lambda: write_figure(target, draw(plots)))
-        return written and str(written)
+        return None if written is None else str(written)
 
     return save

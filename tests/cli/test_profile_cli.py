@@ -152,7 +152,8 @@ def test_a_person_reads_accuracy_rates_verdict_and_where_the_files_are(run):
         "2/255",
         "class   images",
         "gradients per image",
-        "written: runs/profile-my_nets-build-net-mnist-mini/profile.json, runs/profile-my_nets-build-net-mnist-mini/card.png",
+        "written: runs/profile-my_nets-build-net-mnist-mini/profile.json, "
+        "runs/profile-my_nets-build-net-mnist-mini/card.png",
     ):
         assert text in out
     assert max(len(line) for line in out.splitlines() if not line.startswith("written: ")) <= 80

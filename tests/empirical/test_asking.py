@@ -131,13 +131,18 @@ OTHERS = {  # that are no functions on a face with an argument `model`
     "trades": trained(
         lambda m, data: training.train(m, data, data, FAST.model_copy(update={"trades_beta": 1.0}), seed=0)
     ),
+    "trades before its attack begins": trained(
+        lambda m, data: training.train(
+            m, data, data, FAST.model_copy(update={"trades_beta": 1.0, "epsilon": 0.0}), seed=0
+        )
+    ),
     "attack in train mode": trained(
         lambda m, data: training.train(m, data, data, FAST.model_copy(update={"batch_norm_in_attack": "train"}), seed=0)
     ),
     "search": asked(searched),
     "Measurement": lambda m: profiles.Measurement("i", (0.0, 90.0), over=Rotation()).measure(m, IMAGES, LABELS),
     "Counted": lambda m: asked(lambda c: [c(IMAGES), logits(c, IMAGES)])(profiles.Counted(m, lambda passes: None)),
-    "FixedBatch": asked(lambda m: logits(inference.FixedBatch(m, 4), IMAGES)),
+    "FixedBatch": lambda m: attacks.fgsm(inference.FixedBatch(m, 4), IMAGES, 0.1),
     "L2": lambda m: invrob.robustness_profile(m, IMAGES, [0, 0.5], norm="l2", audit=2),
 }
 NEVER_ASK = {
@@ -236,7 +241,7 @@ def test_a_network_of_another_dtype_is_measured_in_it(dtype, wrapped):
     network = convolutional(dtype)
     model = (lambda x: network(x)) if wrapped else network
     reference = lambda x: network(x.to(dtype)).to(torch.promote_types(dtype, torch.float32))  # noqa: E731
-    with evaluating(model):
+    with inference.suited_threads(model, IMAGES), evaluating(model):
         answers = logits(model, IMAGES)
     assert answers.dtype == (torch.float64 if dtype == torch.float64 else torch.float32)
     assert torch.equal(answers, reference(IMAGES))

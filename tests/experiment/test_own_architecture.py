@@ -149,7 +149,7 @@ def test_without_being_named_the_code_is_run_by_nothing(own, tmp_path, invrob_co
     with lent({}):
         from invrob.empirical.models import factories
 
-        factories._factories.clear()
+        factories.BUILDERS.clear()
         for command in commands:
             done = invrob_command(*command)
             assert not (tmp_path / "executed").exists(), command

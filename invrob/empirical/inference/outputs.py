@@ -18,7 +18,7 @@ NAMES = ("logits", "out")  # what a part is called that is the logits, the surer
 DEEP = 3  # how far containers in containers are looked into
 SHOWN = 6  # parts that an error lists
 
-_said: set[tuple[str, str]] = set()  # kinds of outputs that a note was made of in this process
+NOTED: set[tuple[str, str]] = set()  # kinds of outputs that a note was made of in this process
 _notes: ContextVar[list[str] | None] = ContextVar("notes", default=None)
 
 
@@ -117,9 +117,9 @@ def _taken(outputs: Any, path: str, parts: dict[str, Tensor], how: str) -> Tenso
     note = f"the model returns a {kind} and not a tensor: {how}"
     if notes is not None:
         notes.append(note)
-    elif (kind, path) not in _said:
+    elif (kind, path) not in NOTED:
         logging.getLogger("invrob").warning(note)
-    _said.add((kind, path))
+    NOTED.add((kind, path))
     return parts[path]
 
 

@@ -18,7 +18,7 @@ from invrob.errors import InputError
 
 Code = tuple[str, str, str]  # spec, the place where another process finds it, SHA-256 of its source
 
-_factories: dict[str, Named] = {}
+BUILDERS: dict[str, Named] = {}
 _trusted: list[str] = []  # modules that the user lets run where a stored network was built by one of them
 
 
@@ -35,8 +35,8 @@ def allow(specs: Sequence[str], allowed: Sequence[str]) -> dict[str, str]:
         if not any(covers(one, spec) for one in allowed):
             raise InputError(f"model {spec!r} is code of your own, which runs only where you name it: {_way_out(spec)}")
     for spec in specs:
-        _factories[spec] = import_named(spec)
-    return {spec: _factories[spec].source for spec in specs}
+        BUILDERS[spec] = import_named(spec)
+    return {spec: BUILDERS[spec].source for spec in specs}
 
 
 def covers(allowed: str, spec: str) -> bool:
@@ -48,13 +48,13 @@ def covers(allowed: str, spec: str) -> bool:
 @contextmanager
 def lent(factories: Mapping[str, Named]) -> Iterator[None]:
     """These builders may be called inside the block."""
-    before = dict(_factories)
-    _factories.update(factories)
+    before = dict(BUILDERS)
+    BUILDERS.update(factories)
     try:
         yield
     finally:
-        _factories.clear()
-        _factories.update(before)
+        BUILDERS.clear()
+        BUILDERS.update(before)
 
 
 @contextmanager
@@ -69,10 +69,10 @@ def trusting(modules: Sequence[str]) -> Iterator[None]:
 
 def allowed_code() -> tuple[Code, ...]:
     """What another process must be able to call as well. Raises InputError for a builder that has no name there."""
-    for spec, named in _factories.items():
+    for spec, named in BUILDERS.items():
         if not named.place:
             raise InputError(f"{spec} exists in this process alone: take jobs = 1, or put it into a module")
-    return tuple((spec, named.place, named.source) for spec, named in _factories.items())
+    return tuple((spec, named.place, named.source) for spec, named in BUILDERS.items())
 
 
 def adopt(code: Sequence[Code]) -> None:
@@ -81,7 +81,7 @@ def adopt(code: Sequence[Code]) -> None:
         named = import_named(place)
         if named.source != source:
             raise InputError(f"{place} differs from the file with which the run was started: copy that one here")
-        _factories[spec] = replace(named, spec=spec, place=place)
+        BUILDERS[spec] = replace(named, spec=spec, place=place)
 
 
 def build_own(
@@ -104,7 +104,7 @@ def build_own(
 def _found(spec: str, source: str | None) -> Named:
     """The builder that may be called under this name, or one of a trusted module, wherever that lies now, whose code is
     the one with that sum."""
-    named = _factories.get(spec)
+    named = BUILDERS.get(spec)
     if named is not None and source in (None, named.source):
         return named
     if named is None and not _trusted:

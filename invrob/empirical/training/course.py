@@ -27,9 +27,9 @@ class Training:
     best: int  # index into `epochs`, the first one of the highest validation accuracy
 
 
-AGAINST_COLLAPSE = (
-    "its rates of 100 % would say nothing. Take a smaller learning_rate, or stages that begin with easier images: "
-    'recipe = "cusp", or a curriculum'
+AGAINST_COLLAPSE = (  # on a GCNN at A = 180 and epsilon = 0.2: stages helped, a sixth of the learning rate did not
+    "its rates of 100 % would say nothing. Train in stages that begin with easier images: recipe = \"cusp\", or a "
+    "curriculum; or take another learning_rate"
 )
 CHECK_EVERY = 50  # steps between looks at the loss: each one waits for the GPU
 
