@@ -49,7 +49,9 @@ def _temporary(target: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def check_writable(paths: Iterable[str | os.PathLike[str]], way_out: str = "choose another `out`") -> None:
+def check_writable(
+    paths: Iterable[str | os.PathLike[str]], way_out: str = "choose another `out`", named: Path | None = None
+) -> None:
     """Find out, before anything is computed, whether `write_atomically` could write these files, by trying.
 
     Missing folders are made and a file is put into each folder; then all of that is removed again.
@@ -57,6 +59,7 @@ def check_writable(paths: Iterable[str | os.PathLike[str]], way_out: str = "choo
     Args:
         paths: the files. What they hold, if they are there, stays as it is.
         way_out: what to do where one cannot be written, as the error says it.
+        named: what the error names; the file when left out.
 
     Raises:
         InputError: where one cannot be written; it names the path, what stands in the way, and the way out.
@@ -69,7 +72,7 @@ def check_writable(paths: Iterable[str | os.PathLike[str]], way_out: str = "choo
     """
     for path in map(Path, paths):
         if obstacle := _tried(path):
-            raise InputError(f"{path} cannot be written ({obstacle}): {way_out}")
+            raise InputError(f"{named or path} cannot be written ({obstacle}): {way_out}")
 
 
 def _tried(target: Path) -> str:

@@ -23,7 +23,7 @@ from filelock import FileLock, Timeout
 from torch import Tensor
 
 from invrob.errors import InputError
-from invrob.files import TEMPORARY, write_atomically
+from invrob.files import TEMPORARY, check_writable, write_atomically
 from invrob.versions import versions
 
 
@@ -44,6 +44,7 @@ class Store:
         were killed while they wrote have left is swept out.
 
         Raises InputError when another process holds it or the folder cannot be written."""
+        check_writable([self.path / ".lock"], "choose another folder", named=self.path)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             lock = FileLock(self.path / ".lock", blocking=False)
