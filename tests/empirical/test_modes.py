@@ -277,6 +277,35 @@ def test_a_network_that_is_in_eval_mode_is_not_switched_again():
     assert switched == []
 
 
+def test_the_network_takes_its_own_way_back():
+    class Caching(Net):
+        def __init__(self):
+            super().__init__()
+            self.cache = {}
+
+        def eval(self):  # which leaves the flag alone
+            self.cache["weight"] = self.first.weight.detach().clone()
+            return self
+
+        def train(self, mode=True):
+            self.cache.clear()
+            return super().train(mode)
+
+    network = Caching()
+    with evaluating(network):
+        assert "weight" in network.cache
+    assert network.cache == {}
+
+
+def test_a_weight_of_minus_zero_comes_back_with_its_sign():
+    network = Merging()
+    network.low.data = torch.eye(16, 36)
+    network.first.weight.data = -0.0 * torch.ones(16, 36)
+    with evaluating(network):
+        pass
+    assert network.first.weight.signbit().all()
+
+
 def test_frozen_weights_and_gradients_of_the_owner_stay():
     network = Merging()
     network.first.bias.requires_grad_(False)
