@@ -3,10 +3,11 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from invrob.cli import app
+from invrob.cli import app, main
 from invrob.errors import InputError
 
 NET = """
@@ -35,7 +36,21 @@ def measured(tmp_path_factory):
     """A folder with the profiles `steep` and `profile-flat`, and one by queries alone."""
     folder = tmp_path_factory.mktemp("plane")
     (folder / "planenets.py").write_text(NET)
-    common = ["--data", "mnist-mini", "--images", 20, "--epsilons", "0,0.02,0.1", "--thetas", "0,90", "-q"]
+    pictures = np.random.default_rng(0).integers(0, 256, (20, 28, 28), dtype=np.uint8)
+    np.savez(folder / "five.npz", test_images=pictures, test_labels=np.arange(20) % 10)
+    common = [
+        "--audit",
+        "0",
+        "--data",
+        "mnist-mini",
+        "--images",
+        20,
+        "--epsilons",
+        "0,0.02,0.1",
+        "--thetas",
+        "0,90",
+        "-q",
+    ]
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.syspath_prepend(str(folder))
@@ -44,6 +59,9 @@ def measured(tmp_path_factory):
             ("flat", "profile-flat", []),
             ("steep", "queries", ["--attack", "black-box", "--queries", 5]),
             ("steep", "length", ["--norm", "l2"]),
+            ("flat", "more", ["--images", 30]),
+            ("flat", "five", ["--data", f"npz:{folder / 'five.npz'}"]),
+            ("flat", "trained", ["--split", "train"]),
         ):
             done = invoke("profile", f"planenets:{spec}", *common, "--out", out, *extra)
             assert done.exit_code == 0, done.output
@@ -87,6 +105,76 @@ def test_the_level_of_the_intervals_and_what_they_are_about_are_said(measured, t
     assert point["covers"] == "this network, these images"
     assert (point["status"], point["note"]) == ("front", "")
     assert "floor" in point
+
+
+@pytest.mark.parametrize("other", ["five", "trained"])
+def test_models_of_other_data_are_refused_unless_mixed_and_then_named(measured, tmp_path, other, monkeypatch, capsys):
+    paths, out = (measured / "steep", measured / other), tmp_path / "p.svg"
+    monkeypatch.setattr("sys.argv", ["invrob", "plane", *map(str, paths), "--out", str(out)])
+    with pytest.raises(SystemExit) as end:
+        main()
+    err = capsys.readouterr().err
+    assert end.value.code == 2
+    assert err.startswith("error: models were measured on different images: steep on 20 test images of mnist-mini, ")
+    assert "or take --mixed to see them side by side all the same" in err
+    assert not out.exists()
+    done = invoke("plane", *paths, "--mixed", "--out", out)
+    assert done.exit_code == 0, done.output
+    assert "Not all on the same images: steep: 20 test images of mnist-mini; " in " ".join(done.stdout.split())
+    answer = json.loads(invoke("plane", *paths, "--mixed", "--json", "--out", out).stdout)
+    assert answer["images"].startswith("not all on the same images: steep: 20 test images of mnist-mini; ")
+    assert [point["measured_on"]["split"] for point in answer["points"]] == [
+        "test",
+        {"five": "test"}.get(other, "train"),
+    ]
+
+
+def test_another_number_of_images_of_the_same_data_is_named(measured, tmp_path):
+    paths, out = (measured / "steep", measured / "more"), tmp_path / "p.svg"
+    note = "ot all on the same images: steep: 20 test images of mnist-mini; more: 30 test images of mnist-mini"
+    done = invoke("plane", *paths, "--out", out)
+    assert done.exit_code == 0, done.output
+    assert f"N{note}." in " ".join(done.stdout.split())
+    assert json.loads(invoke("plane", *paths, "--json", "--out", out).stdout)["images"] == f"n{note}"
+    alike = invoke("plane", measured / "steep", measured / "profile-flat", "--json", "--out", out)
+    assert json.loads(alike.stdout)["images"] == ""
+
+
+def test_a_profile_of_an_earlier_version_knows_its_data_by_their_fingerprint(measured, tmp_path):
+    plain = json.loads((measured / "profile-flat" / "profile.json").read_text())
+    del plain["data"]["images_fingerprint"]
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "profile.json").write_text(json.dumps(plain))
+    done = invoke("plane", measured / "steep", tmp_path / "old", "--json", "--out", tmp_path / "p.svg")
+    assert json.loads(done.stdout)["images"] == ""
+
+
+def test_a_picture_that_cannot_be_written_is_refused_before_anything_is_read(measured, tmp_path):
+    (tmp_path / "file").touch()
+    for out, cause in (("file/p.png", "file is a file, no folder"), ("d.png", "it is a folder, no file")):
+        (tmp_path / "d.png").mkdir(exist_ok=True)
+        done = invoke("plane", measured / "nowhere", "--out", tmp_path / out)
+        assert isinstance(done.exception, InputError)
+        assert f"{out} cannot be written" in str(done.exception)
+        assert cause in str(done.exception)
+
+
+@pytest.mark.parametrize("how", [(), ("--json",)])
+def test_points_are_printed_where_the_disk_refuses_the_picture_after_all(measured, tmp_path, monkeypatch, how):
+    def full(path, write):
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr("invrob.pictures.write_atomically", full)
+    done = invoke("plane", measured / "steep", "--out", tmp_path / "p.png", *how)
+    assert done.exit_code == 1
+    assert f"{tmp_path / 'p.png'} could not be written (No space left on device); the points" in done.stderr
+    assert json.loads(done.stdout)["figure"] is None if how else "steep" in done.stdout
+
+
+def test_a_folder_that_is_named_twice_is_refused(measured, tmp_path):
+    done = invoke("plane", measured / "steep", measured / "flat" / ".." / "steep", "--out", tmp_path / "p.png")
+    assert isinstance(done.exception, InputError)
+    assert "is named twice: leave one out" in str(done.exception)
 
 
 def test_a_name_that_two_share_gets_its_path(measured, tmp_path):

@@ -162,3 +162,27 @@ def test_help_loads_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip().endswith("[]")
+
+
+@pytest.mark.parametrize("how", [(), ("--json",)])
+def test_numbers_are_printed_where_the_disk_refuses_the_figure_after_all(tmp_path, monkeypatch, how):
+    def full(path, write):
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr("invrob.pictures.write_atomically", full)
+    figure = tmp_path / "new" / "f.svg"
+    done = CliRunner().invoke(app, ["theory", "frontier", "--p", "0.7", "--plot", str(figure), *how])
+    assert done.exit_code == 1
+    assert done.stderr == (
+        f"error: {figure} could not be written (No space left on device); what was computed is printed above\n"
+    )
+    assert json.loads(done.stdout)["figure"] is None if how else "Exact frontier" in done.stdout
+    assert not figure.parent.exists()
+
+
+def test_a_figure_that_cannot_be_written_is_refused_before_anything_is_computed(tmp_path, monkeypatch):
+    monkeypatch.setattr("invrob.theory.check.train_and_check", lambda *_: pytest.fail("computed"))
+    (tmp_path / "file").touch()
+    done = CliRunner().invoke(app, ["theory", "check", "--p", "0.7", "--plot", str(tmp_path / "file" / "f.svg")])
+    assert "f.svg cannot be written" in str(done.exception)
+    assert "file is a file, no folder" in str(done.exception)
