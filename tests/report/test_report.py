@@ -31,11 +31,11 @@ from invrob.empirical.experiments import (
 from invrob.empirical.experiments.store import read_json, write_json
 from invrob.empirical.report import page as words
 from invrob.empirical.report import write_report
-from invrob.empirical.report.charts import styles
+from invrob.empirical.report.charts import plane_chart, styles
 from invrob.empirical.report.compare import configuration_differences, differences, mean_difference
 from invrob.empirical.report.configuration import to_toml
 from invrob.empirical.report.examples import RunData, png
-from invrob.empirical.report.gather import read_runs, trainings_of
+from invrob.empirical.report.gather import Training, read_runs, trainings_of
 from invrob.empirical.report.render import rendered
 from invrob.errors import InputError
 
@@ -508,3 +508,38 @@ def test_versions_are_those_that_the_run_was_computed_with(made, run):
     rows = {name: (each, here) for name, each, here in words.version_rows(read_runs([made, run]))}
     assert rows["torch"] == ([torch.__version__, "2.11.0"], torch.__version__)
     assert rows["plotly"][0] == ["", ""]  # it draws pages, and computes nothing
+
+
+def test_a_page_says_where_its_points_are_not_on_the_same_images(made, tmp_path, monkeypatch):
+    trainings = [
+        Training(name, name, "stdcnn", None, (planted.result(fingerprint=data, dataset=name),))
+        for name, data in (("digits", "f"), ("bars", "g"))
+    ]
+    note = "not all on the same images: digits: 100 test images of digits; bars: 100 test images of bars"
+    assert plane_chart(trainings)["images"] == note
+    assert plane_chart(trainings[:1])["images"] == ""
+    monkeypatch.setattr("invrob.empirical.report.charts.note_on_images", lambda _: "not <b>")
+    text = write_report([made], tmp_path / "r.html").path.read_text(encoding="utf-8")
+    assert '<p class="warning">The points are not &lt;b&gt;.</p>' in text
+
+
+def test_a_page_that_cannot_be_written_is_refused_before_it_is_drawn_and_a_full_disk_is_one_line(
+    made, tmp_path, monkeypatch, invoke
+):
+    def full(path, write):
+        raise OSError(28, "No space left on device", str(path))
+
+    with monkeypatch.context() as patched:
+        patched.setattr("invrob.empirical.report.rendered", lambda *_: "a page")
+        patched.setattr("invrob.empirical.report.write_atomically", full)
+        done = invoke("report", made, "--out", tmp_path / "new" / "r.html")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert done.stderr.endswith(
+        f"error: {tmp_path / 'new' / 'r.html'} could not be written (No space left on device); the runs are as they "
+        "were: the same command makes the page again\n"
+    )
+    monkeypatch.setattr("invrob.empirical.report.rendered", lambda *_: pytest.fail("drawn"))
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"r\.html cannot be written \(.*file is a file, no folder\): choose another"):
+        write_report([made], tmp_path / "file" / "r.html")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
