@@ -95,7 +95,7 @@ def _row(result: "Result") -> dict[str, Any]:
         "seed": result.cell.seed,
         **{name: _plain(share) for name, share in _shares(result).items()},
         "verdict": result.verdict,
-        "collapsed": sanity.constant,
+        "collapsed": result.collapsed,
         **audit_of(result, _table_values(result, "epsilon")),
         "reasons": list(sanity.reasons),
         "findings": [finding.name for finding in sanity.findings],
@@ -182,10 +182,10 @@ def print_networks(console: Any, results: "list[Result]") -> None:
     for result in results:
         shares = _shares(result).values()
         widest = max([widest, *((share.high - share.low) / 2 for share in shares if share is not None)])
-        constant = result.robustness.sanity.constant
-        table.add_row(*trainings.columns(result), *map(_percent, shares), "collapsed" if constant else result.verdict)
+        verdict = "collapsed" if result.collapsed else result.verdict
+        table.add_row(*trainings.columns(result), *map(_percent, shares), verdict)
         reasons += [f"{result.cell} is masked: {reason}" for reason in result.robustness.sanity.reasons]
-        reasons += [f"{result.cell} has collapsed to a constant: {AGAINST_COLLAPSE}"] if constant else []
+        reasons += [f"{result.cell} has collapsed to a constant: {AGAINST_COLLAPSE}"] if result.collapsed else []
         reasons += [f"{result.cell} is weak: {result.robustness.shortfall}"] if result.robustness.shortfall else []
         reasons += [f"{result.cell}: {finding.text}" for finding in result.robustness.sanity.findings]
     console.print(table)

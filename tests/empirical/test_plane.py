@@ -288,6 +288,7 @@ def test_the_verdict_on_several_seeds_is_the_worst():
     assert verdict_of([sound, unaudited]) == "unaudited"
     assert verdict_of([sound, masked]) == "masked"
     assert verdict_of([constant, masked]) == "constant"
+    assert verdict_of([sound, replace(sound, ended_constant=True)]) == "constant"  # an attack may find another class
     weak = SimpleNamespace(robustness=SimpleNamespace(verdict="weak", sanity=planted.sanity()))
     assert verdict_of([unaudited, weak]) == "weak"
     assert verdict_of([weak, masked]) == "masked"

@@ -2,8 +2,11 @@
 
 import json
 import os
+import re
 import sys
+from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -13,10 +16,12 @@ from torch import nn
 import invrob
 from invrob import InputError
 from invrob.cli import main
-from invrob.empirical.execution import Execution
+from invrob.empirical.execution import Execution, run
+from invrob.empirical.execution import cell as execution_cell
 from invrob.empirical.execution.work import stacks
 from invrob.empirical.experiments import Store, dataset_of, model_of, read_experiment, read_run
 from invrob.empirical.models import allow, lent
+from invrob.empirical.training import Epoch, Training
 
 SOURCE = """
 import pathlib
@@ -252,13 +257,35 @@ def test_networks_without_buffers_are_trained_as_a_stack_and_others_alone(own):
     assert sorted(len(group) for group in groups) == [1, 1, 2, 2]
 
 
-def test_a_training_that_collapses_is_said_while_it_happens_and_in_the_table(own, invrob_command, caplog):
+def test_a_training_that_collapses_is_said_while_it_happens_and_in_the_table(own, tmp_path, invrob_command, caplog):
     done = invrob_command("empirical", "run", "--config", own("mynet:constant"), "--import", "mynet")
     assert done.code == 0
     assert "gives every validation image the same class" in caplog.text
-    assert "smaller learning_rate" in caplog.text
     assert "collapsed" in done.out
-    assert "smaller learning_rate" in done.out.replace("\n", " ")
+    for text in (caplog.text, " ".join(done.out.split())):
+        assert 'Train in stages that begin with easier images: recipe = "cusp", or a curriculum' in text
+    results = read_run(tmp_path / "runs/my")[1]
+    assert all(result.ended_constant and result.collapsed for result in results)
+
+
+@pytest.mark.parametrize(
+    ("constant", "said"),
+    [([0, 1, 0, 0], []), ([1, 0, 1, 0], []), ([0, 1, 1, 1], [3, 4]), ([1, 1, 0, 0], [2]), ([0, 0, 0, 1], [4])],
+)
+def test_one_constant_epoch_may_pass_and_two_or_the_last_are_said(own, monkeypatch, caplog, constant, said):
+    experiment = read_experiment(own("stdcnn", more="training_theta = [0]\nwidth = 0.1").rename("four.toml"))
+    (cell,) = experiment.cells(dataset_of(experiment.dataset).fingerprint)
+    cell = cell.model_copy(update={"recipe": cell.recipe.model_copy(update={"epochs": 4})})
+
+    def trained(model, *splits, on_epoch, **_):
+        epochs = tuple(Epoch(1.0, 0.5, 0.5, bool(flag)) for flag in constant)
+        for number, epoch in enumerate(epochs):
+            on_epoch(number, epoch)
+        return Training(epochs, 0)
+
+    monkeypatch.setattr(execution_cell, "train", trained)
+    assert run([cell], Path("run"), Execution(), MagicMock()) == ()
+    assert [int(number) for number in re.findall(r"after epoch (\d)", caplog.text)] == said
 
 
 class Small(nn.Module):

@@ -1,6 +1,7 @@
 """The paper's claims on planted profiles: a trend is found, its absence is not called one, and doubt is said."""
 
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -288,6 +289,8 @@ def test_claims_on_masked_or_constant_profiles_stay_undecided_and_say_why():
     alike = planted.sanity("constant", constant=True)
     constant = [*masked[:2], result(rng, theta=180, invariance=1.0, robustness=1.0, judged=alike)]
     assert verdicts(constant)["i"] == verdicts(constant)["ii"] == "undecided"
+    attackable = replace(result(rng, theta=180, invariance=1.0, robustness=0.7), ended_constant=True)
+    assert verdicts([*masked[:2], attackable])["i"] == "undecided"
 
 
 def test_a_seed_that_lacks_a_value_is_left_out_and_none_is_said():

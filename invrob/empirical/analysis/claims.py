@@ -241,7 +241,7 @@ def _other_way(statement: Statement, networks: Networks, effect: Effect) -> str:
 
 def _doubt(statement: Statement, group: Sequence[Result]) -> str:
     """Why the rates of a group say nothing about the claim, if so."""
-    constant = [str(r.cell) for r in group if r.robustness.sanity.constant]
+    constant = [str(r.cell) for r in group if r.collapsed]
     if constant:
         return f"rests on constant classifiers: {'; '.join(constant)}"
     if statement.profile != "robustness":

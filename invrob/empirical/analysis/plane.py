@@ -124,7 +124,7 @@ def verdict_of(seeds: Sequence[Result | Card]) -> str:
         "constant" where one of them has one answer for everything, else the worst of "sound", "unaudited", "weak",
         "black-box" and "masked".
     """
-    if any(model.robustness.sanity.constant for model in seeds):
+    if any(m.collapsed if isinstance(m, Result) else m.robustness.sanity.constant for m in seeds):
         return "constant"
     verdicts = {model.robustness.verdict for model in seeds}
     return next((verdict for verdict in ("masked", "black-box", "weak", "unaudited") if verdict in verdicts), "sound")

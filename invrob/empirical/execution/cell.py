@@ -33,8 +33,10 @@ def _run_cell(cell: Cell, path: Path, device: torch.device, advanced: Callable[[
     store, dataset = Store(path), _checked_dataset(cell)
     model = model_of(cell, dataset).to(device)
 
+    collapse = _Collapse(cell)
+
     def on_epoch(number: int, epoch: Epoch) -> None:
-        _warn_of_collapse(cell, number, epoch)
+        collapse.notice(number, epoch)
         advanced(TRAINING_SHARE * (number + 1) / cell.recipe.epochs)
 
     trained = store.read_training(cell.key)
@@ -68,9 +70,11 @@ def _train_together(
     store, dataset = Store(path), _checked_dataset(cells[0])
     models = [model_of(cell, dataset).to(device) for cell in cells]
 
+    collapses = [_Collapse(cell) for cell in cells]
+
     def on_epoch(number: int, epochs: tuple[Epoch, ...]) -> None:
-        for cell, epoch in zip(cells, epochs, strict=True):
-            _warn_of_collapse(cell, number, epoch)
+        for cell, collapse, epoch in zip(cells, collapses, epochs, strict=True):
+            collapse.notice(number, epoch)
             advanced(cell, TRAINING_SHARE * (number + 1) / cell.recipe.epochs)
 
     recipes, seeds = [cell.recipe for cell in cells], [cell.seed for cell in cells]
@@ -95,10 +99,18 @@ def _train_together(
         store.write_cost(cell.key, "training", seconds, str(device))
 
 
-def _warn_of_collapse(cell: Cell, number: int, epoch: Epoch) -> None:
-    """Say so where a training gives every image one class, after its second epoch and at its end: the first epoch of a
-    large learning rate may do that and recover."""
-    if epoch.constant and number in (1, cell.recipe.epochs - 1):
+class _Collapse:
+    """Says so where the network of a cell gives every image one class: after two such epochs in a row, since a single
+    one may come with a large learning rate and pass, and at the end."""
+
+    def __init__(self, cell: Cell) -> None:
+        self.cell, self.epochs = cell, 0
+
+    def notice(self, number: int, epoch: Epoch) -> None:
+        cell = self.cell
+        self.epochs = self.epochs + 1 if epoch.constant else 0
+        if self.epochs != 2 and not (self.epochs and number == cell.recipe.epochs - 1):
+            return
         text = "%s: after epoch %d of %d it gives every validation image the same class; %s"
         logging.getLogger("invrob").warning(text, cell, number + 1, cell.recipe.epochs, AGAINST_COLLAPSE)
 

@@ -27,6 +27,7 @@ class Result:
     robustness: RobustnessProfile
     beside: dict[str, Rates] = field(default_factory=dict)  # the other measurements, by name
     quarter_turns: QuarterTurns | None = None  # of p4 networks
+    ended_constant: bool = False  # whether the weights that were kept gave every validation image one class
 
     @property
     def network(self) -> str:
@@ -36,6 +37,12 @@ class Result:
     def verdict(self) -> str:
         """Of the attack, as `RobustnessProfile.verdict` says."""
         return self.robustness.verdict
+
+    @property
+    def collapsed(self) -> bool:
+        """Whether the network gives every image one class, so that its rates say nothing: as it was trained, or under
+        all the attacks that were tried."""
+        return self.ended_constant or self.robustness.sanity.constant
 
     @property
     def measured_on(self) -> MeasuredOn:
@@ -122,14 +129,23 @@ def class_names(path: Path) -> tuple[str, ...]:
 
 def read_result(store: Store, cell: Cell) -> Result | None:
     """The result of a cell, without what is not measured yet; None where the two profiles are missing or damaged."""
-    if store.read_training(cell.key) is None:
+    training = store.read_training(cell.key)
+    if training is None:
         return None
     read = {name: read_measurement(store, cell, name) for name in cell.addresses}
     both = read.pop("profiles")
     if not isinstance(both, tuple):
         return None
     beside = {name: rates for name, rates in read.items() if isinstance(rates, Rates)}
-    return Result(cell, both[0], both[1], beside, both[2])
+    return Result(cell, both[0], both[1], beside, both[2], _ended_constant(training[1]))
+
+
+def _ended_constant(training: dict[str, Any]) -> bool:
+    """Versions up to 0.5.0 did not note it."""
+    try:
+        return training["epochs"][training["best"]].get("constant", False) is True
+    except (LookupError, TypeError, AttributeError):
+        return False
 
 
 def read_measurement(store: Store, cell: Cell, name: str) -> Rates | Both | None:
