@@ -19,6 +19,8 @@ from invrob.errors import InputError
 Size = tuple[int, int]  # height, width
 Channels = Literal["auto", "keep"]
 COLOURS = 3  # channels that grey images are repeated to
+LARGEST_BATCH = 256  # that a network is asked about to find out how many images it takes
+MOST_SIZES = 12
 
 
 @dataclass(frozen=True, init=False)
@@ -103,7 +105,8 @@ class Adapted(nn.Module):
         return first_channels(self.network)
 
     def forward(self, images: Tensor) -> Any:
-        return called(self.network, self._prepared(images, self._is_to_repeat(images)))
+        prepared = self._prepared(images, self._is_to_repeat(images))  # which may find out how the network is asked
+        return called(self.network, prepared)
 
     def _prepared(self, images: Tensor, repeated: bool) -> Tensor:
         if repeated:
@@ -133,17 +136,20 @@ class Adapted(nn.Module):
         put_back = random_state(image.device)
         try:
             with evaluating(self.network), torch.no_grad():
-                for repeated in (False, True)[: 1 + grey]:
-                    if self._works(image, repeated):
-                        return repeated
+                for batch in (1, *written_sizes(self.network)):
+                    for repeated in (False, True)[: 1 + grey]:
+                        if self._works(image.expand(batch, -1, -1, -1), repeated):
+                            if batch > 1:  # one alone it did not take
+                                self.network = FixedBatch(self.network, batch)
+                            return repeated
         finally:
             put_back()
         return None
 
-    def _works(self, image: Tensor, repeated: bool) -> bool:
-        watching = Watching(image.shape[1:])
+    def _works(self, images: Tensor, repeated: bool) -> bool:
+        watching = Watching(images.shape[1:])
         try:
-            prepared = self._prepared(image, repeated)
+            prepared = self._prepared(images, repeated)
             watching = Watching(prepared.shape[1:])
             called(self.network, prepared, watching)
         except Exception as error:  # a network raises what it likes
@@ -154,6 +160,15 @@ class Adapted(nn.Module):
         if watching.is_last:
             raise channels_last(watching.shape)
         return True
+
+
+def written_sizes(network: Model) -> list[int]:
+    """Numbers in the code of TorchScript that can be the number of images which it takes at a time."""
+    if not isinstance(network, torch.jit.ScriptModule):
+        return []
+    graph: Any = network.inlined_graph  # held by a name: its nodes go with it
+    numbers = [node.output().toIValue() for node in graph.findAllNodes("prim::Constant")]
+    return sorted({number for number in numbers if type(number) is int and 1 < number <= LARGEST_BATCH})[:MOST_SIZES]
 
 
 def first_channels(network: Model) -> int | None:

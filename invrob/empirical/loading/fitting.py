@@ -22,6 +22,7 @@ CRITERIA = ("criterion", "criterions", "loss", "loss_fn", "loss_func", "loss_fun
 METRICS = ("metric", "metrics", "train_metrics", "val_metrics", "accuracy", "train_acc", "val_acc", "test_acc")
 BESIDES = frozenset((*COUNTED, *CRITERIA, *METRICS))  # what training leaves in a state dict; no output depends on it
 MOST = 24  # prefixes that are tried
+SHOWN = 4  # of those that fit, in an error
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,10 @@ class Taken:
 
     def note(self, file: str) -> str:
         """One line for the reader of the numbers, "" where there is nothing to say."""
+        used = {tensor for normaliser in self.normalisers for tensor in normaliser.names}
+        left = [tensor for tensor in self.left if tensor not in used]
         below = f"the tensors below {self.prefix!r} of {file} are taken" if self.prefix else f"{file} is taken"
-        return f"{below}; left out: {listed(self.left)}" if self.left else ""
+        return f"{below}; left out: {listed(left)}" if left else ""
 
 
 @dataclass(frozen=True)
@@ -168,16 +171,17 @@ def _sources(stored: Stored, names: Names, prefix: str) -> dict[str, str]:
 
 def _the_one(fits: list[Candidate], stored: Stored, name: str) -> tuple[Candidate, list[str]]:
     """The candidate to take, and the names that it leaves. Raises InputError where candidates differ."""
-    chosen = fits[0]
-    others = [fit for fit in fits if not same(fit.verdict.state, chosen.verdict.state)]
-    if others:
-        prefixes = list(dict.fromkeys(fit.prefix for fit in (chosen, *others)))
-        ways = " or ".join(f"prefix = {prefix!r}" for prefix in prefixes[:4] if prefix)
-        plain = " (the names that begin without any of these fit as well)" if "" in prefixes else ""
+    networks: list[Candidate] = []
+    for fit in sorted(fits, key=lambda fit: len(fit.prefix)):
+        if not any(same(fit.verdict.state, other.verdict.state) for other in networks):
+            networks.append(fit)
+    if len(networks) > 1:
+        ways = " or ".join(f"prefix = {fit.prefix!r}" for fit in networks[:SHOWN] if fit.prefix)
         raise InputError(
-            f"{name} holds {len(prefixes)} networks that fit and differ: say which by {ways}{plain}; or save the state "
-            "dict that you want alone"
+            f"{name} holds {len(networks)} networks that fit and differ: say which by {ways}; or save the state dict "
+            "that you want alone"
         )
+    chosen = networks[0]
     used = {theirs for fit in fits for theirs in fit.sources.values()}
     return chosen, [key for key in stored.tensors if key not in used]
 
@@ -207,8 +211,8 @@ def _about_misfit(nearest: Candidate, expected: State, name: str) -> str:
 
 
 def _lack(candidate: Candidate) -> tuple[int, int]:
-    """How far a candidate is from fitting."""
-    return len(candidate.verdict.missing) + len(candidate.misfits), len(candidate.unexpected)
+    """How far a candidate is from fitting; of those alike, the one to tell of is that which holds most."""
+    return len(candidate.verdict.missing) + len(candidate.misfits), -len(candidate.sources)
 
 
 def _is_beside(name: str) -> bool:

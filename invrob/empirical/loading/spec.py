@@ -208,7 +208,8 @@ def _opened(wanted: Wanted, files: dict[str, str]) -> Opened:
 
         return open_cell(path.resolve(), files)
     if path.suffix == ".py":
-        raise InputError(f"{spec} is Python: name what builds the model in it, such as {path.stem}:build")
+        source = path.stem if path.parent == Path() else spec
+        raise InputError(f"{spec} is Python: name what builds the model in it, such as {source}:build")
     if spec.endswith(SUFFIXES) or path.is_file():
         return open_file(_content(path, files), str(path), wanted.device)
     raise InputError(f"{spec!r} names no model: use {SPECS}")

@@ -9,6 +9,7 @@ from torch import Tensor
 from invrob.empirical.loading.weights import State
 
 SHOWN = 8  # parts that a line lists
+FEW = 6  # tensors that it lists one by one
 
 
 def same(one: State, other: State) -> bool:
@@ -54,8 +55,11 @@ def described(tensor: Any) -> str:
 
 
 def listed(names: Iterable[str]) -> str:
-    """Names of tensors in a few words, those of one part of a network together: "head.* (2), n_averaged"."""
+    """Names of tensors in a few words; of many, those of one part of a network together: "head.* (20), n_averaged"."""
+    names = [*names]
     parts: dict[str, int] = {}
+    if len(names) <= FEW:
+        return ", ".join(names)
     for name in names:
         path = name.rpartition(".")[0]
         part = ".".join(path.split(".")[:2]) + ".*" if path else name

@@ -6,7 +6,7 @@ and lazy layers. Beyond them only what cannot change an output is let pass."""
 import copy
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from invrob.empirical.loading.tensors import equal
 from invrob.empirical.loading.weights import State
 
 DIALECTS = (  # names of other generations of the same modules, where PyTorch has no rule of its own
@@ -49,10 +50,10 @@ def tried(network: nn.Module, state: State, versions: Mapping[str, Any]) -> Verd
     versions: of the modules, by their paths; empty for a file that has none."""
     first = None
     for reading in _readings(network, state, versions):
-        with_copy = _on_copy(network, lambda copied, read=reading: _loaded(copied, read))  # type: ignore[misc]
-        if with_copy.is_whole and not with_copy.unexpected:
-            return with_copy
-        first = min(first or with_copy, with_copy, key=_faults)
+        verdict = _on_copy(network, reading)
+        if verdict.is_whole and not verdict.unexpected:
+            return verdict
+        first = min(first or verdict, verdict, key=_faults)
     assert first is not None
     return first
 
@@ -86,17 +87,32 @@ def _versioned(state: State, versions: Mapping[str, Any]) -> State:
     return ordered
 
 
-def _on_copy(network: nn.Module, attempt: Callable[[nn.Module], Verdict]) -> Verdict:
-    """attempt(a copy of the network), or of the network itself, put back afterwards, where it cannot be copied."""
+def _on_copy(network: nn.Module, state: State) -> Verdict:
+    """What loading gives with a copy of the network; with itself, put back afterwards, where there can be no copy."""
     try:
-        copied = copy.deepcopy(network)
-    except Exception:  # weight_norm of before parametrizations keeps tensors that cannot be copied
-        before = _versioned({k: v.clone() if isinstance(v, Tensor) else v for k, v in network.state_dict().items()}, {})
+        copied = _copied(network)
+    except Exception:  # a network may hold a lock, a file or another thing of which there is one
+        held = {name: value for name, value in network.state_dict().items() if not is_lazy(value)}
+        before = {name: value.clone() if isinstance(value, Tensor) else value for name, value in held.items()}
         try:
-            return attempt(network)
+            return _loaded(network, state)
         finally:
             network.load_state_dict(before, strict=False)
-    return attempt(copied)
+    return _loaded(copied, state)
+
+
+def _copied(network: nn.Module) -> nn.Module:
+    """A network like this one, tensors that PyTorch does not copy included: those that weight_norm of before
+    parametrizations has computed, and those that wait for their shape."""
+    memo: dict[int, Any] = {}
+    for module in network.modules():
+        held = [*vars(module).values(), *module._parameters.values(), *module._buffers.values()]
+        for value in (value for value in held if isinstance(value, Tensor)):
+            if is_lazy(value):
+                memo[id(value)] = type(value)(device=value.device, dtype=value.dtype)  # type: ignore[call-arg]
+            elif not value.is_leaf:
+                memo[id(value)] = value.detach().clone()
+    return copy.deepcopy(network, memo)
 
 
 def load(network: nn.Module, state: State) -> tuple[list[str], list[str]]:
@@ -115,7 +131,11 @@ def _loaded(network: nn.Module, state: State) -> Verdict:
         return Verdict(state, raised=f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")
     after = network.state_dict()
     missing = [name for name in missing if name.rpartition(".")[2] != UNUSED]
-    given = {_place(after[name]) for name in after if name not in missing} - {None}
+    given: dict[Any, str] = {}
+    for name in (name for name in after if name not in missing and _place(after[name]) is not None):
+        other = given.setdefault(_place(after[name]), name)
+        if name in state and other in state and not equal(state[name], state[other]):
+            return Verdict(state, raised=f"{other} and {name} are one tensor in the network, and two in the file")
     lacking = [name for name in missing if name not in after or _place(after[name]) not in given]
     return Verdict(state, tuple(lacking), tuple(unexpected))
 
