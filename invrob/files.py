@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Paths as people write them, and files that appear whole or not at all."""
 
 import errno
 import os
@@ -47,6 +47,14 @@ def _temporary(target: Path) -> Iterator[Path]:
         yield temporary
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def expanded(path: str | os.PathLike[str]) -> Path:
+    """`path` with ~ replaced by the home directory. Raises InputError where there is none, as in some containers."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise InputError(f"{path} begins with ~, and there is no such home directory: write the whole path") from None
 
 
 def check_writable(

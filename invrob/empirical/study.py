@@ -28,6 +28,7 @@ from invrob.empirical.experiments import (
 from invrob.empirical.inference import chosen_device
 from invrob.empirical.models import Named, is_own, lent, sum_of
 from invrob.errors import InputError
+from invrob.files import expanded
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -143,7 +144,7 @@ def _computed(planned: Experiment, path: Path) -> Study:
 @contextmanager
 def _folder(out: str | Path | None) -> Iterator[Path]:
     if out is not None:
-        yield Path(out).expanduser()
+        yield expanded(out)
         return
     with tempfile.TemporaryDirectory(prefix="invrob-") as folder:
         yield Path(folder)

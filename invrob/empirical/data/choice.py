@@ -7,8 +7,8 @@ from torch import Tensor
 
 from invrob.empirical.data.datasets import load
 from invrob.empirical.data.folder import Folder
-from invrob.empirical.data.paths import expanded
 from invrob.empirical.data.splits import Dataset, Split, chosen, chosen_indices
+from invrob.files import expanded
 
 
 @dataclass(frozen=True, eq=False)

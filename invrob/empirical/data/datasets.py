@@ -16,9 +16,10 @@ from invrob.empirical.data import cifar10, download, mnist
 from invrob.empirical.data.download import Files
 from invrob.empirical.data.folder import Folder
 from invrob.empirical.data.npz import class_names, read_npz
-from invrob.empirical.data.paths import data_root, expanded
+from invrob.empirical.data.paths import data_root
 from invrob.empirical.data.splits import SPLITS, Dataset, Split, dataset_of_splits, fixed_order, held_out
 from invrob.errors import InputError, did_you_mean
+from invrob.files import expanded
 
 MINI = Path(__file__).parent / "assets" / "mnist-mini.npz"
 MINI_SHA256 = "5948adcaa15975b36d13e129f8edcc037dd0d9a5ffd4c0581506ce41e7ca5333"  # tools/make_mnist_mini.py

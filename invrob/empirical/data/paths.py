@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from invrob.errors import InputError
+from invrob.files import expanded
 
 
 def data_root(root: str | os.PathLike[str] | None = None) -> Path:
@@ -22,11 +23,3 @@ def data_root(root: str | os.PathLike[str] | None = None) -> Path:
             "there is no home directory for fetched data: set INVROB_DATA to a folder for them, or give `root`; "
             "mnist-mini, npz:PATH and folder:PATH need none"
         ) from None
-
-
-def expanded(path: str | os.PathLike[str]) -> Path:
-    """`path` with ~ replaced by the home directory. Raises InputError where there is none."""
-    try:
-        return Path(path).expanduser()
-    except RuntimeError:
-        raise InputError(f"{path} begins with ~, and there is no such home directory: write the whole path") from None

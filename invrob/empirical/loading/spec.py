@@ -33,6 +33,7 @@ from invrob.empirical.loading.python import open_python, seeded
 from invrob.empirical.loading.weights import read_weights
 from invrob.empirical.models import module_name
 from invrob.errors import InputError
+from invrob.files import expanded
 
 SPECS = "pkg.module:callable, timm:NAME, torchvision:NAME, FILE.pt2, FILE.pt, FILE.onnx or RUN/cells/KEY"
 
@@ -64,7 +65,7 @@ class Loaded:
         if self.kind == "Python":
             return f"{module_name(self.spec)}-{self.spec.rpartition(':')[2]}"
         if self.kind == "run":
-            return Path(self.spec).expanduser().resolve().name
+            return expanded(self.spec).resolve().name
         last = self.spec.replace(":", "/").rsplit("/", 1)[-1]
         return last.removesuffix(Path(last).suffix) if last.endswith(SUFFIXES) else last
 
@@ -198,7 +199,7 @@ def _opened(wanted: Wanted, files: dict[str, str]) -> Opened:
         return opening(name, wanted.pretrained, wanted.classes, arguments)
     if wanted.pretrained:
         raise InputError(f"`pretrained` is for timm:NAME and torchvision:NAME, not for {spec!r}: leave it out")
-    path = Path(spec).expanduser()
+    path = expanded(spec)
     if name and not path.exists():
         return open_python(spec, wanted.classes, wanted.shape, arguments, wanted.seed, files)
     if arguments:
@@ -218,10 +219,10 @@ def _opened(wanted: Wanted, files: dict[str, str]) -> Opened:
 def _content(path: str | PathLike[str], files: dict[str, str]) -> bytes:
     """The bytes of a file, noted in `files`; of an ONNX file also the sums of the weights beside it."""
     try:
-        content = Path(path).expanduser().read_bytes()
+        content = expanded(path).read_bytes()
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror or error}): use {SPECS}") from None
     files[str(path)] = hashlib.sha256(content).hexdigest()
     if str(path).endswith(".onnx"):
-        files |= files_beside(content, Path(path).expanduser())
+        files |= files_beside(content, expanded(path))
     return content

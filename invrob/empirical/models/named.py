@@ -16,6 +16,7 @@ from typing import Any
 
 from invrob.empirical.models.sources import Own, own_module, sums
 from invrob.errors import InputError, did_you_mean
+from invrob.files import expanded
 
 ALIASES = {  # what a factory may call a number that is known from the data
     "classes": ("classes", "num_classes", "n_classes", "nclasses", "nb_classes", "num_labels", "n_class", "nclass"),
@@ -61,7 +62,7 @@ def import_named(spec: str) -> Named:
             near = did_you_mean(part, [name for name in dir(value) if not name.startswith("_")])
             raise InputError(f"module {module.__name__!r} has no {attribute!r}{near}")
         value = getattr(value, part)
-    place = f"{Path(source).expanduser().resolve()}:{attribute}" if is_file(source) else spec
+    place = f"{expanded(source).resolve()}:{attribute}" if is_file(source) else spec
     return Named(spec, value, _sources(module, value, own), place, own)
 
 
@@ -73,7 +74,7 @@ def is_file(source: str) -> bool:
 def canonical(source: str) -> str:
     """One text for all ways to name a module: the path of its file where that is known without importing anything."""
     if is_file(source):
-        return str(Path(source).expanduser().resolve())
+        return str(expanded(source).resolve())
     here = Path.cwd().joinpath(*source.split(".")).with_suffix(".py")
     return str(here.resolve()) if here.is_file() else source
 
@@ -162,7 +163,7 @@ def _located(source: str) -> Own:
     here = Path.cwd()
     if not is_file(source):
         return own_module(source, [here])
-    path = Path(source).expanduser().resolve()
+    path = expanded(source).resolve()
     if not path.is_file():
         raise InputError(f"{path} is not there: name the Python file, or pkg.module:callable")
     root, name = _root_of(path)
