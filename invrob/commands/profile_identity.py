@@ -44,7 +44,7 @@ def identity_of(document: Mapping[str, Any]) -> dict[str, Any]:
         "split": data.get("split"),
         "number of images": data.get("images"),
         "images": data.get("images_fingerprint"),
-        **{name: value for name, value in settings.items() if name != "device"},
+        **{name: value for name, value in settings.items() if name != "device" and value is not None},
     }
     plain: dict[str, Any] = json.loads(json.dumps(made, default=str))  # tuples and lists are the same in a file
     return plain | {"model": _without_ending(plain["model"])}
