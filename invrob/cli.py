@@ -1,5 +1,6 @@
 """The command line: one Typer app that mounts the commands of both halves. Each command parses, calls and prints."""
 
+import logging
 import signal
 import sys
 from typing import Annotated
@@ -52,9 +53,15 @@ def _root(
     pass
 
 
+def _matters(record: logging.LogRecord) -> bool:
+    """Not what matplotlib says of a home directory that it cannot write to: it takes a temporary one."""
+    return record.funcName != "_get_config_or_cache_dir"
+
+
 def main() -> None:
     """The entry point: exit codes 0 (ok), 1 (a claim failed or the run did), 2 (bad usage), 130 (Ctrl-C, by Typer),
     143 (SIGTERM)."""
+    logging.getLogger("matplotlib").addFilter(_matters)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # by way of every `finally`: workers, the terminal's cursor
     try:
         app()

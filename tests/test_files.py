@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+import invrob
 from invrob.errors import InputError
-from invrob.files import check_writable, write_atomically
+from invrob.files import check_writable, expanded, write_atomically
 
 
 def content(folder):
@@ -208,3 +209,20 @@ def test_a_trial_is_made_again_where_another_one_has_just_removed_its_folder(tmp
     check_writable([tmp_path / "runs" / "x"])
     assert failed
     assert [*tmp_path.iterdir()] == []
+
+
+def test_a_path_below_a_home_directory_that_nobody_has_is_refused_by_name(monkeypatch):
+    def nobody(uid):
+        raise KeyError(f"getpwuid(): uid not found: {uid}")
+
+    monkeypatch.setenv("HOME", "/home/me")
+    assert expanded("~/nets/a.onnx") == Path("/home/me/nets/a.onnx")
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr("pwd.getpwuid", nobody)
+    with pytest.raises(InputError, match="begins with ~, and there is no such home directory: write the whole path"):
+        expanded("~/nets/a.onnx")
+    for spec, weights in (("~/nets/a.onnx", None), ("torch.nn:Linear", "~/w.pt"), ("~/net.py:build", None)):
+        with pytest.raises(InputError, match="there is no such home directory"):
+            invrob.load_model(
+                spec, weights=weights, model_args={"in_features": 1, "out_features": 2} if weights else None
+            )
