@@ -72,8 +72,8 @@ def start():
     """Starts `empirical run` and leaves it running; what is left of it at the end of the test is killed."""
     processes = []
 
-    def call(config, out, jobs):
-        arguments = command("empirical", "run", "--config", config, "--out", out, "--jobs", jobs, "--json")
+    def call(config, out, jobs, *more):
+        arguments = command("empirical", "run", "--config", config, "--out", out, "--jobs", jobs, "--json", *more)
         processes.append(subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True))
         return processes[-1]
 

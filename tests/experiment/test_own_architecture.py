@@ -3,7 +3,9 @@
 import json
 import os
 import re
+import signal
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import MagicMock
@@ -355,3 +357,30 @@ def test_a_stored_network_is_asked_again_where_its_code_is_named_wherever_that_l
     assert "is not that with which the network was trained" in other.err
     assert json.loads(right.out)["model"]["kind"] == "run"
     assert json.loads(report.out)["networks_with_examples"] == 1
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_network_of_ones_own_with_batch_norm_is_killed_goes_on_and_is_drawn(own, start, process, tmp_path, jobs):
+    config = own("mynet:build", more=GRID)
+    whole = process(
+        "empirical", "run", "--config", config, "--import", "mynet", "--out", "whole", "--jobs", "1", "--json"
+    )
+    assert (whole.returncode, json.loads(whole.stdout)["computed"]) == (0, 4), whole.stderr
+    killed = start(config, "killed", jobs, "--import", "mynet")
+    end = time.monotonic() + 120
+    while not list(tmp_path.glob("killed/cells/*/cell.json")):
+        assert time.monotonic() < end, "no cell was finished in time"
+        time.sleep(0.01)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    again = process(
+        *("empirical", "run", "--config", config, "--import", "mynet.py", "--out", "killed", "--jobs", jobs, "--json")
+    )
+    assert again.returncode == 0, again.stderr
+    assert json.loads(again.stdout)["missing_cells"] == 0
+    assert (tmp_path / "killed/profiles.csv").read_bytes() == (tmp_path / "whole/profiles.csv").read_bytes()
+    assert (tmp_path / "killed/figure-mynet-build.png").is_file()
+    (tmp_path / "mynet.py").unlink()
+    drawn = process("empirical", "figures", "killed")
+    assert drawn.returncode == 0, drawn.stderr
