@@ -13,7 +13,8 @@ import invrob
 from invrob.errors import InputError
 
 PACKAGE = str(Path(invrob.__file__).parent)
-ASKS_THE_MODEL = (str(Path(PACKAGE, "empirical", "loading", "adapters.py")), "forward")  # file and function
+LOADING = str(Path(PACKAGE, "empirical", "loading"))
+ASKS_THE_MODEL = (str(Path(LOADING, "adapters.py")), "forward")  # file and function
 LIBRARIES = ("site-packages", "dist-packages", sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), "<")
 
 
@@ -51,6 +52,8 @@ def is_of_the_model(error: Exception, spec: str) -> bool:
 
     What PyTorch raises for the model counts as well; other errors of input, of files and of this package do not."""
     frames = extract_tb(error.__traceback__)
+    if isinstance(error, InputError) and frames[-1].filename.startswith(LOADING):  # about the model, and not out of it
+        return False
     if _frames_of(error, spec) or any((frame.filename, frame.name) == ASKS_THE_MODEL for frame in frames):
         return True
     return not isinstance(error, (InputError, OSError)) and not frames[-1].filename.startswith(PACKAGE)

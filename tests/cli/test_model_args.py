@@ -56,6 +56,15 @@ class Ten(nn.Module):
 
     def forward(self, images):
         return self.conv(images).mean((2, 3))
+
+class Last(nn.Sequential):
+    def forward(self, images):
+        return super().forward(images.permute(0, 3, 1, 2))
+
+last = Last(nn.Flatten(), nn.Linear(784, 10))
+
+def layered(k):
+    return nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
 """
 
 
@@ -81,6 +90,11 @@ WORDS = {
         "say which by --prefix 'ema.' or --prefix 'model.'",
     ),
     "repeated": (["argued:Ten"], None),
+    "channels last": (["argued:last"], "it takes channels last, [N, H, W, C], and images are [N, C, H, W]; use model"),
+    "a factory": (
+        ["argued:layered"],
+        "returned a Sequential for images: where k is an argument for building the model",
+    ),
     "kept": (["argued:Ten", "--channels", "keep"], "to have 3 channels, but got 1 channels instead"),
 }
 
@@ -93,8 +107,9 @@ def test_the_profile_hands_on_what_is_said_of_the_model(here, monkeypatch, capsy
     assert (end.value.code == 0) == (text is None)
     said = capsys.readouterr().err
     if text is not None:
-        assert text in said
-        assert "`" not in said
+        assert text in said.replace("`k`", "k")
+        assert "`" not in said.replace("`k`", "k")
+        assert (end.value.code == 1) == ("--traceback" in said) == (words[-1] == "keep")
         return
     kept = json.loads((here / "out" / "profile.json").read_text())["model"]
     assert kept["channels"] == (3 if "Ten" in words[0] else 1)
