@@ -70,6 +70,12 @@ def few():
     return nn.Sequential(nn.Flatten(), nn.Linear(256, 2))
 
 
+def listed(num_classes, widths, deep, text=""):
+    assert isinstance(widths, list) and all(type(width) is int for width in widths)
+    assert deep is True or isinstance(deep, str)
+    return nn.Sequential(nn.Flatten(), nn.LazyLinear(widths[0]), nn.ReLU(), nn.Linear(widths[0], num_classes))
+
+
 def fixed():
     return nn.Sequential(nn.Flatten(), nn.Linear(256, 3).requires_grad_(False))
 
@@ -249,6 +255,24 @@ def test_options_of_the_papers_networks_and_unknown_arguments_are_refused(own, i
     done = invrob_command("empirical", "run", "--config", own("mynet:build", more=line), "--import", "mynet")
     assert done.code == 2
     assert text in done.err
+
+
+def test_arguments_reach_the_builder_as_they_are_and_name_figures_of_their_own(own, tmp_path, invrob_command):
+    more = "training_theta = [0]\narguments = {{widths = [3, 2], deep = true, text = '{}'}}"
+    own("mynet:listed", more=more.format("a/b" * 28))
+    config = tmp_path / "my.toml"
+    text = config.read_text()
+    for value in ("a b", "a-b"):
+        other = f"arguments = {{widths = [3], deep = '{value}'}}\ntraining_theta = [0]\nepochs = 1\n"
+        text = text.replace("[profiling]", f'[[models]]\nname = "mynet:listed"\n{other}[profiling]')
+    config.write_text(text)
+    done = invrob_command("empirical", "run", "--config", config, "--import", "mynet", "--json")
+    assert done.code == 0, done.err
+    figures = [name for name in json.loads(done.out)["figures"] if name.endswith(".png") and "classes" not in name]
+    assert len(set(figures)) == 4  # the plane, and one for each network
+    assert all(Path(figure).is_file() for figure in figures)
+    options = [result.cell.options for result in read_run(tmp_path / "runs/my")[1]]
+    assert {"widths": [3, 2], "deep": True, "text": "a/b" * 28} in options
 
 
 def test_networks_without_buffers_are_trained_as_a_stack_and_others_alone(own):

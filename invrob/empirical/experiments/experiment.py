@@ -24,6 +24,7 @@ class _Strict(BaseModel):
 
 
 SPANNED = ("rotation", "epsilon")  # fields of a recipe that a grid spans
+Argument = str | bool | int | float | None  # of a builder
 OPTIONS = ("dropout", "head", "normalization")  # of the paper's networks, beside the width
 
 
@@ -43,7 +44,7 @@ class ModelGrid(_Strict):
         None, description="the first layer of the network; its usual one when left out"
     )
     images: int | None = Field(None, ge=1, description="test images for its profiles; the experiment's when left out")
-    arguments: dict[str, str | bool | int | float | None] = Field({}, description="of a builder of your own")
+    arguments: dict[str, Argument | list[Argument]] = Field({}, description="of a builder of your own")
     source: str | None = Field(
         None, pattern="^[0-9a-f]{64}$", description="SHA-256 of a builder's code, which the run command fills in"
     )

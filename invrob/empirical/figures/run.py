@@ -4,7 +4,8 @@ training; and what was measured beside them in a second figure.
 Lines are told apart by lightness, dash and marker as well as by hue, so that they read in grey and for the
 colour-blind."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,8 @@ from invrob.empirical.profiles import Rates, format_epsilon
 from invrob.empirical.profiles.plots import DOUBTS, Curve, Panel, figure_of, panel
 from invrob.empirical.training import Recipe
 from invrob.pictures import write_figure
+
+LONGEST = 120  # bytes of the name of a figure; file systems take 255, of which a file that is being written needs some
 
 PAPER = {  # on which data set each network is in the paper, and where
     "stdcnn": ("mnist", "Figure 1"),
@@ -65,7 +68,7 @@ def write_figures(
     title = f"Trade-off on {results[0].cell.dataset}, {_count_of_seeds(results)}"
     drawn = {"plane": plane_figure(plane(trainings, theta, epsilon), theta, epsilon, title)}
     for network, group in grouped(results, lambda result: result.network).items():
-        stem = "figure-" + "-".join("".join(c if c.isalnum() or c in "._" else " " for c in network).split())
+        stem = _stem(network, drawn)
         drawn[stem] = network_figure(group)
         if any(result.beside for result in group):
             drawn[stem + "-beside"] = beside_figure(group)
@@ -75,6 +78,15 @@ def write_figures(
             drawn[stem + "-classes"] = by_class
     files = [(folder / (name + suffix), figure) for name, figure in drawn.items() for suffix in (".png", ".svg")]
     return [write_figure(file, figure) for file, figure in files]
+
+
+def _stem(network: str, taken: Collection[str]) -> str:
+    """The name of a file for a network: what every file system takes, and no other network of the run has."""
+    stem = "figure-" + "-".join("".join(c if c.isalnum() or c in "._" else " " for c in network).split())
+    if len(stem.encode()) <= LONGEST and stem not in taken:
+        return stem
+    told_apart = hashlib.sha256(network.encode()).hexdigest()[:8]
+    return f"{stem.encode()[:LONGEST].decode(errors='ignore')}-{told_apart}"
 
 
 def network_figure(group: Sequence[Result]) -> Figure:
