@@ -93,7 +93,7 @@ WORDS = {
     "channels last": (["argued:last"], "it takes channels last, [N, H, W, C], and images are [N, C, H, W]; use model"),
     "a factory": (
         ["argued:layered"],
-        "returned a Sequential for images: where k is an argument for building the model",
+        "returned a Sequential for images: where k is an argument for building",
     ),
     "kept": (["argued:Ten", "--channels", "keep"], "to have 3 channels, but got 1 channels instead"),
 }
