@@ -63,7 +63,7 @@ def plane_figure(
         group = [row for row in statuses if row[0].network == network]
         shades = matplotlib.colormaps["viridis"](np.linspace(0, 0.82, max(len(group), 2)))
         for (point, status, note), shade in zip(group, shades, strict=False):
-            label = _label(point, status, note)
+            label = "\n".join(wrap(_label(point, status, note), 80))  # a network of one's own may have a long name
             _draw_point(axes, point, status, label, shade, MARKERS[number % len(MARKERS)])
     axes.set(
         xlim=(-0.03, 1.03),
