@@ -144,5 +144,8 @@ def test_any_name_is_one_part_of_a_path_that_file_systems_take(spec, weights, da
 
 
 def test_long_names_stay_apart():
-    names = {folder_name("x" * 300 + f"{n}:build", {}, "mnist", "test") for n in range(3)}
+    names = {
+        folder_name("ü" * 300 + f"{n}:build", {"weights": "w" * 300}, "npz:" + "d" * 300, "test") for n in range(3)
+    }
     assert len(names) == 3
+    assert max(len(name.encode()) for name in names) < 255

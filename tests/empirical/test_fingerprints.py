@@ -81,3 +81,14 @@ def test_what_has_no_numbers_at_hand_has_no_fingerprint(model):
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float64, torch.complex64])
 def test_numbers_of_any_dtype_have_one(dtype):
     assert len(weights_fingerprint(nn.Linear(2, 2, dtype=dtype))) == 64
+
+
+def test_equal_bytes_of_another_dtype_shape_or_name_have_another_fingerprint():
+    def holding(name, numbers):
+        module = nn.Module()
+        module.register_buffer(name, numbers)
+        return module
+
+    zeros = [torch.zeros(4, dtype=torch.float16), torch.zeros(4, dtype=torch.bfloat16), torch.zeros(2)]
+    modules = [*(holding("a", numbers) for numbers in zeros), holding("a", torch.zeros(1, 2)), holding("b", zeros[0])]
+    assert len({weights_fingerprint(module) for module in modules}) == len(modules)

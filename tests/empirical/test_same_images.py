@@ -57,6 +57,7 @@ def test_images_are_compared_by_themselves_where_both_are_known():
     assert PYTHON.same_images(PROFILE) is True
     assert PYTHON.same_images(replace(PROFILE, images_fingerprint="2d")) is False
     assert PROFILE.same_images(replace(PROFILE, images_fingerprint="2d")) is False
+    assert PROFILE.same_images(replace(PROFILE, dataset_fingerprint="b0")) is False  # its labels or classes are others
 
 
 def card(measured_on):

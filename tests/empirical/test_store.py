@@ -227,6 +227,16 @@ def test_a_directory_that_cannot_be_made_is_refused_with_the_way_out(tmp_path):
             pytest.fail("a run in a file")
 
 
+def test_a_directory_that_cannot_be_made_is_no_trace_and_its_error_names_the_obstacle(tmp_path):
+    (tmp_path / "file").touch()
+    for place, cause in (("file", "file is a file, no folder"), ("new/" + "x" * 300, "File name too long")):
+        with pytest.raises(InputError) as caught, Store(tmp_path / place).locked():
+            pytest.fail("a run that cannot be kept")
+        assert str(caught.value).startswith(f"{tmp_path / place} cannot be written (")
+        assert cause in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
 @pytest.mark.parametrize("code", [errno.EACCES, errno.EROFS, errno.ENOSPC])
 def test_a_directory_that_may_not_be_written_is_refused_with_the_reason(tmp_path, monkeypatch, code):
     def refuse(*_, **__):  # and no chmod, for root may write anywhere
