@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,7 +19,7 @@ from invrob.errors import InputError, did_you_mean
 if TYPE_CHECKING:
     from invrob.empirical.analysis import Claim
     from invrob.empirical.execution import Execution, Failure
-    from invrob.empirical.experiments import Cell, Experiment, Store
+    from invrob.empirical.experiments import Experiment
 
 app = typer.Typer(no_args_is_help=True, help="Train networks, measure both profiles, draw the paper's figures.")
 
@@ -95,7 +95,7 @@ def _plan(experiment: "Experiment", path: Path, how: "Execution", as_json: bool)
     """Print what is still to be done of an experiment; the data need not be there."""
     from invrob.empirical import data
     from invrob.empirical.execution import plan
-    from invrob.empirical.experiments import Store, dataset_of
+    from invrob.empirical.experiments import Store, dataset_of, unfinished
 
     missing = data.stand_in(experiment.dataset)
     if missing is not None:
@@ -103,7 +103,7 @@ def _plan(experiment: "Experiment", path: Path, how: "Execution", as_json: bool)
         typer.echo(f"{experiment.dataset} is not on this disk ({fetch}): nothing can be finished yet", err=True)
     dataset = missing or dataset_of(experiment.dataset)
     cells = experiment.cells(dataset.fingerprint)
-    todo = _unfinished(cells, Store(path))
+    todo = unfinished(cells, Store(path))
     with redirect_stdout(sys.stderr):
         rows = plan(todo, dataset, how.device)
     print_plan(rows, len(cells) - len(todo), str(how.device), min(how.jobs or 1, max(len(todo), 1)), as_json)
@@ -114,7 +114,7 @@ def _compute(
 ) -> "tuple[tuple[Claim, ...], tuple[Failure, ...]]":
     """Run what is still to be done of an experiment, and show the results."""
     from invrob.empirical import execution
-    from invrob.empirical.experiments import Store, dataset_of, model_of, write_experiment
+    from invrob.empirical.experiments import Store, dataset_of, model_of, unfinished, write_experiment
 
     dataset, store = dataset_of(experiment.dataset), Store(path)
     cells = experiment.cells(dataset.fingerprint)
@@ -124,7 +124,7 @@ def _compute(
     begin, hidden = time.monotonic(), quiet or as_json
     with store.locked(), _interrupts_explained():
         write_experiment(store, experiment, dataset.fingerprint, dataset.classes)
-        todo = _unfinished(cells, store)
+        todo = unfinished(cells, store)
         with redirect_stdout(sys.stderr), progress_bar(hidden) as show:
             effort = execution.effort(todo, dataset)
             todo.sort(key=lambda cell: -effort[cell.key])  # the longest first, so that no core waits long at the end
@@ -142,14 +142,6 @@ def _compute(
                 execution.spent(todo, dataset, store, how.device), execution.peak_flops(how.device), str(how.device)
             )
     return claims, failures
-
-
-def _unfinished(cells: "Sequence[Cell]", store: "Store") -> "list[Cell]":
-    """The cells of which something is not measured yet."""
-    from invrob.empirical.experiments import read_result
-
-    read = ((cell, read_result(store, cell)) for cell in cells)
-    return [cell for cell, result in read if result is None or not result.complete]
 
 
 @app.command(

@@ -66,7 +66,7 @@ class ProfileFolder:
 
         text, before = json.dumps(document, allow_nan=False, indent=1), self._earlier() or {}
         save = partial(Path.write_text, data=text, encoding="utf-8")
-        if self.kept is not None and outputs.written(partial(self.file.replace, self.kept)) is None:
+        if self.kept is not None and outputs.written(partial(self._keep, self.kept)) is None:
             return []
         if outputs.written(lambda: write_atomically(self.file, save)) is None:
             return []

@@ -1,7 +1,6 @@
 """An experiment from Python: networks by name or by the callable that builds them, trained, measured and judged."""
 
 import functools
-import inspect
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from invrob.empirical.experiments import (
     explained,
     model_of,
     read_result,
+    unfinished,
     write_experiment,
 )
 from invrob.empirical.inference import chosen_device
@@ -134,9 +134,7 @@ def _computed(planned: Experiment, path: Path) -> Study:
         model_of(cell, dataset)  # what does not fit is refused before anything is written
     with store.locked():
         write_experiment(store, planned, dataset.fingerprint, dataset.classes)
-        read = {cell.key: read_result(store, cell) for cell in cells}
-        todo = [cell for cell in cells if (result := read[cell.key]) is None or not result.complete]
-        failures = run(todo, path, Execution(device=chosen_device("auto")), _Silent())
+        failures = run(unfinished(cells, store), path, Execution(device=chosen_device("auto")), _Silent())
         results = tuple(result for cell in cells if (result := read_result(store, cell)) is not None)
     return Study(results, check_claims(list(results)) if results else (), failures)
 
@@ -179,18 +177,3 @@ def _builders(models: str | Builder | Sequence[str] | Mapping[str, Builder]) -> 
 def _spec(name: str, builder: Any) -> str:
     inner = builder.func if isinstance(builder, functools.partial) else builder
     return name if ":" in name else f"{name}:{getattr(inner, '__name__', type(inner).__name__)}"
-
-
-def _text(builder: Any) -> str:
-    """The source of a function or a class; the bytecode of a lambda, which shares its line with other code, and of what
-    was typed into Python itself."""
-    code = getattr(builder, "__code__", None)
-    if getattr(builder, "__name__", "") != "<lambda>":
-        try:
-            return inspect.getsource(builder)
-        except (OSError, TypeError):
-            pass
-    if code is None:
-        return repr(builder)
-    constants = [value for value in code.co_consts if not inspect.iscode(value)]
-    return repr((code.co_code, code.co_names, constants))

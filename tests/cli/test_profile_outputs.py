@@ -282,3 +282,12 @@ def test_a_folder_is_called_after_the_model_and_the_data_also_in_unicode_and_wit
     assert sorted(contents(here / "runs/profile-ré-seau-Net-mes-images")) == ["card.png", "profile.json"]
     assert profile("./ré seau.py:Net", *few, "--data", "npz:mes images.npz", "--quiet", "--out", "où ça/ünï")[0] == 0
     assert sorted(contents(here / "où ça/ünï")) == ["card.png", "profile.json"]
+
+
+def test_the_earlier_numbers_stay_in_their_place_where_the_disk_refuses_the_new_ones(profile, monkeypatch, tmp_path):
+    ours = ("out_nets:Net", *QUICK, "--out", "o", "--quiet")
+    assert profile(*ours)[0] == 0
+    before = contents(tmp_path / "o")
+    refusing(monkeypatch, "/profile.json")
+    assert profile(*ours, "--seed", 1)[0] == 1
+    assert contents(tmp_path / "o")["profile.json"] == before["profile.json"]

@@ -34,9 +34,10 @@ def sampled(
     size: int | None = None,
     seed: int = 0,
 ) -> Sample:
-    """`images` of the images of a split, as `chosen_indices` has it, and the data set that they are from. Of a folder
-    no other picture is opened, and these alone say whether
-    they are grey. The arguments are those of `sample`; raises InputError as it does."""
+    """`images` of the images of a split, as `chosen_indices` has it, and the data set that they are from.
+
+    Of a folder no other picture is opened, and these alone say whether they are grey. The arguments are those of
+    `sample`; raises InputError as it does."""
     kind, _, path = spec.partition(":")
     if kind == "folder" and path:
         folder = Folder(expanded(path))

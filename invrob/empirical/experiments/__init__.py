@@ -12,6 +12,7 @@ from invrob.empirical.experiments.results import (
     read_measurement,
     read_result,
     read_run,
+    unfinished,
     write_experiment,
 )
 from invrob.empirical.experiments.store import Store, read_training
@@ -37,5 +38,6 @@ __all__ = [
     "read_result",
     "read_run",
     "read_training",
+    "unfinished",
     "write_experiment",
 ]

@@ -148,6 +148,12 @@ def _ended_constant(training: dict[str, Any]) -> bool:
         return False
 
 
+def unfinished(cells: Sequence[Cell], store: Store) -> list[Cell]:
+    """The cells of which something is not measured yet, in their order."""
+    read = ((cell, read_result(store, cell)) for cell in cells)
+    return [cell for cell, result in read if result is None or not result.complete]
+
+
 def read_measurement(store: Store, cell: Cell, name: str) -> Rates | Both | None:
     """What was kept of a measurement of `cell.addresses`; None where it is missing or damaged, or is not what this
     version of invrob writes."""

@@ -11,7 +11,7 @@ from invrob.empirical.experiments import Cell, read_training
 from invrob.empirical.loading.fitting import put_weights
 from invrob.empirical.loading.opened import Opened
 from invrob.empirical.loading.weights import State
-from invrob.empirical.models import Images, build, build_own
+from invrob.empirical.models import Images, build, build_own, is_own
 from invrob.errors import InputError
 
 
@@ -23,7 +23,7 @@ def open_cell(folder: Path, files: dict[str, str]) -> Opened:
     if training is None:
         raise InputError(f"{folder} holds no finished training, or a damaged one: copy it again, or train it again")
     state, body = training
-    if ":" in str(body.get("cell", {}).get("model")):
+    if is_own(str(body.get("cell", {}).get("model"))):
         return _own(folder, state, body, files)
     try:
         cell = Cell.model_validate(body["cell"])
