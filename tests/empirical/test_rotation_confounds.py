@@ -112,6 +112,7 @@ def test_the_disc_commutes_with_quarter_turns_to_the_bit_and_is_idempotent(side,
     assert torch.equal(in_disc(disc, 0.5), disc)
 
 
+@pytest.mark.filterwarnings("ignore:images .* all pixels of all images are 1:UserWarning")
 def test_in_a_disc_no_corner_tells_the_angle():
     white = torch.ones(16, 1, 15, 15)
     corners = lambda x: torch.stack([x[:, 0, :3, :3].sum((1, 2)), torch.full((len(x),), 6.0)], 1)  # noqa: E731

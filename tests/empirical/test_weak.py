@@ -62,6 +62,7 @@ def test_large_logits_make_it_report_robustness_that_is_not_there(net, digits, s
     assert weak.rate[-1] > 0.5
 
 
+@pytest.mark.filterwarnings("ignore:images .* all pixels of all images are 0:UserWarning")
 def test_a_fixed_step_falls_short_where_the_ball_is_larger_than_its_way():
     # A prediction that changes where the mean pixel passes 1/2: from 0 the way is 0.5, and 40 steps of 0.01 make 0.4.
     images = torch.zeros(4, 1, 8, 8)
