@@ -34,6 +34,10 @@ REPLACED = {
     "invrob theory sweep --p 0.5:0.95:0.05": "invrob theory sweep --p 0.5:0.7:0.1 --n 2000 --classifier logistic",
     "invrob theory sweep --p 0.7": "invrob theory sweep --p 0.7 --n 2000 --classifier trees",
     "invrob selftest": "invrob selftest --quick",
+    # The run of the test is of fewer digits than the profile, which is of the embedded ones.
+    "invrob plane runs/mini runs/profile-mynet-build-mnist-mini": (
+        "invrob plane runs/mini runs/profile-mynet-build-mnist-mini --mixed"
+    ),
 }
 # The same for files and programs: what is replaced in them by what. Experiments get fewer digits as well.
 SHORTER = {
