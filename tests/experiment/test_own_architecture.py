@@ -381,6 +381,9 @@ def test_a_stored_network_is_asked_again_where_its_code_is_named_wherever_that_l
     assert "is not that with which the network was trained" in other.err
     assert json.loads(right.out)["model"]["kind"] == "run"
     assert json.loads(report.out)["networks_with_examples"] == 1
+    page = Path(json.loads(report.out)["report"]).read_text(encoding="utf-8")  # how to make the run again
+    assert "--config my.toml --import mynet --out runs/my" in page
+    assert "invrob report runs/my --import mynet" in page
 
 
 @pytest.mark.long

@@ -190,6 +190,7 @@ def cost_rows(runs: Sequence[Run]) -> list[dict[str, Any]]:
 
 def about(run: Run, dataset: Dataset | None) -> dict[str, Any]:
     """Configuration, seeds, data, and how to make the run again."""
+    modules = [spec.rpartition(":")[0] for spec in run.experiment.builders]
     return {
         "label": run.label,
         "path": quote(str(run.path)),
@@ -201,6 +202,8 @@ def about(run: Run, dataset: Dataset | None) -> dict[str, Any]:
         "cells": len(run.results),
         "toml": to_toml(run.experiment),
         "file": quote(f"{run.path.resolve().name}.toml"),
+        "own": run.experiment.builders,
+        "imports": "".join(f" --import {quote(module)}" for module in dict.fromkeys(modules)),
         "missing": [cell_name(cell) for cell in run.absent],
         "partial": [cell_name(cell) for cell in run.partial],
     }
