@@ -102,7 +102,8 @@ def _print(points: "tuple[Point, ...]", place: tuple[float, float], out: Path | 
     from invrob.empirical.profiles import format_epsilon
 
     console = Console(highlight=False, markup=False)
-    table = Table("model", box=None, pad_edge=False, padding=(0, 2, 0, 0))  # the one that may wrap
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("model", overflow="fold")  # a name is wrapped, never cut: two models may differ at its end
     audited = any(point.floor is not None for point in points)
     for heading in ("invariance", "robustness", *(["floor"] if audited else []), "accuracy", ""):
         table.add_column(heading, no_wrap=True)

@@ -82,6 +82,17 @@ def test_points_are_the_profiles_own_and_named_by_their_folders(measured, tmp_pa
     assert (tmp_path / "p.svg").read_text().startswith("<?xml")
 
 
+def test_names_that_differ_at_their_end_stay_whole_in_80_columns(measured, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    names = [f"a-network-of-mine-with-{end}-weights-on-mnist-mini" for end in ("early", "late")]
+    for name in names:
+        shutil.copytree(measured / "steep", tmp_path / name)
+    done = invoke("plane", *(tmp_path / name for name in names), "--out", tmp_path / "p.png")
+    assert max(map(len, done.stdout.splitlines()[:-1])) <= 80
+    first = "".join(line[: line.find("  ")] for line in done.stdout.splitlines()[1:])
+    assert all(name in first for name in names), done.stdout
+
+
 def test_what_queries_alone_say_is_shown_and_takes_no_part(measured, tmp_path):
     done = invoke("plane", measured / "steep", measured / "queries", "--out", tmp_path / "p.png")
     assert done.exit_code == 0, done.output
