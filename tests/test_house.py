@@ -180,7 +180,7 @@ def test_other_rooms_are_entered_by_their_faces():
 
 def test_the_old_corridor_is_gone():
     flat = {path.stem for path in (ROOT / "invrob/empirical").glob("*.py")}
-    assert flat == {"__init__", "groups", "selftest", "study"}
+    assert flat == {"__init__", "groups", "selftest"}
 
 
 INSIDE = "invrob.empirical.attacks.planted"

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from invrob.commands.progress import progress_bar
 from invrob.errors import InputError, printable
+from invrob.progress import progress_bar
 
 if TYPE_CHECKING:
     from invrob.empirical.data import Source

@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,9 +12,9 @@ import typer
 
 from invrob.commands import workers
 from invrob.commands.planning import print_plan
-from invrob.commands.progress import CellProgress, print_failures, progress_bar
 from invrob.commands.summary import conclude, print_costs
 from invrob.errors import InputError, did_you_mean
+from invrob.progress import progress_bar
 
 if TYPE_CHECKING:
     from invrob.empirical.analysis import Claim
@@ -74,7 +74,7 @@ def run(
         _plan(experiment, path, how, as_json)
         return
     claims, failures = _compute(experiment, path, how, quiet, as_json)
-    print_failures(failures)
+    _print_failures(failures)
     if failures or (strict and any(claim.verdict == "fails" for claim in claims)):
         raise typer.Exit(1)
 
@@ -128,7 +128,7 @@ def _compute(
         with redirect_stdout(sys.stderr), progress_bar(hidden) as show:
             effort = execution.effort(todo, dataset)
             todo.sort(key=lambda cell: -effort[cell.key])  # the longest first, so that no core waits long at the end
-            progress = CellProgress(show, hidden, len(cells), len(cells) - len(todo), effort)
+            progress = execution.CellProgress(show, hidden, len(cells), len(cells) - len(todo), effort)
             failures = execution.run(todo, path, how, progress)
         failed = [{"cell": str(failure.cell), "reason": failure.reason} for failure in failures]
         extra = {"computed": len(todo) - len(failed), "seconds": round(time.monotonic() - begin, 1), "failed": failed}
@@ -164,6 +164,14 @@ def figures(
 
     place = (theta, None if epsilon is None else read_epsilon(epsilon))
     conclude(run, as_json, False, {}, *place)
+
+
+def _print_failures(failures: "Sequence[Failure]") -> None:
+    """On stderr: which cells failed and why, each reason once, after its traceback where the reason is a bug."""
+    for reason in dict.fromkeys(failure.reason for failure in failures):
+        alike = [failure for failure in failures if failure.reason == reason]
+        names = "; ".join(str(failure.cell) for failure in alike)
+        typer.echo(f"{alike[0].trace}failed: {names}: {reason}", err=True)
 
 
 @contextmanager

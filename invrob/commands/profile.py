@@ -20,8 +20,8 @@ from invrob.commands.outputs import Outputs
 from invrob.commands.profile_errors import ModelError, described, failing_in_one_line, is_of_the_model
 from invrob.commands.profile_folder import ProfileFolder
 from invrob.commands.profile_identity import folder_name
-from invrob.commands.progress import progress_bar
 from invrob.errors import InputError
+from invrob.progress import progress_bar
 from invrob.versions import versions
 
 if TYPE_CHECKING:

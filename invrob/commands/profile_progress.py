@@ -1,6 +1,6 @@
 """Progress of `invrob profile`: the measurement at work, and how much of all the work is done."""
 
-from invrob.commands.progress import Show
+from invrob.progress import Show
 
 
 class ProfileProgress:

@@ -10,7 +10,7 @@ import typer
 
 from invrob.commands import workers
 from invrob.commands.outputs import Outputs
-from invrob.commands.progress import progress_bar
+from invrob.progress import progress_bar
 
 
 def report(

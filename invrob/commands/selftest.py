@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from invrob.commands.progress import progress_bar
+from invrob.progress import progress_bar
 
 if TYPE_CHECKING:
     from invrob.empirical.selftest import Row

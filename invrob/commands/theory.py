@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from invrob.commands.outputs import Outputs
-from invrob.commands.progress import progress_bar
+from invrob.progress import progress_bar
 
 if TYPE_CHECKING:
     from invrob.intervals import Estimate

@@ -3,7 +3,8 @@
 import pytest
 from planted import cell
 
-from invrob.commands.progress import CellProgress, progress_bar
+from invrob.empirical.execution import CellProgress
+from invrob.progress import progress_bar
 
 
 @pytest.fixture

@@ -1,11 +1,13 @@
 """Cells computed: in this process, in worker processes, on a Ray cluster; and what that costs, before and after."""
 
 from invrob.empirical.execution.cost import NetworkPlan, Spent, effort, peak_flops, plan, spent
+from invrob.empirical.execution.progress import CellProgress
 from invrob.empirical.execution.run import run
 from invrob.empirical.execution.schedule import makespan, schedules, useful_workers
 from invrob.empirical.execution.work import Execution, Failure, Observer
 
 __all__ = [
+    "CellProgress",
     "Execution",
     "Failure",
     "NetworkPlan",

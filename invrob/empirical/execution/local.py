@@ -46,7 +46,7 @@ def run(cells: Sequence[Cell], path: Path, how: Execution, observer: Observer) -
         while waiting or running:
             while waiting and idle:
                 worker, group = idle.pop(0), waiting.pop(0)
-                with _interrupts_held():
+                with _interrupts_held(), _script_left_alone():
                     running[worker.pool.submit(_run_in_worker, group, path, worker.device)] = worker, group
             done = wait(running, timeout=0.5, return_when=FIRST_COMPLETED).done
             for worker, _ in running.values():
@@ -109,6 +109,21 @@ def _interrupts_held() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _script_left_alone() -> Iterator[None]:
+    """A process that is started in the block does not run the script of this one, as Python would have it: a script
+    that calls `experiment` would do so once more in each worker. No worker needs anything of it."""
+    script, names = sys.modules["__main__"].__dict__, ("__file__", "__spec__")
+    kept = {name: script[name] for name in names if name in script}
+    script.update(dict.fromkeys(names))
+    try:
+        yield
+    finally:
+        for name in names:
+            script.pop(name)
+        script.update(kept)
 
 
 _sender: "Connection[Any, Any] | None" = None  # of a worker process, to its parent

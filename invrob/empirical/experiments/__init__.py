@@ -1,6 +1,6 @@
 """What is run and what is kept of it: grids of cells, what is measured of each, the run directory, its results."""
 
-from invrob.empirical.experiments.cells import Cell, dataset_of, given_to, model_of, profiled
+from invrob.empirical.experiments.cells import Cell, dataset_of, given_to, lent_data, model_of, profiled
 from invrob.empirical.experiments.experiment import Experiment, ModelGrid, explained, read_experiment
 from invrob.empirical.experiments.presets import PRESETS
 from invrob.empirical.experiments.profiling import Profiling
@@ -30,6 +30,7 @@ __all__ = [
     "dataset_of",
     "explained",
     "given_to",
+    "lent_data",
     "model_of",
     "profiled",
     "read_card",

@@ -1,5 +1,7 @@
 """The smallest piece of work of an experiment: one network that is trained once and measured."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -64,13 +66,30 @@ class Cell(BaseModel):
         return f"{self.model} {trained}, seed {self.seed}"
 
 
+_lent: dict[str, data.Dataset] = {}  # by their names: in memory, and nowhere else
+
+
 @lru_cache(maxsize=1)
 def dataset_of(spec: str) -> data.Dataset:
     """The data set, loaded once per process. Raises InputError where there is nothing to train on, or no test set."""
-    dataset = data.load(spec)
+    dataset = _lent.get(spec) or data.load(spec)
     for split in ("train", "validation", "test"):
         dataset.split(split)
     return dataset
+
+
+@contextmanager
+def lent_data(dataset: data.Dataset) -> Iterator[None]:
+    """Inside the block the cells of this process find this data set under its name."""
+    before = dict(_lent)
+    _lent[dataset.name] = dataset
+    dataset_of.cache_clear()
+    try:
+        yield
+    finally:
+        _lent.clear()
+        _lent.update(before)
+        dataset_of.cache_clear()
 
 
 def model_of(cell: Cell, dataset: data.Dataset) -> nn.Module:

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from invrob.empirical.models.described import sum_of
-from invrob.empirical.models.named import Named, canonical, factory_arguments, import_named
+from invrob.empirical.models.named import Named, canonical, factory_arguments, import_named, place_of
 from invrob.errors import InputError
 
 Code = tuple[str, str, str]  # spec, the place where another process finds it, SHA-256 of its source
@@ -71,17 +71,31 @@ def allowed_code() -> tuple[Code, ...]:
     """What another process must be able to call as well. Raises InputError for a builder that has no name there."""
     for spec, named in BUILDERS.items():
         if not named.place:
-            raise InputError(f"{spec} exists in this process alone: take jobs = 1, or put it into a module")
+            raise InputError(
+                f"{spec} exists in this process alone: take jobs = 1, or put the function or class into a file of its "
+                "own and import it from there"
+            )
     return tuple((spec, named.place, named.source) for spec, named in BUILDERS.items())
 
 
 def adopt(code: Sequence[Code]) -> None:
     """Make the builders of another process those of this one. Raises InputError where the files differ."""
     for spec, place, source in code:
-        named = import_named(place)
-        if named.source != source:
+        named = _known_by(import_named(place), source)
+        if named is None:
             raise InputError(f"{place} differs from the file with which the run was started: copy that one here")
         BUILDERS[spec] = replace(named, spec=spec, place=place)
+
+
+def handed_over(spec: str, builder: Any) -> Named:
+    """A callable of this process, known by its text, with the place where other processes find it if there is one."""
+    return Named(spec, builder, {"": sum_of(builder)}, place_of(builder))
+
+
+def _known_by(named: Named, source: str) -> Named | None:
+    """The builder, known by its files or, as one that was handed over, by its text; None where neither is `source`."""
+    by_text = replace(named, files={"": sum_of(named.value)})
+    return next((known for known in (named, by_text) if known.source == source), None)
 
 
 def build_own(
@@ -92,7 +106,8 @@ def build_own(
     source: the SHA-256 that the code must have; given: as for `factory_arguments`. Raises InputError where the builder
     may not be called, has changed, or returns no module. Its code may raise anything."""
     named = _found(spec, source)
-    taken = factory_arguments(named, given, arguments, by="`arguments`", optional=True)
+    by = "functools.partial" if "" in named.files else "`arguments`"  # as it was named: in Python, or in a file
+    taken = factory_arguments(named, given, arguments, by=by, optional=True)
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
         torch.default_generator.manual_seed(int(seed))
         network = named.called(**taken)
@@ -111,7 +126,7 @@ def _found(spec: str, source: str | None) -> Named:
         raise InputError(f"model {spec!r} is code that nobody has allowed to run here: {_way_out(spec)}")
     for module in _trusted:
         named = import_named(f"{module}:{spec.rpartition(':')[2]}")
-        if source in (None, named.source, sum_of(named.value)):
+        if source is None or _known_by(named, source) is not None:
             return named
     raise InputError(
         f"the code of {spec} is not that with which the network was trained: bring its file back, or train again"

@@ -6,6 +6,7 @@ imported."""
 
 import hashlib
 import inspect
+import sys
 from collections.abc import Mapping
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from invrob.empirical.models.sources import Own, own_module, sums
+from invrob.empirical.models.sources import Own, is_installed, own_module, sums
 from invrob.errors import InputError, did_you_mean
 from invrob.files import expanded
 
@@ -64,6 +65,23 @@ def import_named(spec: str) -> Named:
         value = getattr(value, part)
     place = f"{expanded(source).resolve()}:{attribute}" if is_file(source) else spec
     return Named(spec, value, _sources(module, value, own), place, own)
+
+
+def place_of(value: Any) -> str:
+    """The spec by which another process finds a function or class of this one; "" where it cannot, as of what was
+    written into a script, a notebook or another function."""
+    name, attribute = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
+    module = sys.modules.get(name) if isinstance(name, str) else None
+    if module is None or name == "__main__" or not isinstance(attribute, str):
+        return ""
+    found: Any = module
+    for part in attribute.split("."):
+        found = getattr(found, part, None)
+    if found is not value:
+        return ""
+    file = Path(getattr(module, "__file__", None) or "")
+    by_file = file.suffix == ".py" and not is_installed(file) and _root_of(file.resolve())[1] == name
+    return f"{file.resolve() if by_file else name}:{attribute}"
 
 
 def is_file(source: str) -> bool:
