@@ -129,3 +129,20 @@ def test_looking_draws_no_random_number_of_the_caller(net, digits):
     before = torch.get_rng_state()
     findings_of(net, digits.test.images[:16])
     assert torch.equal(before, torch.get_rng_state())
+
+
+def test_a_model_that_answers_and_cannot_be_differentiated_is_looked_at_all_the_same(net, digits):
+    def by_numpy(x):
+        return net(torch.from_numpy(x.numpy()))  # of a tensor that requires a gradient this raises
+
+    with evaluating(net):
+        assert [found.name for found in findings(by_numpy, digits.test.images[:8], False)] == ["detached input"]
+
+
+def test_a_model_that_takes_each_image_by_vmap_is_looked_at_as_any_other(net, digits):
+    linear = nn.Linear(784, 10)
+
+    def by_vmap(x):
+        return torch.func.vmap(lambda image: linear(image.flatten()))(x)
+
+    assert findings(by_vmap, digits.test.images[:8], False) == ()

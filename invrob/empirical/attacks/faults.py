@@ -5,6 +5,7 @@ normalisation are seen by watching the functions that one forward pass calls, wh
 Sources: Carlini et al. 2019 (arXiv 1902.06705) and the flags of AutoAttack (Croce and Hein 2020)."""
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +14,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from invrob.empirical.attacks.gradients import loss_and_gradient
-from invrob.empirical.inference import Model, all_logits, logits
+from invrob.empirical.inference import Model, all_logits, is_out_of_memory, logits
 
 CONSTANT = "constant classifier"
 LOOKED_AT = 16  # images
@@ -126,14 +127,19 @@ def _shape_of(outputs: Tensor, spread: float) -> dict[str, bool]:
 
 def _gradients(model: Model, x: Tensor, outputs: Tensor, names: dict[str, bool]) -> dict[str, bool]:
     """Whether the outputs depend on the input in a way that gradients do not tell."""
-    with torch.enable_grad():
-        asked = x[:1].detach().requires_grad_()
-        answered = logits(model, asked)
-        attached = answered.requires_grad and (
-            torch.autograd.grad(answered.sum(), asked, allow_unused=True)[0] is not None
-        )
-    _, gradient = loss_and_gradient(model, x, outputs.argmax(1), None, 20.0)
-    flat = (gradient == 0).flatten(1).all(1).double().mean().item() > 0.9
+    try:
+        with torch.enable_grad():
+            asked = x[:1].detach().requires_grad_()
+            answered = logits(model, asked)
+            attached = answered.requires_grad and (
+                torch.autograd.grad(answered.sum(), asked, allow_unused=True)[0] is not None
+            )
+        _, gradient = loss_and_gradient(model, x, outputs.argmax(1), None, 20.0)
+        flat = (gradient == 0).flatten(1).all(1).double().mean().item() > 0.9
+    except RuntimeError as error:  # of a model that answers, and cannot be differentiated
+        if is_out_of_memory(error):
+            raise
+        attached, flat = False, False
     signs = torch.randint(0, 2, x.shape, generator=torch.Generator().manual_seed(0), device="cpu").to(x.device) * 2 - 1
     nudged = all_logits(model, (x + NUDGE * signs).clamp(0, 1))
     unmoved = (nudged == outputs).all(1).double().mean().item() > 0.9
@@ -167,7 +173,8 @@ class _Watch(TorchFunctionMode):
             self.batch_norm |= bool(named.get("training", args[5] if len(args) > 5 else False))
         elif self._first and name in ("conv2d", "linear") and args:
             self._first = False
-            self.normalised_twice = _twice(self.images, args[0])
+            with suppress(RuntimeError):  # inside vmap a tensor can be computed with, and not be looked at
+                self.normalised_twice = _twice(self.images, args[0])
         return function(*args, **named)
 
 
