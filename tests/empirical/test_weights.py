@@ -2,8 +2,10 @@
 
 import io
 import signal
+import warnings
 from contextlib import contextmanager
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
@@ -14,6 +16,7 @@ from torch import nn
 from invrob import InputError, load_model
 from invrob.empirical.loading.fitting import put_weights
 from invrob.empirical.loading.names import WRAPPERS
+from invrob.empirical.loading.tensors import same
 from invrob.empirical.loading.weights import read_weights
 
 PREFIXES = [*(f"{word}." for word in sorted(WRAPPERS)), "model.", "net."]
@@ -142,3 +145,47 @@ def test_layers_that_wait_for_their_first_images_take_the_shapes_of_the_weights(
     put_weights(lazy, network(seed=1).state_dict(), "w.pt")
     images = torch.rand(4, 1, 4, 4, generator=torch.Generator().manual_seed(0))
     assert torch.equal(lazy(images), network(seed=1)(images))
+
+
+def test_what_training_scripts_keep_beside_the_weights_is_no_obstacle():
+    """Numbers and arrays of numpy, a pair with the epoch: values, and no code."""
+    weights = network().state_dict()
+    beside = {"best": np.float64(0.9), "epoch": np.int64(3), "history": np.arange(3.0)}
+    for stored in ({"model": weights, **beside}, (weights, 3), [weights, {"lr": 0.1}, 3]):
+        net = network(1)
+        put_weights(net, read_weights(saved(stored), "w.pt"), "w.pt")
+        assert same(net.state_dict(), weights)
+
+
+def test_a_state_dict_of_arrays_is_one_of_tensors():
+    weights = network().state_dict()
+    net = network(1)
+    arrays = {name: value.numpy() for name, value in weights.items()}
+    put_weights(net, read_weights(saved(arrays), "w.pt"), "w.pt")
+    assert same(net.state_dict(), weights)
+
+
+@pytest.mark.parametrize("name", ["w.pt", "w.safetensors"])
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n", "a pointer of git lfs .*git lfs pull"),
+        (b"\n<!DOCTYPE html><html>not found</html>", "a web page .*download that again"),
+    ],
+)
+def test_what_is_downloaded_in_the_place_of_weights_is_called_so(name, content, text):
+    with pytest.raises(InputError, match=text):
+        read_weights(content, name)
+
+
+def test_a_network_of_torchscript_given_as_weights_is_called_so(tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.script(network()).save(tmp_path / "w.pt")
+    with pytest.raises(InputError, match=r"is a network of TorchScript.*without `weights`"):
+        load_model("torch.nn:Flatten", weights=tmp_path / "w.pt")
+
+
+def test_weights_that_are_not_there_are_not_taken_for_a_model():
+    with pytest.raises(InputError, match=r"none\.pt cannot be read .*: `weights` takes FILE\.safetensors, or"):
+        load_model("torch.nn:Flatten", weights="none.pt")

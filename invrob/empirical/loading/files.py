@@ -66,7 +66,9 @@ def _described(content: bytes) -> str:
     if content[8:9] == b"{":
         return "weights without a network"
     try:
-        torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of the protocol of a pickle
+            torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception:  # whatever it is, it is not tensors alone
         pickled = kind == "pickle" or content[:1] == b"\x80"
         return "pickled Python objects, which would run code as they are read" if pickled else "no network"

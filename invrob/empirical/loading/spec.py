@@ -35,6 +35,7 @@ from invrob.empirical.models import module_name
 from invrob.errors import InputError
 from invrob.files import expanded
 
+WEIGHTS = "`weights` takes FILE.safetensors, or a state dict by torch.save"
 SPECS = "pkg.module:callable, timm:NAME, torchvision:NAME, FILE.pt2, FILE.pt, FILE.onnx or RUN/cells/KEY"
 
 
@@ -185,7 +186,7 @@ def _with_weights(
         raise InputError(
             f"weights = {name} is for Python that builds a module; {wanted.spec} ({opened.kind}) has its own"
         )
-    taken = put_weights(opened.network, read_weights(_content(name, files), name), name, wanted.prefix)
+    taken = put_weights(opened.network, read_weights(_content(name, files, WEIGHTS), name), name, wanted.prefix)
     how, note = with_normaliser(preprocessing, taken.normalisers, name, taken.prefix)
     notes = tuple(line for line in (taken.note(name), note) if line)
     return replace(opened, notes=notes), how.completed(opened.demanded)
@@ -216,12 +217,14 @@ def _opened(wanted: Wanted, files: dict[str, str]) -> Opened:
     raise InputError(f"{spec!r} names no model: use {SPECS}")
 
 
-def _content(path: str | PathLike[str], files: dict[str, str]) -> bytes:
-    """The bytes of a file, noted in `files`; of an ONNX file also the sums of the weights beside it."""
+def _content(path: str | PathLike[str], files: dict[str, str], way_out: str = f"use {SPECS}") -> bytes:
+    """The bytes of a file, noted in `files`; of an ONNX file also the sums of the weights beside it.
+
+    Raises InputError, which ends in the way out, where it cannot be read."""
     try:
         content = expanded(path).read_bytes()
     except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror or error}): use {SPECS}") from None
+        raise InputError(f"{path} cannot be read ({error.strerror or error}): {way_out}") from None
     files[str(path)] = hashlib.sha256(content).hexdigest()
     if str(path).endswith(".onnx"):
         files |= files_beside(content, expanded(path))

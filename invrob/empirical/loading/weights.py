@@ -5,11 +5,15 @@ with the names that it has there, the keys of the dicts that it lies in among th
 
 import io
 import re
+import warnings
+import zipfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import safetensors
 import safetensors.torch
 import torch
@@ -21,6 +25,16 @@ State = dict[str, Any]  # tensors, and what modules keep by `get_extra_state`
 
 SAVE_SO = "save it as safetensors.torch.save_file(model.state_dict(), path) or torch.save(model.state_dict(), path)"
 EXTRA_STATE = "_extra_state"  # torch's name for what a module keeps besides its tensors
+PLAIN: list[Any] = [  # what training scripts keep beside a state dict, and what holds values and runs no code
+    np.dtype,
+    np.ndarray,
+    *(type(np.dtype(kind)) for kind in ("?", "b", "B", "h", "H", "i", "I", "l", "L", "e", "f", "d", "U", "S")),
+    *(
+        (made, f"{module}.{made.__name__}")  # by the names of numpy 1 and of numpy 2
+        for made in (np.float64(0).__reduce__()[0], np.zeros(0).__reduce__()[0])
+        for module in ("numpy.core.multiarray", "numpy._core.multiarray")
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -48,13 +62,16 @@ def read_weights(content: bytes, name: str) -> Stored:
 
     Raises InputError for anything else, and where other things are there and no tensor; no Python object is ever
     unpickled."""
+    _check_kind(content, name)
     if Path(name).suffix == ".safetensors":
         try:
             return Stored(safetensors.torch.load(content))
         except safetensors.SafetensorError as error:
             raise InputError(f"{name} is damaged or no file of safetensors ({error}): {SAVE_SO}") from error
     try:
-        loaded = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(), torch.serialization.safe_globals(PLAIN):
+            warnings.simplefilter("ignore", UserWarning)  # of the protocol of a pickle, which is read or refused
+            loaded = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception as error:  # damaged bytes and refused objects raise some five kinds
         if b"safetensors" in content[:4096] or content[8:9] == b"{":
             raise InputError(f"{name} looks like safetensors: rename it to end in .safetensors") from error
@@ -73,6 +90,20 @@ def read_weights(content: bytes, name: str) -> Stored:
     return Stored(tensors, tuple(folders), versions)
 
 
+def _check_kind(content: bytes, name: str) -> None:
+    """Raises InputError for what is often taken for a file of weights, by its first bytes or the names in it."""
+    if content.startswith(b"version https://git-lfs"):
+        raise InputError(f"{name} is a pointer of git lfs and not the file itself: fetch that by `git lfs pull`")
+    if content.lstrip()[:9].lower().startswith((b"<!doctype", b"<html")):
+        raise InputError(f"{name} is a web page and not the file that was asked for: download that again")
+    if content.startswith(b"PK"):
+        with suppress(zipfile.BadZipFile), zipfile.ZipFile(io.BytesIO(content)) as archive:
+            if any(member.endswith("/constants.pkl") for member in archive.namelist()):
+                raise InputError(
+                    f"{name} is a network of TorchScript and needs no Python: measure it by its name, without `weights`"
+                )
+
+
 def _refused(error: Exception) -> str:
     """Which class torch has refused to unpickle, where it says so, and what to do with such a file."""
     found = re.search(r"GLOBAL ([\w.]+)", str(error))
@@ -88,12 +119,16 @@ def _gather(
     found: Any, folder: str, tensors: State, folders: list[str], versions: dict[str, dict[str, Any]], depth: int = 0
 ) -> None:
     """Note what lies in a dict and in the dicts within; those with other keys than words are an optimizer's."""
+    if isinstance(found, list | tuple):  # such as (state dict, epoch)
+        found = {str(place): value for place, value in enumerate(found) if isinstance(value, Mapping)}
     if not isinstance(found, Mapping) or depth > 8 or not all(isinstance(key, str) for key in found):
         return
     folders.append(folder)
     for path, about in getattr(found, "_metadata", {}).items():
         versions[f"{folder}{path}" if path else folder.removesuffix(".")] = about
     for key, value in found.items():
+        if isinstance(value, np.ndarray) and value.dtype.kind in "biufc":
+            value = torch.from_numpy(value)
         if isinstance(value, Tensor) or key.rpartition(".")[2] == EXTRA_STATE:
             tensors[f"{folder}{key}"] = value
         else:
