@@ -6,11 +6,15 @@ from invrob.empirical.inference.fingerprints import images_fingerprint, weights_
 from invrob.empirical.inference.fixed_batch import FixedBatch
 from invrob.empirical.inference.images import checked_images, dim, is_channels_last, layout_of, outside
 from invrob.empirical.inference.labels import checked_labels, class_numbers, out_of_range
-from invrob.empirical.inference.memory import halving, in_pieces, random_state
+from invrob.empirical.inference.memory import halving, in_pieces
 from invrob.empirical.inference.model import all_logits, batches, logits, logits_note, predict
 from invrob.empirical.inference.modes import evaluating, set_training
+from invrob.empirical.inference.randomness import random_state
+from invrob.empirical.inference.turned import WRAP_IT, ChannelsLastError
 
 __all__ = [
+    "WRAP_IT",
+    "ChannelsLastError",
     "FixedBatch",
     "Model",
     "all_logits",

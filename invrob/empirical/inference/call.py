@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -16,6 +17,8 @@ import torch
 from torch import Tensor, fx, nn
 
 from invrob.empirical.inference.fixed_batch import in_batches
+from invrob.empirical.inference.randomness import random_state
+from invrob.empirical.inference.turned import Watching, channels_last, check_taken, is_for_last, may_be_turned
 from invrob.errors import InputError
 
 Model = Callable[[Tensor], Tensor]  # images [N, C, H, W] in [0, 1] -> logits [N, K], K >= 2
@@ -38,17 +41,21 @@ class Fit:
 
 
 _fits: ContextVar[dict[tuple[int, torch.dtype], tuple[object, Fit]] | None] = ContextVar("fits", default=None)
+_watched: ContextVar[dict[tuple[object, ...], object] | None] = ContextVar("watched", default=None)
 
 
 @contextmanager
-def remembering_fits() -> Iterator[Callable[[], list[Fit]]]:
-    """Inside the block, what a model was found to need is not tried again. Gives a call that tells what that is."""
+def remembering_fits(watching: bool = False) -> Iterator[Callable[[], list[Fit]]]:
+    """Inside the block, what a model was found to need is not tried again. Gives a call that tells what that is.
+
+    watching: the first call of each model is watched, and one that takes channels last is refused."""
     found: dict[tuple[int, torch.dtype], tuple[object, Fit]] = {}
-    token = _fits.set(found)
+    tokens = _fits.set(found), _watched.set({} if watching else None)
     try:
         yield lambda: [fit for _, fit in found.values()]
     finally:
-        _fits.reset(token)
+        _fits.reset(tokens[0])
+        _watched.reset(tokens[1])
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -68,7 +75,52 @@ def called(model: Callable[[Tensor], Any], images: Tensor, inside: AbstractConte
     """`model(images)`, whatever it returns; the model gets a copy of the images.
 
     Where it does not take their dtype, or their number, it is asked again with what it takes: gradients reach the
-    images all the same. inside: a block that the model, and nothing else, runs in."""
+    images all the same. inside: a block that the model, and nothing else, runs in.
+
+    Inside `evaluating` the first call is watched. Raises InputError for a model that takes channels last."""
+    watched, key = _watched.get(), (id(model), images.shape[1:])
+    if watched is None or key in watched or not may_be_turned(images):
+        return _answered(model, images, inside)
+    watching, ask = Watching(images.shape[1:]), partial(_answered, model)
+    outputs = _first_answer(model, images, inside, watching)
+    if watching.is_turned:
+        put_back = random_state(images.device)
+        check_taken(model, images, outputs, watching, ask)
+        put_back()
+    watched[key] = model  # the model as well: as long as it lives, no other has its id
+    return outputs
+
+
+def _first_answer(
+    model: Callable[[Tensor], Any], images: Tensor, inside: AbstractContextManager[Any] | None, watching: Watching
+) -> Any:
+    """What a model answers while it is watched. Raises InputError where it fails and takes channels last."""
+    put_back = random_state(images.device)
+    try:
+        with watching:
+            return _answered(model, images, inside)
+    except Exception as error:
+        if isinstance(error, InputError) or is_out_of_memory(error):
+            raise
+        told = error
+    put_back()
+    try:
+        outputs = _answered(model, images, inside)
+    except Exception as error:
+        if isinstance(error, InputError) or is_out_of_memory(error):
+            raise
+        put_back()
+        is_last = is_for_last(model, images, watching, partial(_answered, model))
+        put_back()
+        if is_last:
+            raise channels_last(model, watching) from told
+        raise told from None
+    if not watching.failed:  # the model has raised this by itself, once
+        raise told
+    return outputs  # some operators fail only where they are watched
+
+
+def _answered(model: Callable[[Tensor], Any], images: Tensor, inside: AbstractContextManager[Any] | None = None) -> Any:
     inside = nullcontext() if inside is None else inside
     fits, key = _fits.get(), (id(model), images.dtype)
     known = fits.get(key) if fits is not None else None
@@ -94,7 +146,7 @@ def called(model: Callable[[Tensor], Any], images: Tensor, inside: AbstractConte
             last = error
             continue
         if fits is not None:
-            fits[key] = (model, fit)  # the model as well: as long as it lives, no other has its id
+            fits[key] = (model, fit)
         return outputs
     raise last if is_about_dtypes(told) else told
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from invrob.empirical.inference.call import called, is_out_of_memory
+from invrob.empirical.inference.randomness import random_state
 from invrob.errors import InputError
 
 T = TypeVar("T")
@@ -24,19 +25,6 @@ SMALL = 64  # images that are asked about at once without a thought
 CAUTION = 4  # bytes that must be free per byte that a forward pass computes: its gradients, and as much to spare
 
 _limit: ContextVar[list[int] | None] = ContextVar("limit", default=None)  # images at once; [] while not known
-
-
-def random_state(device: torch.device) -> Callable[[], None]:
-    """A call that puts the global generators of the CPU and of `device` back to where they are now."""
-    host = torch.get_rng_state()
-    card = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
-
-    def put_back() -> None:
-        torch.set_rng_state(host)
-        if card is not None:
-            torch.cuda.set_rng_state(card, device)
-
-    return put_back
 
 
 def halving(size: int, attempt: Callable[[int], T], undo: Callable[[], None]) -> tuple[T, int]:

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from functools import partial
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from invrob.empirical.inference.call import Model, called, remembering_fits
+from invrob.empirical.inference.fixed_batch import FixedBatch
 from invrob.empirical.inference.memory import in_pieces
 from invrob.empirical.inference.modes import evaluating
 from invrob.empirical.inference.outputs import checked_logits, collecting_notes, logits_in
@@ -30,13 +31,14 @@ def logits_note(model: Model, images: Tensor) -> str | None:
     part of its outputs is taken, in which dtype it computes, how many images it takes at a time. None for nothing.
 
     Raises InputError as `logits` does, and whatever the model raises."""
-    with evaluating(model), torch.no_grad(), collecting_notes() as notes, remembering_fits() as fits:
+    with evaluating(model), torch.no_grad(), collecting_notes() as notes, remembering_fits(watching=True) as fits:
         logits(model, images)
     for fit in fits():
         if fit.dtype is not None:
             notes.append(f"the network computes in {str(fit.dtype).removeprefix('torch.')}: images are converted to it")
-        if fit.batch is not None:
-            notes.append(f"the network takes {fit.batch} images at a time: it is asked in such batches")
+    inside = [m.batch for m in model.modules() if isinstance(m, FixedBatch)] if isinstance(model, nn.Module) else []
+    for batch in (*(fit.batch for fit in fits() if fit.batch is not None), *inside):
+        notes.append(f"the network takes {batch} images at a time: it is asked in such batches")
     return "; ".join(dict.fromkeys(notes)) or None
 
 

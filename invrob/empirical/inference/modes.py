@@ -27,8 +27,9 @@ def evaluating(model: object, *, snapshot: bool = True) -> Iterator[None]:
     snapshot: False leaves the values of buffers and weights to the network, for those who switch at every step."""
     modules = _modules(model)
     trainable: list[nn.Parameter] = []
-    with remembering(), remembering_fits(), torch.inference_mode(False):  # under the caller's inference_mode gradients
-        state = _State(modules, snapshot)  # would be zero
+    fits = remembering_fits(watching=snapshot)
+    with remembering(), fits, torch.inference_mode(False):  # under the caller's inference_mode gradients would be zero
+        state = _State(modules, snapshot)
         try:
             with torch.no_grad():
                 state.evaluate()

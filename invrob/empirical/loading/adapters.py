@@ -11,8 +11,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from invrob.empirical.inference import FixedBatch, Model, called, evaluating, is_out_of_memory, random_state
-from invrob.empirical.loading.layouts import Watching, channels_last, check_layout
+from invrob.empirical.inference import (
+    ChannelsLastError,
+    FixedBatch,
+    Model,
+    called,
+    evaluating,
+    is_out_of_memory,
+    random_state,
+)
+from invrob.empirical.loading.layouts import check_layout
 from invrob.empirical.models import Normalize, per_channel
 from invrob.errors import InputError
 
@@ -147,18 +155,14 @@ class Adapted(nn.Module):
         return None
 
     def _works(self, images: Tensor, repeated: bool) -> bool:
-        watching = Watching(images.shape[1:])
         try:
-            prepared = self._prepared(images, repeated)
-            watching = Watching(prepared.shape[1:])
-            called(self.network, prepared, watching)
+            called(self.network, self._prepared(images, repeated))
+        except ChannelsLastError:
+            raise
         except Exception as error:  # a network raises what it likes
             if is_out_of_memory(error):
                 raise
-            if not watching.is_last:
-                return False
-        if watching.is_last:
-            raise channels_last(watching.shape)
+            return False
         return True
 
 
