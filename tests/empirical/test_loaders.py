@@ -1,5 +1,7 @@
 """images_of: the same images whatever holds them, chosen as everywhere, or refused with the way out."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -97,6 +99,9 @@ def test_the_choice_is_that_of_the_documented_line(images, seed):
 normalised = transforms.Compose([transforms.ToTensor(), transforms.Normalize(0.1307, 0.3081)])
 
 
+COLOURS = [(image, torch.eye(3)[k]) for k, image in enumerate(IMAGES[:9].view(3, 3, 28, 28))]
+
+
 @pytest.mark.parametrize(
     ("source", "cause"),
     [
@@ -116,11 +121,32 @@ normalised = transforms.Compose([transforms.ToTensor(), transforms.Normalize(0.1
         ("mnist-mini", "gives a str|is a str"),
         (3, "source is a int"),
         ((IMAGES, LABELS[:3]), "is 120 images and 3 labels"),
+        ((IMAGES.flatten(1), LABELS), r"float32 \[120, 784\] must be \[N, H, W\]"),
+        ((IMAGES.flatten(1), torch.eye(10)[LABELS]), r"float32 \[120, 784\] must be \[N, H, W\]"),
+        (COLOURS, "may be a colour image whose label is several numbers, or grey images with a label each"),
     ],
 )
 def test_what_cannot_be_measured_is_refused_by_cause(source, cause):
     with pytest.raises(invrob.InputError, match=cause):
         invrob.images_of(source)
+
+
+@pytest.mark.parametrize("grey", [False, True])
+def test_the_line_that_tells_colours_with_one_hot_labels_from_batches_of_grey_images_works(grey):
+    with pytest.raises(invrob.InputError) as caught:
+        invrob.images_of(COLOURS)
+    lines = re.search(r"use source = (.*) for the former, (.*) for the latter", str(caught.value)).groups()
+    images, labels = invrob.images_of(eval(lines[grey], {"torch": torch, "source": COLOURS}))
+    expected = torch.stack([image for image, _ in COLOURS])
+    assert torch.equal(images, expected.flatten(0, 1)[:, None] if grey else expected)
+    assert len(labels) == len(images)
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_reading_draws_nothing_from_the_random_state_of_the_caller(name):
+    before = torch.get_rng_state()
+    invrob.images_of(SOURCES[name](), 5)
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 @pytest.mark.parametrize("limit", [0, -1, 2.5, True])

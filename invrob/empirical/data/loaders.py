@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, defau
 from invrob.checks import Array, checked_count
 from invrob.empirical.data.pictures import is_grey, pixels
 from invrob.empirical.data.splits import chosen_indices
-from invrob.empirical.inference import class_numbers, dim, layout_of, outside
+from invrob.empirical.inference import class_numbers, dim, layout_of, outside, random_state
 from invrob.errors import InputError
 
 IMAGES = ("image", "images", "img", "pixel_values", "x", "data")
@@ -54,7 +54,11 @@ def images_of(source: Any, limit: int | None = None, *, seed: int = 0) -> tuple[
     """
     if limit is not None:
         checked_count("limit", limit)  # before anything is read
-    found, labels = _gathered(source, limit, seed)
+    put_back = random_state(torch.device("cpu"))  # a loader draws a seed for its workers, and transforms draw as well
+    try:
+        found, labels = _gathered(source, limit, seed)
+    finally:
+        put_back()
     if not found:
         raise InputError("source holds no image: give a Dataset, a DataLoader, or arrays with at least one")
     images = _as_images(found)
@@ -133,7 +137,14 @@ def _is_batch(images: Any, labels: Any) -> bool:
         return True
     if not _is_array(images) or images.ndim == 4:
         return _is_array(images)
-    return images.ndim == 3 and np.ndim(_array(labels)) > 0 and len(labels) == len(images)
+    several = images.ndim == 3 and np.ndim(_array(labels)) > 0 and len(labels) == len(images)
+    if several and len(images) in (3, 4):
+        raise InputError(
+            f"source gives images {[*images.shape]} with {len(images)} labels, which may be a colour image whose label "
+            "is several numbers, or grey images with a label each: use source = (torch.stack([x for x, y in source]), "
+            "torch.stack([y for x, y in source])) for the former, [(x[:, None], y) for x, y in source] for the latter"
+        )
+    return several
 
 
 def _unbatched(source: Iterable[Any]) -> Iterator[Parts]:
@@ -220,7 +231,9 @@ def _is_array(value: Any) -> bool:
 def _is_pair_of_arrays(source: Any) -> bool:
     if not isinstance(source, tuple | list) or len(source) != 2 or not all(map(_is_array, source)):
         return False
-    return bool(source[0].ndim >= 3 > source[1].ndim)
+    images, labels = source
+    flat = images.ndim == 2 >= labels.ndim and len(images) == len(labels) and images.shape != labels.shape
+    return bool(flat or images.ndim >= 3 > labels.ndim)
 
 
 def _array(value: Any) -> Array:
