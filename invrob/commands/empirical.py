@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from invrob.commands import workers
+from invrob.commands.conclusion import conclude, drawn_again
+from invrob.commands.outputs import Outputs
 from invrob.commands.planning import print_plan
-from invrob.commands.summary import conclude, print_costs
+from invrob.commands.summary import print_costs
 from invrob.errors import InputError, did_you_mean
 from invrob.progress import progress_bar
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Train networks, measure both profiles, draw the paper's figures.")
 
+KEPT = "what was finished is kept or printed above, and the same command goes on once it can be written"
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
 
@@ -73,8 +76,10 @@ def run(
     if dry_run:
         _plan(experiment, path, how, as_json)
         return
-    claims, failures = _compute(experiment, path, how, quiet, as_json)
+    outputs = Outputs()
+    claims, failures, kept = _compute(experiment, path, how, outputs, quiet, as_json)
     _print_failures(failures)
+    outputs.end(kept)
     if failures or (strict and any(claim.verdict == "fails" for claim in claims)):
         raise typer.Exit(1)
 
@@ -110,11 +115,14 @@ def _plan(experiment: "Experiment", path: Path, how: "Execution", as_json: bool)
 
 
 def _compute(
-    experiment: "Experiment", path: Path, how: "Execution", quiet: bool, as_json: bool
-) -> "tuple[tuple[Claim, ...], tuple[Failure, ...]]":
-    """Run what is still to be done of an experiment, and show the results."""
+    experiment: "Experiment", path: Path, how: "Execution", outputs: Outputs, quiet: bool, as_json: bool
+) -> "tuple[tuple[Claim, ...], tuple[Failure, ...], str]":
+    """Run what is still to be done of an experiment, and show the results. Where the disk refuses one of them, which is
+    then among the failures of `outputs`, what was computed until then is shown.
+
+    Returns the claims, the cells that failed, and what is kept where something could not be written."""
     from invrob.empirical import execution
-    from invrob.empirical.experiments import Store, dataset_of, model_of, unfinished, write_experiment
+    from invrob.empirical.experiments import Store, dataset_of, model_of, read_result, unfinished, write_experiment
 
     dataset, store = dataset_of(experiment.dataset), Store(path)
     cells = experiment.cells(dataset.fingerprint)
@@ -129,19 +137,22 @@ def _compute(
             effort = execution.effort(todo, dataset)
             todo.sort(key=lambda cell: -effort[cell.key])  # the longest first, so that no core waits long at the end
             progress = execution.CellProgress(show, hidden, len(cells), len(cells) - len(todo), effort)
-            failures = execution.run(todo, path, how, progress)
+            failures = outputs.written(lambda: execution.run(todo, path, how, progress)) or ()
+        kept = KEPT if outputs.failures else drawn_again(path)
+        held = dict(refused.held for refused in outputs.failures if isinstance(refused, execution.NotKeptError))
+        left = unfinished(todo, Store(path, held)) if outputs.failures else [failure.cell for failure in failures]
         failed = [{"cell": str(failure.cell), "reason": failure.reason} for failure in failures]
-        extra = {"computed": len(todo) - len(failed), "seconds": round(time.monotonic() - begin, 1), "failed": failed}
-        if len(failures) == len(cells):  # nothing to draw or to judge
+        extra = {"computed": len(todo) - len(left), "seconds": round(time.monotonic() - begin, 1), "failed": failed}
+        if all(read_result(Store(path, held), cell) is None for cell in cells):  # nothing to draw or to judge
             if as_json:
                 typer.echo(json.dumps({"run": str(path), **extra, "missing_cells": len(cells)}))
-            return (), failures
-        claims = conclude(path, as_json, quiet, extra)
-        if not hidden:
+            return (), failures, kept
+        claims = conclude(path, outputs, as_json, quiet, extra, held=held)
+        if not hidden and not outputs.failures:
             print_costs(
                 execution.spent(todo, dataset, store, how.device), execution.peak_flops(how.device), str(how.device)
             )
-    return claims, failures
+    return claims, failures, kept
 
 
 @app.command(
@@ -163,7 +174,9 @@ def figures(
     from invrob.empirical.profiles import read_epsilon
 
     place = (theta, None if epsilon is None else read_epsilon(epsilon))
-    conclude(run, as_json, False, {}, *place)
+    outputs = Outputs()
+    conclude(run, outputs, as_json, False, {}, *place)
+    outputs.end(drawn_again(run))
 
 
 def _print_failures(failures: "Sequence[Failure]") -> None:

@@ -25,10 +25,13 @@ class Outputs:
         self.failures: list[OSError] = []
 
     def written(self, write: Callable[[], Written]) -> Written | None:
-        """What `write` returns; None where the disk refuses, which `end` tells."""
+        """What `write` returns; None where the disk refuses a file, which `end` tells. Other errors of the system name
+        none, and are raised."""
         try:
             return write()
         except OSError as error:
+            if error.filename is None:
+                raise
             self.failures.append(error)
             return None
 
@@ -37,7 +40,7 @@ class Outputs:
         if not self.failures:
             return
         first = self.failures[0]
-        reason, name = first.strerror or str(first), first.filename or "a file"
+        reason, name = first.strerror or str(first), first.filename
         more = f", and {len(self.failures) - 1} more" if len(self.failures) > 1 else ""
         typer.echo(printable(f"error: {name}{more} could not be written ({reason}); {kept}"), err=True)
         raise typer.Exit(1)

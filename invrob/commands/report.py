@@ -4,13 +4,16 @@ import json
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from invrob.commands import workers
 from invrob.commands.outputs import Outputs
 from invrob.progress import progress_bar
+
+if TYPE_CHECKING:
+    from invrob.empirical.report import Report
 
 
 def report(
@@ -30,30 +33,35 @@ def report(
     The file needs no network and no other file. Nothing is trained or measured again, but for the example images, which
     the stored weights are asked for."""
     from invrob.empirical.models import trusting
-    from invrob.empirical.report import write_report
+    from invrob.empirical.report import make_report
 
     with trusting(imported or []), redirect_stdout(sys.stderr), progress_bar(hidden=as_json) as progress:
-        outputs = Outputs()
-        written = outputs.written(lambda: write_report(runs, out, progress))
-    if written is None:
-        outputs.end("the runs are as they were: the same command makes the page again")
-        return
+        page = make_report(runs, out, progress)
+    outputs = Outputs()
+    written = outputs.written(page.write)
+    _show(page, written, as_json)
+    outputs.end("the runs are as they were: the same command makes the page again once it can be written")
+
+
+def _show(page: "Report", written: Path | None, as_json: bool) -> None:
+    """What is on the page, and where it is."""
     if as_json:
         summary = {
-            "report": str(written.path),
-            "bytes": written.size,
-            "runs": [str(run.path) for run in written.runs],
-            "cells": sum(len(run.results) for run in written.runs),
-            "missing_cells": sum(len(run.absent) + len(run.partial) for run in written.runs),
-            "networks_with_examples": written.examples,
-            "without_examples": list(written.skipped),
+            "report": None if written is None else str(written),
+            "bytes": page.size,
+            "runs": [str(run.path) for run in page.runs],
+            "cells": sum(len(run.results) for run in page.runs),
+            "missing_cells": sum(len(run.absent) + len(run.partial) for run in page.runs),
+            "networks_with_examples": page.examples,
+            "without_examples": list(page.skipped),
         }
         typer.echo(json.dumps(summary, allow_nan=False))
         return
-    for why in written.skipped:
+    for why in page.skipped:
         typer.echo(f"no example images: {why}", err=True)
-    for run in written.runs:
+    for run in page.runs:
         missing = len(run.absent) + len(run.partial)
         if missing:
             typer.echo(f"{run.path}: {missing} cells are not finished", err=True)
-    typer.echo(f"report: {written.path} ({written.size / 1e6:.1f} MB, self-contained: open it in a browser)")
+    if written is not None:
+        typer.echo(f"report: {written} ({page.size / 1e6:.1f} MB, self-contained: open it in a browser)")

@@ -1,63 +1,16 @@
 """What a run came to, or would take: for a person in 80 columns, or for a machine as JSON."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from invrob.commands.audits import audit_of, floor_lines
-from invrob.commands.plane import point_rows
 
 if TYPE_CHECKING:
     from invrob.empirical.analysis import Claim
     from invrob.empirical.execution import Spent
     from invrob.empirical.experiments import Result
     from invrob.intervals import Estimate
-
-
-def conclude(
-    path: Path,
-    as_json: bool,
-    quiet: bool,
-    extra: dict[str, Any],
-    theta: float | None = None,
-    epsilon: float | None = None,
-) -> "tuple[Claim, ...]":
-    """CSV, figures (the trade-off plane at theta and epsilon), verdicts; then the tables, or one JSON object."""
-    from invrob.empirical.analysis import by_training, check_claims, place_of, plane, write_classes_csv, write_csv
-    from invrob.empirical.experiments import class_names, read_run
-    from invrob.empirical.figures import write_figures
-
-    _, results, missing = read_run(path)
-    trainings = by_training(results)
-    theta, epsilon = place_of(trainings, theta, epsilon)
-    classes = class_names(path)
-    table = write_csv(path / "profiles.csv", results)
-    by_class = write_classes_csv(path / "classes.csv", results, classes)
-    figures = write_figures(path, results, theta, epsilon, classes)
-    claims = check_claims(results)
-    if as_json:
-        summary = {
-            "run": str(path),
-            "csv": str(table),
-            "classes_csv": str(by_class),
-            "figures": [str(figure) for figure in figures],
-            "missing_cells": missing,
-            **extra,
-            "cells": [_row(result) for result in results],
-            "claims": [asdict(claim) for claim in claims],
-            "plane": {"theta": theta, "epsilon": epsilon, "points": point_rows(plane(trainings, theta, epsilon))},
-        }
-        typer.echo(json.dumps(summary, allow_nan=False))
-    elif not quiet:
-        _print(results, claims)
-        if missing:
-            typer.echo(f"{missing} cells are not finished: the same run command goes on with them")
-        typer.echo("figures and data:\n" + "\n".join(f"  {file}" for file in [*figures, table, by_class]))
-    return claims
 
 
 def _table_values(result: "Result", axis: str) -> "Sequence[float]":
@@ -80,7 +33,7 @@ def _shares(result: "Result") -> "dict[str, Estimate | None]":
     }
 
 
-def _row(result: "Result") -> dict[str, Any]:
+def result_row(result: "Result") -> dict[str, Any]:
     """A row of the JSON summary."""
     recipe, sanity, turns = result.cell.recipe, result.robustness.sanity, result.quarter_turns
     beside = {}
@@ -112,7 +65,7 @@ def _percent(share: "Estimate | None") -> str:
     return "-" if share is None else f"{100 * share.estimate:.1f}"
 
 
-def _print(results: "list[Result]", claims: "tuple[Claim, ...]") -> None:
+def print_results(results: "list[Result]", claims: "tuple[Claim, ...]") -> None:
     """The summaries for a person."""
     from rich.console import Console
 

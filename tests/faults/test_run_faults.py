@@ -3,16 +3,36 @@
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 
 import pytest
-from small_runs import contents, run
+from small_runs import contents, invrob, run
 
 from invrob.empirical.execution import cell as execution_cell
 from invrob.files import TEMPORARY
 
 STOPPED = "stopped: nothing that was finished is lost; the same command goes on"
+
+
+@pytest.fixture(scope="session")
+def whole_rows(whole, tmp_path_factory):
+    """The rows of its table, as JSON."""
+    copy = shutil.copytree(whole, tmp_path_factory.mktemp("drawn") / "run")
+    return json.loads(invrob("empirical", "figures", copy, "--json").stdout)["cells"]
+
+
+def assert_printed(done, out, rows):
+    """A file in `out` is named as the one that could not be written, and what was computed is printed, no more."""
+    assert done.returncode == 1
+    assert f"error: {out}/" in done.stderr
+    assert "could not be written (No space left on device)" in done.stderr
+    summary = json.loads(done.stdout)
+    printed = summary.get("cells", [])
+    assert printed == rows[: len(printed)]
+    assert summary["computed"] == len(printed) == 2 - summary["missing_cells"]
+    assert [*out.glob("cells/*/profiles-*.json")] or len(printed) <= 1  # the one at work was kept nowhere else
 
 
 def leftovers(out):
@@ -46,7 +66,7 @@ def test_a_signal_in_any_cell_ends_the_run_with_a_sentence_and_the_next_one_goes
 
 @pytest.mark.parametrize("number", [*range(1, 14), 10**6])
 def test_a_disk_that_is_full_at_any_write_is_named_and_the_run_goes_on_when_there_is_room(
-    config, whole, tmp_path, monkeypatch, number
+    config, whole, whole_rows, tmp_path, monkeypatch, number
 ):
     step = ("fsync", "replace")[number % 2]  # before and after the content is on the disk
     real, count, out = getattr(os, step), [0], tmp_path / "run"
@@ -63,13 +83,39 @@ def test_a_disk_that_is_full_at_any_write_is_named_and_the_run_goes_on_when_ther
     if number > count[0]:
         assert number == 10**6  # all the writes of a run were tried above
         return
-    assert (stopped.returncode, stopped.stdout) == (2, "")
-    assert f"error: [Errno 28] No space left on device: '{out}/" in stopped.stderr
+    if number == 1:  # the first file, before anything is computed
+        assert (stopped.returncode, stopped.stdout) == (2, "")
+        assert f"error: [Errno 28] No space left on device: '{out}/" in stopped.stderr
+    else:
+        assert_printed(stopped, out, whole_rows)
     assert "Traceback" not in stopped.stderr
     assert leftovers(out) == []
     assert contents(out).items() <= contents(whole).items()
     assert run(config, out).returncode == 0
     assert contents(out) == contents(whole)
+
+
+def test_tables_and_figures_that_cannot_be_written_leave_the_results_printed_also_for_a_quiet_run(
+    config, finished, monkeypatch, invrob
+):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "replace", full)
+    drawn = invrob("empirical", "figures", finished, "--json")
+    summary = json.loads(drawn.stdout)
+    assert (drawn.returncode, summary["csv"], summary["classes_csv"], summary["figures"]) == (1, None, None, [])
+    assert (len(summary["cells"]), len(summary["claims"])) == (2, 4)
+    again = f"`invrob empirical figures {finished}` writes them once it can"
+    assert f"error: {finished}/profiles.csv, and 7 more could not be written" in drawn.stderr
+    assert again in drawn.stderr
+    monkeypatch.undo()
+    real = os.replace
+    monkeypatch.setattr(os, "replace", lambda a, b: real(a, b) if str(b).endswith(".json") else full())
+    quiet = invrob("empirical", "run", "--config", config, "--out", finished, "--jobs", "1", "--quiet")
+    assert quiet.returncode == 1
+    assert "The paper's claims" in quiet.stdout
+    assert again in quiet.stderr
 
 
 @pytest.fixture
@@ -91,12 +137,10 @@ def mounted(tmp_path):
 
 
 @pytest.mark.parametrize("kilobytes", [4, 16, 28, 40])
-def test_a_disk_that_is_really_full(config, whole, mounted, kilobytes):
+def test_a_disk_that_is_really_full(config, whole, whole_rows, mounted, kilobytes):
     out = mounted(f"size={kilobytes}k") / "run"
     full = run(config, out)
-    assert (full.returncode, full.stdout) == (2, "")
-    assert "No space left on device" in full.stderr
-    assert str(out) in full.stderr
+    assert_printed(full, out, whole_rows)
     assert "Traceback" not in full.stderr
     assert leftovers(out) == []
     assert contents(out).items() <= contents(whole).items()
@@ -116,8 +160,11 @@ def test_a_store_that_may_only_be_read_is_refused_by_a_run_and_read_by_nothing_e
     assert f"{out} cannot be written" in refused.stderr
     assert "choose another folder" in refused.stderr
     drawn = invrob("empirical", "figures", out)
-    assert (drawn.returncode, drawn.stdout) == (2, "")
-    assert f"Read-only file system: '{out}/profiles.csv'" in drawn.stderr
+    assert drawn.returncode == 1
+    assert "stdcnn" in drawn.stdout
+    assert "The paper's claims" in drawn.stdout
+    assert f"error: {out}/profiles.csv, and " in drawn.stderr
+    assert "could not be written (Read-only file system); the results are printed above, and `invrob" in drawn.stderr
     assert contents(out) == before
 
 

@@ -533,11 +533,16 @@ def test_a_page_that_cannot_be_written_is_refused_before_it_is_drawn_and_a_full_
         patched.setattr("invrob.empirical.report.rendered", lambda *_: "a page")
         patched.setattr("invrob.empirical.report.write_atomically", full)
         done = invoke("report", made, "--out", tmp_path / "new" / "r.html")
+        document = invoke("report", made, "--out", tmp_path / "new" / "r.html", "--json")
     assert (done.exit_code, done.stdout) == (1, "")
-    assert done.stderr.endswith(
-        f"error: {tmp_path / 'new' / 'r.html'} could not be written (No space left on device); the runs are as they "
-        "were: the same command makes the page again\n"
-    )
+    for said in (done, document):
+        assert said.stderr.endswith(
+            f"error: {tmp_path / 'new' / 'r.html'} could not be written (No space left on device); the runs are as "
+            "they were: the same command makes the page again once it can be written\n"
+        )
+    assert document.exit_code == 1
+    summary = json.loads(document.stdout)
+    assert (summary["report"], summary["bytes"], summary["runs"]) == (None, len("a page"), [str(made)])
     monkeypatch.setattr("invrob.empirical.report.rendered", lambda *_: pytest.fail("drawn"))
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match=r"r\.html cannot be written \(.*file is a file, no folder\): choose another"):

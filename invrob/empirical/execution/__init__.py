@@ -4,13 +4,14 @@ from invrob.empirical.execution.cost import NetworkPlan, Spent, effort, peak_flo
 from invrob.empirical.execution.progress import CellProgress
 from invrob.empirical.execution.run import run
 from invrob.empirical.execution.schedule import makespan, schedules, useful_workers
-from invrob.empirical.execution.work import Execution, Failure, Observer
+from invrob.empirical.execution.work import Execution, Failure, NotKeptError, Observer
 
 __all__ = [
     "CellProgress",
     "Execution",
     "Failure",
     "NetworkPlan",
+    "NotKeptError",
     "Observer",
     "Spent",
     "effort",

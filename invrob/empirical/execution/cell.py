@@ -16,7 +16,7 @@ from torch import nn
 
 from invrob.empirical import data
 from invrob.empirical.execution.measure import measured
-from invrob.empirical.execution.work import Failure, Observer
+from invrob.empirical.execution.work import Failure, NotKeptError, Observer
 from invrob.empirical.experiments import Cell, Store, dataset_of, given_to, model_of, profiled, read_measurement
 from invrob.empirical.inference import is_out_of_memory
 from invrob.empirical.models import is_own
@@ -56,10 +56,15 @@ def _run_cell(cell: Cell, path: Path, device: torch.device, advanced: Callable[[
     images, labels = (tensor.to(device) for tensor in profiled(dataset.test, cell.profiling.images))
     todo = [name for name in cell.addresses if read_measurement(store, cell, name) is None]
     for number, name in enumerate(todo):
-        exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
-        with _timed(store, cell, name, device), channels_last(model), exact:
-            body = measured(name, model, images, labels, cell)
-        store.write_profiles(cell.key, cell.addresses[name], body)
+        exact, body = torch.backends.cudnn.flags(enabled=True, allow_tf32=False), None
+        try:
+            with _timed(store, cell, name, device), channels_last(model), exact:
+                body = measured(name, model, images, labels, cell)
+            store.write_profiles(cell.key, cell.addresses[name], body)
+        except OSError as error:
+            if body is None:
+                raise
+            raise NotKeptError.of(error, (cell.key, cell.addresses[name]), body) from error
         advanced(TRAINING_SHARE + (1 - TRAINING_SHARE) * (number + 1) / (len(todo) + 1))
 
 

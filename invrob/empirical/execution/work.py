@@ -37,6 +37,18 @@ class Failure:
     trace: str = ""  # the traceback, where the reason is a bug and not the user's input
 
 
+class NotKeptError(OSError):
+    """The disk refuses a measurement that was made: (key, profile_key) as of `Store`, and the body that it has."""
+
+    held: tuple[tuple[str, str], dict[str, Any]]
+
+    @classmethod
+    def of(cls, error: OSError, where: tuple[str, str], body: dict[str, Any]) -> "NotKeptError":
+        refused = cls(error.errno, error.strerror, error.filename)
+        refused.held = where, body
+        return refused
+
+
 @dataclass(frozen=True)
 class Execution:
     """How the cells of a run are spread over processes and machines."""

@@ -1,7 +1,7 @@
 """What a run came to: the measurements of its finished cells, read back as the classes that were written."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -73,11 +73,14 @@ def write_experiment(store: Store, experiment: Experiment, fingerprint: str, cla
     write_json(store.path / "experiment.json", body)
 
 
-def read_run(path: Path) -> tuple[Experiment, list[Result], int]:
+def read_run(
+    path: Path, held: Mapping[tuple[str, str], dict[str, Any]] | None = None
+) -> tuple[Experiment, list[Result], int]:
     """Read a run directory.
 
     Args:
         path: the folder that `invrob empirical run` wrote.
+        held: measurements that it could not keep, as of `Store`.
 
     Returns:
         The experiment; its cells that have both profiles, in order, at least one; how many cells are not wholly
@@ -95,7 +98,7 @@ def read_run(path: Path) -> tuple[Experiment, list[Result], int]:
         cells = experiment.cells(body["fingerprint"])
     except (ValidationError, KeyError):
         raise InputError(f"{path} was written by another version of invrob: run the experiment again") from None
-    results = [result for cell in cells if (result := read_result(Store(path), cell)) is not None]
+    results = [result for cell in cells if (result := read_result(Store(path, held), cell)) is not None]
     if not results:
         raise InputError(f"{path} holds no finished cell: start `invrob empirical run --out {path}` again")
     return experiment, results, len(cells) - sum(result.complete for result in results)

@@ -13,7 +13,7 @@ anew."""
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -33,10 +33,12 @@ def key_of(config: dict[str, Any]) -> str:
 
 
 class Store:
-    """The cells of one run directory; created on the first write."""
+    """The cells of one run directory; created on the first write.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    held: measurements that the disk has refused, (key, profile_key) -> body; they are read as if it had not."""
+
+    def __init__(self, path: Path, held: Mapping[tuple[str, str], dict[str, Any]] | None = None) -> None:
+        self.path, self.held = path, held or {}
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -80,7 +82,8 @@ class Store:
 
     def read_profiles(self, key: str, profile_key: str) -> dict[str, Any] | None:
         """The body given to `write_profiles`; None where it is missing or damaged."""
-        return read_json(self._cell(key) / f"profiles-{profile_key}.json")
+        held = self.held.get((key, profile_key))
+        return read_json(self._cell(key) / f"profiles-{profile_key}.json") if held is None else held
 
     def write_cost(self, key: str, stage: str, seconds: float, device: str) -> None:
         """Note how long a stage of a cell took, and the versions that did it; the others' notes stay."""

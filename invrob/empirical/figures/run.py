@@ -5,7 +5,7 @@ Lines are told apart by lightness, dash and marker as well as by hue, so that th
 colour-blind."""
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +48,7 @@ def write_figures(
     theta: float | None = None,
     epsilon: float | None = None,
     classes: Sequence[str] = (),
+    write: Callable[[Path, Figure], Path | None] = write_figure,
 ) -> list[Path]:
     """Draw the figures of each network of a run, and its trade-off plane, as PNG and SVG.
 
@@ -56,9 +57,10 @@ def write_figures(
         results: of the run, at least one.
         theta, epsilon: where the plane and the tables of classes are cut; None as in `place_of`.
         classes: the names of the classes, where they are known.
+        write: writes each; it returns its path, or None where the disk refuses.
 
     Returns:
-        The paths of the figures.
+        The paths of the figures that were written.
 
     Raises:
         InputError: for a theta or an epsilon that was not measured.
@@ -77,7 +79,7 @@ def write_figures(
         if by_class is not None:
             drawn[stem + "-classes"] = by_class
     files = [(folder / (name + suffix), figure) for name, figure in drawn.items() for suffix in (".png", ".svg")]
-    return [write_figure(file, figure) for file, figure in files]
+    return [written for file, figure in files if (written := write(file, figure)) is not None]
 
 
 def _stem(network: str, taken: Collection[str]) -> str:
