@@ -2,6 +2,7 @@
 its file is found, or what to say is said."""
 
 import argparse
+import copy
 import threading
 import warnings
 from collections import OrderedDict
@@ -415,3 +416,26 @@ def test_a_wrapped_network_gives_its_outputs_or_its_prefix_is_asked_for(tmp_path
         assert f"prefix = '{prefix.partition('.')[0]}." in str(caught.value)
     put_weights(given_, stored, "w.pt", prefix)
     assert torch.equal(outputs(given_), outputs(built("batch norm")))
+
+
+@pytest.mark.parametrize(
+    "extra", [2.0, {"factor": 2.0, "by": [1, "a", None]}, torch.ones(2)], ids=["number", "dict", "tensor"]
+)
+@pytest.mark.parametrize("same", [True, False])
+def test_two_networks_are_the_same_only_where_what_they_keep_besides_tensors_is(tmp_path, extra, same):
+    class Keeping(nn.Linear):
+        def get_extra_state(self):
+            return self.kept
+
+        def set_extra_state(self, state):
+            self.kept = state
+
+    network, twin = Keeping(3, 2), Keeping(3, 2)
+    network.kept, twin.kept = extra, copy.deepcopy(extra) if same else 5
+    twin.load_state_dict(network.state_dict() | {"_extra_state": twin.kept})
+    stored = read({"model": network.state_dict(), "ema": twin.state_dict()}, tmp_path)
+    if same:
+        put_weights(twin, stored, "w.pt")
+        return
+    with pytest.raises(InputError, match="2 networks that fit and differ"):
+        put_weights(twin, stored, "w.pt")

@@ -1,6 +1,6 @@
 """What tensors of files are like: of one kind, equal, in words."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -9,6 +9,7 @@ from torch import Tensor
 from invrob.empirical.loading.weights import State
 
 SHOWN = 8  # parts that a line lists
+PLAIN = (str, bytes, int, float, complex, torch.dtype, torch.device)
 FEW = 6  # tensors that it lists one by one
 
 
@@ -18,13 +19,18 @@ def same(one: State, other: State) -> bool:
 
 
 def equal(one: Any, other: Any) -> bool:
-    """Whether two values are equal tensors; False where that cannot be told."""
+    """Whether two values are equal tensors, or equal numbers and words in the same containers; False where that cannot
+    be told."""
     if one is other:
         return True
-    if not (isinstance(one, Tensor) and isinstance(other, Tensor)) or one.shape != other.shape:
-        return False
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return one.keys() == other.keys() and all(equal(one[key], other[key]) for key in one)
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return len(one) == len(other) and all(map(equal, one, other))
+    if not isinstance(one, Tensor) or not isinstance(other, Tensor):
+        return isinstance(one, PLAIN) and isinstance(other, PLAIN) and one == other
     plain = not any(value.is_meta or value.is_quantized or value.layout != torch.strided for value in (one, other))
-    return plain and one.dtype == other.dtype and torch.equal(one, other)
+    return plain and one.shape == other.shape and one.dtype == other.dtype and torch.equal(one, other)
 
 
 def shape(value: Any) -> Any:
