@@ -18,7 +18,7 @@ def arguments(texts: list[str] | None) -> dict[str, Any]:
         name, equals, value = (word.strip() for word in part.partition("="))
         if not equals or not name.isidentifier():
             raise InputError(f"--model-args {part!r} is no argument with its value: {HOW}")
-        if given.setdefault(name, _value(value)) != _value(value):
+        if repr(given.setdefault(name, _value(value))) != repr(_value(value)):  # 1 is not true, and nan is nan
             raise InputError(f"--model-args gives two values for {name}: leave one out")
     return given
 

@@ -12,8 +12,9 @@ from invrob.commands.model_args import arguments
 
 
 def test_values_are_numbers_truths_or_words():
-    texts = ["num_classes=10, width=0.5", "head=linear,bias=False,norm=none", "scale=1e-3,n=-2,name='a b'"]
-    assert arguments(texts) == {
+    texts = ["num_classes=10, width=0.5", "head=linear,bias=False,norm=none", "scale=1e-3,n=-2,name='a=b c',width=0.5"]
+    given = arguments(texts)
+    assert given == {
         "num_classes": 10,
         "width": 0.5,
         "head": "linear",
@@ -21,9 +22,9 @@ def test_values_are_numbers_truths_or_words():
         "norm": None,
         "scale": 1e-3,
         "n": -2,
-        "name": "a b",
+        "name": "a=b c",
     }
-    assert type(arguments(["n=1"])["n"]) is int
+    assert (type(given["num_classes"]), type(given["n"]), type(given["width"])) == (int, int, float)
     assert arguments(None) == {}
 
 
@@ -31,9 +32,11 @@ def test_values_are_numbers_truths_or_words():
     ("texts", "text"),
     [
         (["10"], "--model-args '10' is no argument with its value: write --model-args num_classes=10,width=0.5"),
+        (["width"], "--model-args 'width' is no argument with its value: write --model-args num_classes=10,width=0.5"),
         (["a=1,,b=2"], "--model-args '' is no argument with its value"),
         (["a b=1"], "--model-args 'a b=1' is no argument with its value"),
         (["a=1", "a=2"], "--model-args gives two values for a: leave one out"),
+        (["a=1", "a=true"], "--model-args gives two values for a: leave one out"),
     ],
 )
 def test_what_is_no_list_of_arguments_is_refused(texts, text):
@@ -65,6 +68,9 @@ last = Last(nn.Flatten(), nn.Linear(784, 10))
 
 def layered(k):
     return nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+
+def deep(k):
+    return nn.Sequential(*[nn.Flatten(k) for _ in range(k)], nn.Linear(784, 10))
 """
 
 
@@ -94,6 +100,11 @@ WORDS = {
     "a factory": (
         ["argued:layered"],
         "returned a Sequential for images: where k is an argument for building",
+    ),
+    "a factory with its argument": (["argued:deep", "--model-args", "k=1"], None),
+    "a model is not built": (
+        ["argued:last", "--model-args", "k=1"],
+        "argued:last is a model, and no callable that builds one: leave --model-args out",
     ),
     "kept": (["argued:Ten", "--channels", "keep"], "to have 3 channels, but got 1 channels instead"),
 }
