@@ -317,6 +317,16 @@ class Output:
     loss: float | None = None
 
 
+@dataclasses.dataclass
+class Mapped(OrderedDict):
+    """As those of libraries, but that nothing is kept in the dict itself."""
+
+    logits: torch.Tensor
+
+    def __len__(self):
+        return 0
+
+
 Z = torch.linspace(-1, 1, 18).view(6, 3)
 WIDE = torch.zeros(6, 64)
 TAKEN = {
@@ -326,6 +336,7 @@ TAKEN = {
     "by name in an ordered dict": (OrderedDict(loss=torch.zeros(()), logits=Z, hidden=(WIDE,)), "['logits']"),
     "out": ({"aux": Z.flip(1), "out": Z}, "['out']"),
     "dataclass": (Output(Z, (WIDE, WIDE)), ".logits"),
+    "dataclass and dict": (Mapped(Z), ".logits"),
     "namedtuple": (Pair(WIDE, Z), ".out"),
     "object": (SimpleNamespace(logits=Z), ".logits"),
     "nested": ([None, {"logits": Z}], "[1]['logits']"),
@@ -364,6 +375,11 @@ def test_outputs_whose_logits_are_open_are_refused_with_what_there_is(outputs, t
     with pytest.raises(InputError) as caught:
         logits(lambda x: outputs, IMAGES)
     assert text in str(caught.value)
+
+
+def test_predicted_classes_in_the_place_of_logits_are_called_so():
+    with pytest.raises(InputError, match="look like predicted classes: return what their argmax is taken of"):
+        logits(lambda x: Z.argmax(1), IMAGES)
 
 
 def test_the_line_that_says_which_part_works():

@@ -89,6 +89,8 @@ def checked_logits(outputs: Tensor, n: int, model: object) -> Tensor:
 
 def _way_to_logits(outputs: Any, n: int, model: object) -> str:
     """The line to paste for outputs that lack little; empty for others."""
+    if isinstance(outputs, Tensor) and outputs.shape == (n,) and not outputs.is_floating_point():
+        return ". These look like predicted classes: return what their argmax is taken of"
     if not isinstance(outputs, Tensor) or not outputs.is_floating_point() or len(outputs.shape) == 0:
         return ""
     if outputs.ndim > 2 and outputs.shape[:2].numel() == outputs.numel() and outputs.shape[1] >= 2:
@@ -135,7 +137,7 @@ def _parts(outputs: Any, path: str, deep: int) -> Iterator[tuple[str, Tensor]]:
 
 def _steps(outputs: Any) -> list[tuple[str, Any]]:
     """What a container holds, and the Python that takes it out."""
-    if isinstance(outputs, Mapping):
+    if isinstance(outputs, Mapping) and len(outputs):  # an empty one may be a dataclass that keeps nothing in itself
         return [(f"[{key!r}]", value) for key, value in outputs.items()]
     if isinstance(outputs, (tuple, list)):
         names = getattr(outputs, "_fields", None)  # of a namedtuple

@@ -16,6 +16,8 @@ from torch import Tensor
 
 from invrob.empirical.inference import Model
 from invrob.empirical.loading.adapters import adapted_to_shape
+from invrob.empirical.loading.layouts import channels_last
+from invrob.empirical.loading.onnx_weights import turns_to_channels_first
 from invrob.empirical.loading.opened import Opened
 from invrob.empirical.loading.torch_export import read_pt2
 from invrob.errors import InputError
@@ -24,6 +26,7 @@ SUFFIXES = (".pt2", ".pt", ".pth", ".ts", ".torchscript", ".onnx", ".safetensors
 
 NAMESPACES = "aten|prim|prims|quantized|_quantized|mkldnn|onednn|mkldnn_prepacked|prepacked|torchvision"
 TOUCHES_FILES = re.compile(rf"\b(torch|ops\.aten)\.(save|from_file)\b|\bops\.(?!({NAMESPACES})\.)\w+")
+DTYPES = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(float16)": np.float16}  # of images
 NO_GRADIENTS = "ONNX gives no gradients: invariance and black-box attacks only, so robustness is an upper bound"
 WAY_OUT = (
     "name the Python that builds the network, pkg.module:callable, and its `weights`, or save all of it by "
@@ -34,7 +37,7 @@ WAY_OUT = (
 def open_file(content: bytes, name: str, device: torch.device) -> Opened:
     """The network in the file called `name` with these bytes, on `device` (ONNX: on the CPU). Raises InputError for
     a file that holds no such network, or more than that."""
-    if name.endswith(".onnx"):
+    if name.lower().endswith(".onnx"):
         return _open_onnx(content, name)
     match _kind(content):
         case "TorchScript":
@@ -109,18 +112,31 @@ def _open_onnx(content: bytes, name: str) -> Opened:
     inputs = session.get_inputs()
     if len(inputs) != 1:
         raise InputError(f"{name} takes {len(inputs)} inputs, not images [N, C, H, W] alone: export such a model")
+    if inputs[0].type not in DTYPES:
+        raise InputError(
+            f"{name} takes {inputs[0].type}, and images are floats in [0, 1]: export a model that takes floats, and "
+            "makes whole numbers of them inside where it needs those"
+        )
     shape = [size if isinstance(size, int) else None for size in inputs[0].shape]
     network, channels, demanded = adapted_to_shape(_model_of(session, inputs[0]), shape, name)
+    if turns_to_channels_first(content, inputs[0].name):  # whose shape is free, or that of both layouts
+        raise channels_last(shape, name)
     return Opened(network, "ONNX", channels, demanded, differentiable=False, notes=(NO_GRADIENTS,))
 
 
 def _model_of(session: Any, entry: Any) -> Model:
-    """The model of an ONNX session: images go in by `entry` and through numpy, and no gradient comes back."""
-    dtypes = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(float16)": np.float16}
-    dtype = dtypes.get(entry.type, np.float32)
+    """The model of an ONNX session: images go in by `entry` and through numpy, and no gradient comes back.
 
-    def model(images: Tensor) -> Tensor:
-        outputs = session.run(None, {entry.name: images.detach().cpu().numpy().astype(dtype)})
-        return torch.from_numpy(outputs[0]).to(images.device)
+    Of several outputs it returns a dict by their names, in which the logits are looked for."""
+    dtype, names = DTYPES[entry.type], [output.name for output in session.get_outputs()]
+
+    def model(images: Tensor) -> Any:
+        values = session.run(None, {entry.name: images.detach().cpu().numpy().astype(dtype)})
+        outputs = {
+            name: torch.from_numpy(value).to(images.device)
+            for name, value in zip(names, values, strict=True)
+            if isinstance(value, np.ndarray) and value.dtype.kind in "biuf"
+        }
+        return outputs[names[0]] if len(names) == 1 and outputs else outputs
 
     return model

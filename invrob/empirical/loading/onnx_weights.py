@@ -1,4 +1,5 @@
-"""The files beside an ONNX model in which it keeps weights, whatever their names: found in the model's own bytes.
+"""The files beside an ONNX model in which it keeps weights, whatever their names, and what it does with images first:
+found in the model's own bytes.
 
 An ONNX model is a message of protobuf. Only the fields that lead to a tensor with weights elsewhere are followed; the
 numbers are those of onnx.proto."""
@@ -20,6 +21,7 @@ INTO = {  # message -> number of a field -> the message in it
     "sparse": {1: "tensor", 2: "tensor"},
     "tensor": {13: "entry"},
 }
+TO_FIRST = [0, 3, 1, 2]  # what makes [N, C, H, W] of [N, H, W, C]
 DEEPEST = 100  # messages in messages, as protobuf itself allows
 
 
@@ -52,30 +54,57 @@ def _locations(message: memoryview, kind: str, depth: int) -> Iterator[str]:
         raise ValueError("messages are nested too deeply")
     for number, value in _fields(message):
         inner = INTO[kind].get(number)
-        if inner == "entry" and value is not None:
-            entry = {key: bytes(text) for key, text in _fields(value) if text is not None}
+        if inner == "entry" and isinstance(value, memoryview):
+            entry = {key: bytes(text) for key, text in _fields(value) if isinstance(text, memoryview)}
             if entry.get(1) == b"location":
                 yield entry.get(2, b"").decode()
-        elif inner is not None and value is not None:
+        elif inner is not None and isinstance(value, memoryview):
             yield from _locations(value, inner, depth + 1)
 
 
-def _fields(message: memoryview) -> Iterator[tuple[int, memoryview | None]]:
-    """The numbers of the fields of a message; with the bytes of those that have a length, None for numbers."""
+def turns_to_channels_first(content: bytes, entry: str) -> bool:
+    """Whether the ONNX model with these bytes begins by making [N, C, H, W] of what goes in by `entry`, as one that
+    takes [N, H, W, C] does."""
+    for graph in _parts(memoryview(content), 7):
+        for node in _parts(graph, 1):
+            operator, inputs = b"".join(_parts(node, 4)), [bytes(name).decode() for name in _parts(node, 1)]
+            if operator == b"Transpose" and inputs == [entry] and TO_FIRST in map(_axes, _parts(node, 5)):
+                return True
+    return False
+
+
+def _axes(attribute: memoryview) -> list[int]:
+    """The whole numbers of an attribute, one by one or together."""
+    numbers: list[int] = []
+    for number, value in _fields(attribute):
+        if number == 8 and isinstance(value, int):
+            numbers.append(value)
+        elif number == 8:
+            numbers += bytes(value)  # each below 128, as axes are
+    return numbers
+
+
+def _parts(message: memoryview, wanted: int) -> Iterator[memoryview]:
+    """The fields of a message with that number, where they have a length."""
+    return (value for number, value in _fields(message) if number == wanted and isinstance(value, memoryview))
+
+
+def _fields(message: memoryview) -> Iterator[tuple[int, memoryview | int]]:
+    """The numbers of the fields of a message; with the bytes of those that have a length, and the value of numbers."""
     place = 0
     while place < len(message):
         tag, place = _number(message, place)
         number, wire = tag >> 3, tag & 7
-        length = {1: 8, 5: 4}.get(wire, 0)
+        length, value = {1: 8, 5: 4}.get(wire, 0), 0
         if wire == 0:
-            _, place = _number(message, place)
+            value, place = _number(message, place)
         elif wire == 2:
             length, place = _number(message, place)
         elif not length:
             raise ValueError(f"field {number} is of no known kind")
         if place + length > len(message):
             raise ValueError("it ends too soon")
-        yield number, message[place : place + length] if wire == 2 else None
+        yield number, message[place : place + length] if wire == 2 else value
         place += length
 
 

@@ -68,7 +68,7 @@ class Loaded:
         if self.kind == "run":
             return expanded(self.spec).resolve().name
         last = self.spec.replace(":", "/").rsplit("/", 1)[-1]
-        return last.removesuffix(Path(last).suffix) if last.endswith(SUFFIXES) else last
+        return last.removesuffix(Path(last).suffix) if last.lower().endswith(SUFFIXES) else last
 
 
 @dataclass(frozen=True)
@@ -212,7 +212,7 @@ def _opened(wanted: Wanted, files: dict[str, str]) -> Opened:
     if path.suffix == ".py":
         source = path.stem if path.parent == Path() else spec
         raise InputError(f"{spec} is Python: name what builds the model in it, such as {source}:build")
-    if spec.endswith(SUFFIXES) or path.is_file():
+    if spec.lower().endswith(SUFFIXES) or path.is_file():
         return open_file(_content(path, files), str(path), wanted.device)
     raise InputError(f"{spec!r} names no model: use {SPECS}")
 
@@ -226,6 +226,6 @@ def _content(path: str | PathLike[str], files: dict[str, str], way_out: str = f"
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror or error}): {way_out}") from None
     files[str(path)] = hashlib.sha256(content).hexdigest()
-    if str(path).endswith(".onnx"):
+    if str(path).lower().endswith(".onnx"):
         files |= files_beside(content, expanded(path))
     return content

@@ -25,15 +25,13 @@ State = dict[str, Any]  # tensors, and what modules keep by `get_extra_state`
 
 SAVE_SO = "save it as safetensors.torch.save_file(model.state_dict(), path) or torch.save(model.state_dict(), path)"
 EXTRA_STATE = "_extra_state"  # torch's name for what a module keeps besides its tensors
+MADE_BY: tuple[Any, ...] = (np.float64(0).__reduce__()[0], np.zeros(0).__reduce__()[0])  # numbers, arrays of numpy
 PLAIN: list[Any] = [  # what training scripts keep beside a state dict, and what holds values and runs no code
     np.dtype,
     np.ndarray,
     *(type(np.dtype(kind)) for kind in ("?", "b", "B", "h", "H", "i", "I", "l", "L", "e", "f", "d", "U", "S")),
-    *(
-        (made, f"{module}.{made.__name__}")  # by the names of numpy 1 and of numpy 2
-        for made in (np.float64(0).__reduce__()[0], np.zeros(0).__reduce__()[0])
-        for module in ("numpy.core.multiarray", "numpy._core.multiarray")
-    ),
+    *((made, f"numpy.core.multiarray.{made.__name__}") for made in MADE_BY),  # as numpy 1 calls them
+    *((made, f"numpy._core.multiarray.{made.__name__}") for made in MADE_BY),
 ]
 
 
