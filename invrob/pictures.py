@@ -1,7 +1,7 @@
 """Figures into files: the same figure gives the same bytes, whatever the format."""
 
 import os
-from functools import partial
+from io import BytesIO
 from pathlib import Path
 
 import matplotlib
@@ -21,9 +21,10 @@ METADATA: dict[str, dict[str, None]] = {  # what each format would note beside t
 def write_figure(path: str | os.PathLike[str], figure: Figure) -> Path:
     """Write a figure in the format of the suffix, atomically: the same figure gives the same bytes. Returns `path`."""
     # Fixed ids, and none of the metadata that differ from day to day or from version to version.
-    save = partial(figure.savefig, dpi=150, metadata=METADATA.get(Path(path).suffix.lower()))
+    suffix, picture = Path(path).suffix.lower(), BytesIO()
     with matplotlib.rc_context({"svg.hashsalt": "invrob", "svg.fonttype": "path"}):
-        return write_atomically(path, save)
+        figure.savefig(picture, format=suffix.lstrip("."), dpi=150, metadata=METADATA.get(suffix))
+    return write_atomically(path, lambda file: file.write_bytes(picture.getvalue()))  # savefig hides why a disk refuses
 
 
 def checked_figure_path(path: str | os.PathLike[str]) -> Path:

@@ -1,5 +1,7 @@
 """Figures in files: the same figure gives the same bytes on any day."""
 
+import resource
+
 import pytest
 from matplotlib.figure import Figure
 
@@ -27,3 +29,16 @@ def test_a_figure_gives_the_same_bytes_on_any_day(suffix, tmp_path, monkeypatch)
         plain.append((tmp_path / f"plain.{suffix}").read_bytes())
     assert written[0] == written[1]
     assert suffix == "png" or plain[0] != plain[1]  # so that this can fail
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_a_disk_that_takes_no_more_is_the_error_whatever_the_format(suffix, tmp_path):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large") as refused:
+            write_figure(tmp_path / f"figure.{suffix}", drawing())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert refused.value.filename == str(tmp_path / f"figure.{suffix}")
+    assert list(tmp_path.iterdir()) == []
