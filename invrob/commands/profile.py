@@ -5,7 +5,7 @@ import sys
 import time
 import warnings
 from collections.abc import Mapping, Sequence
-from contextlib import redirect_stdout
+from contextlib import chdir, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -81,8 +81,11 @@ def profile(
         grids = _grids(norm, epsilons, transformation, thetas, sample.images.shape[1])
         adversaries = dict.fromkeys(adversary_of(text, "--adversary") for text in adversary)
         names = [worst.name if worst else "average" for worst in adversaries]
-        with trusting(imported or []):
-            loaded = _loaded(spec, sample, device, _preprocessing(mean, std, size, channels), options)
+        with chdir("."), trusting(imported or []):  # a module may go to another folder as it is imported
+            loaded, there = (
+                _loaded(spec, sample, device, _preprocessing(mean, std, size, channels), options),
+                Path.cwd(),
+            )
         chosen = _attack(attack, loaded)
         if chosen == "black-box" and audited not in ("auto", 0):
             raise InputError(f"--audit {audit} needs an attack by gradients, and this one is black-box: leave it out")
@@ -91,7 +94,8 @@ def profile(
         measurements = _measurements(settings, [worst for worst in adversaries if worst])
         about = _about(loaded, sample, settings, options)
         folder.check(about, [measurement.name for measurement in measurements], force)
-        rates, seconds = _measured(loaded, sample, measurements, quiet or as_json)
+        with chdir(there):
+            rates, seconds = _measured(loaded, sample, measurements, quiet or as_json)
     document, outputs = _document(about, rates), Outputs()
     paths = folder.write(document, rates, outputs)
     if as_json:

@@ -10,6 +10,7 @@ from traceback import FrameSummary, extract_tb, print_exception
 import typer
 
 import invrob
+from invrob.commands.model_errors import without_gradients
 from invrob.errors import InputError
 
 PACKAGE = str(Path(invrob.__file__).parent)
@@ -42,7 +43,7 @@ def failing_in_one_line(spec: str, traceback: bool) -> Iterator[None]:
         if traceback:
             print_exception(error)
         else:
-            text = str(error) if isinstance(error, ModelError) else described(error, spec)
+            text = str(error) if isinstance(error, ModelError) else described(error, spec) + without_gradients(error)
             typer.echo(f"error: {spec} {text}; --traceback shows where", err=True)
         raise typer.Exit(1) from None
 
@@ -52,9 +53,10 @@ def is_of_the_model(error: Exception, spec: str) -> bool:
 
     What PyTorch raises for the model counts as well; other errors of input, of files and of this package do not."""
     frames = extract_tb(error.__traceback__)
-    if isinstance(error, InputError) and frames[-1].filename.startswith(LOADING):  # about the model, and not out of it
+    own = _frames_of(error, spec)
+    if isinstance(error, InputError) and (frames[-1].filename.startswith(LOADING) or not own):  # about the model
         return False
-    if _frames_of(error, spec) or any((frame.filename, frame.name) == ASKS_THE_MODEL for frame in frames):
+    if own or any((frame.filename, frame.name) == ASKS_THE_MODEL for frame in frames):
         return True
     return not isinstance(error, (InputError, OSError)) and not frames[-1].filename.startswith(PACKAGE)
 

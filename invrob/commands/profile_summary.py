@@ -34,6 +34,8 @@ def print_profile(
     for note in [*loaded.notes, *_fitting(loaded, data["shape"])]:
         console.print(f"note: {note}")
     console.print(f"accuracy: {_accuracy(profiles['robustness'])}")
+    if doubt := _like_chance(profiles["robustness"], len(data["classes"])):
+        console.print(f"note: {doubt}")
     for name, profile in profiles.items():
         console.print(f"\n{_heading(name, profile)}")
         console.print(_table(profile))
@@ -66,6 +68,20 @@ def _accuracy(rates: "Rates") -> str:
     share = clean_accuracy(rates)
     assert share is not None
     return f"{share.estimate:.1%} [{100 * share.low:.1f}, {100 * share.high:.1f}]; all intervals are of 95 %"
+
+
+def _like_chance(rates: "Rates", classes: int) -> str:
+    """What a network may lack whose accuracy is that of guessing; empty for others."""
+    from invrob.empirical.experiments import clean_accuracy
+
+    share, chance = clean_accuracy(rates), 1 / max(classes, 1)
+    if share is None or share.low > chance or share.estimate >= 1.5 * chance:
+        return ""
+    return (
+        f"that is no better than guessing among {classes} classes. Look whether the network has its weights, takes "
+        "images scaled or normalised otherwise (--mean, --std; --mean 0 --std 0.003922 for pixels 0..255), and counts "
+        "its classes as the labels do"
+    )
 
 
 def _heading(name: str, rates: "Rates") -> str:
