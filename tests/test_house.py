@@ -3,6 +3,7 @@ its room. The graph is derived from the sources, imports inside functions and un
 
 import ast
 import re
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from importlib import import_module
 from pathlib import Path
@@ -43,16 +44,24 @@ def floors():
 FLOORS = floors()
 
 
+@cache
 def room_of(module):
     """The room that a module is in: the longest name of the table that it begins with."""
     rooms = [room for room in FLOORS if module == room or module.startswith(room + ".")]
     return max(rooms, key=len, default=None)
 
 
+@cache
+def nodes(source):
+    """All nodes of a module's syntax tree that the checks look at."""
+    kinds = (ast.ImportFrom, ast.Import, ast.Attribute, ast.Call)
+    return [node for node in ast.walk(ast.parse(source)) if isinstance(node, kinds)]
+
+
 def imports(sources):
     """(importing module, imported module, imported name) of every import of this package, wherever it stands."""
     for module, source in sources.items():
-        for node in ast.walk(ast.parse(source)):
+        for node in nodes(source):
             if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "invrob":
                 for alias in node.names:
                     whole = f"{node.module}.{alias.name}"
@@ -105,13 +114,12 @@ def trespassing(sources):
         if any(map(private, parts)) and (room_of(importer) is None or room_of(importer) != room_of(imported)):
             caught.append(f"{importer}: {imported} {name}".strip())
     for module, source in sources.items():
-        tree = ast.parse(source)
         names = {}  # of a module of another room, under the name that it has here
-        for node in ast.walk(tree):
+        for node in nodes(source):
             if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "invrob":
                 names |= {a.asname or a.name: f"{node.module}.{a.name}" for a in node.names}
         reached = {n for n, whole in names.items() if whole in SOURCES and room_of(module) != room_of(whole)}
-        for node in ast.walk(tree):
+        for node in nodes(source):
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in reached:
                 caught += [f"{module}: {node.value.id}.{node.attr}"] * private(node.attr)
             elif isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "setattr":

@@ -54,7 +54,7 @@ DOORS = {
     "fgsm": lambda model, x: fgsm(model, x, 0.03).images,
     "auto-pgd": auto,
     "profile": lambda model, x: torch.tensor(
-        robustness_profile(model, x, [0, 0.01, 0.03], attack=PGD(steps=4, restarts=2)).levels
+        robustness_profile(model, x, [0, 0.01, 0.03], attack=PGD(steps=4, restarts=2), audit=4).levels
     ),
 }
 

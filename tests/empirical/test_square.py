@@ -257,7 +257,7 @@ def test_a_window_is_that_of_torchattacks(net, side):
     assert any(torch.allclose(theirs, turned, atol=1e-6) for turned in (ours, ours.T))
 
 
-@pytest.mark.parametrize(("epsilon", "queries"), [(1.0, 300), (1.5, 100)])
+@pytest.mark.parametrize(("epsilon", "queries"), [pytest.param(1.0, 300, marks=pytest.mark.long), (1.5, 100)])
 def test_as_many_are_fooled_as_by_torchattacks_with_the_same_queries(net, digits, epsilon, queries):
     images = digits.test.images[:100]
     with torch.no_grad():

@@ -28,12 +28,12 @@ def test_no_weak_attack_leaves_ball_or_box_or_the_seed(net, digits, attack):
 
 @pytest.fixture(scope="module")
 def strong(_trained, digits):
-    return robustness_profile(_trained, digits.test.images[:100], EPSILONS, digits.test.labels[:100])
+    return robustness_profile(_trained, digits.test.images[:50], EPSILONS, digits.test.labels[:50])
 
 
 @pytest.mark.parametrize("attack", sorted(WEAK.keys() - {"noise"}))
 def test_on_an_easy_network_it_finds_about_what_the_strong_one_finds(net, digits, strong, attack):
-    images, labels = digits.test.images[:100], digits.test.labels[:100]
+    images, labels = digits.test.images[:50], digits.test.labels[:50]
     weak = robustness_profile(net, images, EPSILONS, labels, attack=Weak(attack))
     assert weak.rate[0] == 1
     assert (weak.rate >= strong.rate - 0.05).all()
@@ -44,18 +44,18 @@ def test_on_an_easy_network_it_finds_about_what_the_strong_one_finds(net, digits
 
 
 def test_a_random_start_alone_fools_next_to_nobody(net, digits, strong):
-    weak = robustness_profile(net, digits.test.images[:100], [0.1], attack=Weak("noise"))
+    weak = robustness_profile(net, digits.test.images[:50], [0.1], attack=Weak("noise"))
     assert weak.rate[0] > 0.9 > strong.rate_at(0.1).estimate + 0.1
 
 
 @pytest.fixture(scope="module")
 def strong_at_large_logits(_trained, digits):
-    return robustness_profile(lambda x: 100 * _trained(x), digits.test.images[:100], EPSILONS)
+    return robustness_profile(lambda x: 100 * _trained(x), digits.test.images[:50], EPSILONS)
 
 
 @pytest.mark.parametrize("attack", ["paper", "softmax", "half"])
 def test_large_logits_make_it_report_robustness_that_is_not_there(net, digits, strong_at_large_logits, attack):
-    images, strong = digits.test.images[:100], strong_at_large_logits
+    images, strong = digits.test.images[:50], strong_at_large_logits
     weak = robustness_profile(lambda x: 100 * net(x), images, EPSILONS, attack=Weak(attack))
     assert strong.verdict == "sound"
     assert strong.rate[-1] < 0.1

@@ -31,12 +31,16 @@ def contents(folder):
     return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.fixture(scope="module")
-def continued(tmp_path_factory):
-    """The run directory after the same command today, the calls of a training, and the summary."""
+@pytest.fixture(scope="module", params=[4, pytest.param(20, marks=pytest.mark.long)])
+def continued(request, tmp_path_factory):
+    """The run directory after the same command today, the calls of a training, and the summary; by 20 images it is the
+    same command to the letter."""
     run, trained, printed = tmp_path_factory.mktemp("kept") / "run", [], io.StringIO()
     shutil.copytree(KEPT, run)
-    options = ["--config", str(KEPT / "small.toml"), "--out", str(run), "--executor", "inline", "--json"]
+    config, text = run / "small.toml", (KEPT / "small.toml").read_text()
+    assert "images = 20" in text
+    config.write_text(text.replace("images = 20", f"images = {request.param}"))
+    options = ["--config", str(config), "--out", str(run), "--executor", "inline", "--json"]
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(printed):
         for name in ("train", "train_stack"):
             patch.setattr(cells, name, lambda *_, name=name, **__: trained.append(name))

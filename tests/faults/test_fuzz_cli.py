@@ -312,13 +312,27 @@ def test_the_words_that_every_measured_line_begins_with_do_the_work(command):
     assert done.returncode == 0, done.stderr
 
 
+def drawn_line(draw, command):
+    """What the command needs, and some of its options."""
+    needed, options = MEASURED[command]
+    flags = with_repetitions(draw, [*options], 4)
+    chosen = [[flag, *([draw(st.sampled_from(options[flag]))] if options[flag] else [])] for flag in flags]
+    chosen += with_repetitions(draw, chosen, 1)
+    return [*command.split(), *needed, *(word for part in chosen for word in part)]
+
+
 @pytest.mark.usefixtures("real")
 @pytest.mark.parametrize("command", MEASURED)
-@cases(8)
+@cases(3)
 @given(st.data())
 def test_work_that_is_really_done_ends_in_0_or_in_bad_usage(command, data):
-    needed, options = MEASURED[command]
-    flags = with_repetitions(data.draw, [*options], 4)
-    chosen = [[flag, *([data.draw(st.sampled_from(options[flag]))] if options[flag] else [])] for flag in flags]
-    chosen += with_repetitions(data.draw, chosen, 1)
-    really_done([*command.split(), *needed, *(word for part in chosen for word in part)])
+    really_done(drawn_line(data.draw, command))
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("real")
+@pytest.mark.parametrize("command", MEASURED)
+@cases(12)
+@given(st.data())
+def test_work_that_is_really_done_ends_well_for_many_more_lines(command, data):
+    really_done(drawn_line(data.draw, command))
