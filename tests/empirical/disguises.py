@@ -129,6 +129,18 @@ class Destroying(Wrapped):
         return z
 
 
+class Counting(Wrapped):
+    """Keeps statistics of its images, also in eval mode."""
+
+    def __init__(self, net):
+        super().__init__(net)
+        self.register_buffer("seen", torch.zeros(2))
+
+    def forward(self, x):
+        self.seen += torch.stack([torch.ones(()), x.detach().float().mean()])
+        return self.net(x)
+
+
 class Repeating(Wrapped):
     """Colour out of grey by its own doing; the network takes three channels."""
 
@@ -173,20 +185,18 @@ class NoReturn(Wrapped):
 
 
 class Merging(Wrapped):
-    """eval() merges a factor into a weight, and train() takes it out again, with rounding."""
+    """eval() merges a factor into the weights of one class, and train() takes it out again, with rounding."""
 
     def train(self, mode=True):
         if mode != self.training:
-            self.net.last.weight.data *= 1 / 3 if mode else 3
-            self.net.last.bias.data *= 1 / 3 if mode else 3
+            self.net.last.weight.data[0] *= 0.7 if mode else 1 / 0.7
         return super().train(mode)
 
 
 def trained_merging(net):
     """In train mode, where the reference is what eval() makes of it."""
     model = Merging(net.eval())
-    model.net.last.weight.data /= 3
-    model.net.last.bias.data /= 3
+    model.net.last.weight.data[0] *= 0.7
     for module in model.modules():
         module.training = True
     return model
@@ -255,6 +265,7 @@ INSIDE = [
     Disguise("in a module", Wrapped),
     Disguise("deep inside", lambda net: Wrapped(Wrapped(net))),
     Disguise("destroys its images", Destroying),
+    Disguise("keeps statistics", Counting),
     Disguise("channels last inside", LastInside, exact=False),
     Disguise("there and back", ThereAndBack, exact=False),
     Disguise("advised line", lambda net: ToLast(Permuted(net)), exact=False),
@@ -310,9 +321,7 @@ DTYPES = [torch.float32, torch.float16, torch.bfloat16, torch.float64]
 
 
 def compiled(model):
-    from torch._dynamo import config
-
-    config.suppress_errors = False
+    torch._dynamo.reset()  # it gives up on code that was compiled often, as that of these modules is
     return torch.compile(model, backend="eager")
 
 
