@@ -158,3 +158,39 @@ def test_masks_of_0_and_1_are_not_taken_for_black_pictures(pictures):
 def test_a_link_that_leads_in_a_circle_is_walked_once(pictures):
     os.symlink(pictures / "cat", pictures / "cat" / "again")
     assert len(load(f"folder:{pictures}").test.labels) == 12
+
+
+@pytest.mark.parametrize(
+    "names", [("Train", "Test"), ("training", "testing"), ("training_set", "test_set"), ("TRAIN", "Val", "Test")]
+)
+def test_sets_are_known_by_many_names_and_are_no_classes(tmp_path, names):
+    for name in names:
+        for k, kind in enumerate(("cat", "dog")):
+            draw(tmp_path / name / name / kind / "0.png", seed=k)  # twice the same name, as archives are packed
+            draw(tmp_path / name / name / kind / "1.png", seed=k + 2)
+    dataset = load(f"folder:{tmp_path}")
+    assert dataset.classes == ("cat", "dog")
+    assert (len(dataset.train.labels) > 0, dataset.test.labels.tolist()) == (True, [0, 0, 1, 1])
+
+
+def test_sets_of_other_names_are_refused_and_not_taken_for_classes(tmp_path):
+    for name in ("day one", "day two"):
+        for kind in ("cat", "dog"):
+            draw(tmp_path / name / kind / "0.png")
+    assert "in each of them are folders such as 'cat': those are the classes" in refusal(f"folder:{tmp_path}")
+    assert load(f"folder:{tmp_path / 'day one'}").classes == ("cat", "dog")
+
+
+def test_what_an_archive_of_a_mac_holds_besides_is_no_class(pictures):
+    (pictures / "__MACOSX").mkdir()
+    assert load(f"folder:{pictures}").classes == ("cat", "Ähre")
+
+
+def test_pictures_that_are_to_be_shown_turned_are_read_as_torchvision_reads_them_and_named(pictures, caplog):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)).save(pictures / "cat" / "6.jpg", exif=exif)
+    theirs = torchvision.datasets.ImageFolder(str(pictures), torchvision.transforms.ToTensor())
+    ours = load(f"folder:{pictures}")
+    assert torch.equal(ours.test.images.expand(-1, 3, -1, -1), torch.stack([image for image, _ in theirs]))
+    assert "1 pictures have a mark (EXIF) that they are to be shown turned" in caplog.text

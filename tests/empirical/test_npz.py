@@ -348,3 +348,33 @@ def test_one_image_without_a_batch_is_refused_with_the_line_that_makes_one(tmp_p
     alone = {"images": TEST_ONLY["test_images"][0], "labels": np.array([1])}
     with pytest.raises(InputError, match=r"have the shape \[3, 8, 9\], and there is one label: save images\[None\]"):
         data.load(saved(tmp_path, alone))
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 3, 20), (8, 8, 20), (28, 28, 1, 20)])
+def test_images_that_stand_last_are_refused_with_the_line_that_turns_them(tmp_path, shape):
+    images, labels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8), np.arange(20) % 3
+    with pytest.raises(InputError, match=r"20 labels: the images stand last; save np\.transpose") as error:
+        data.load(saved(tmp_path, {"images": images, "labels": labels}))
+    line = str(error.value).partition("save ")[2]
+    turned = eval(line, {"np": np, "images": images})
+    dataset = data.load(saved(tmp_path, {"images": turned, "labels": labels}))
+    expected = (images[..., 7].reshape(*shape[:2], -1).transpose(2, 0, 1) / 255).astype(np.float32)
+    assert (dataset.test.images[7].numpy() == expected).all()
+
+
+@pytest.mark.parametrize(
+    "names", [("x", "y"), ("arr_0", "arr_1"), ("X_test", "Y_test"), ("train_images", "train_labels")]
+)
+def test_other_names_are_refused_with_the_line_that_changes_them(tmp_path, monkeypatch, names):
+    monkeypatch.chdir(tmp_path)
+    content = dict(zip(names.split(), (np.random.default_rng(0).random((6, 8, 8)), np.arange(6) % 3), strict=True))
+    with pytest.raises(InputError) as error:
+        data.load(saved(tmp_path, content))
+    exec(str(error.value).partition("such as ")[2], {"np": np})
+    assert data.load("npz:named.npz").test.labels.tolist() == [0, 1, 2, 0, 1, 2]
+
+
+def test_floats_up_to_16_are_told_to_be_divided_by_16(tmp_path):
+    images = np.random.default_rng(0).integers(0, 17, (6, 8, 8)).astype(float)
+    with pytest.raises(InputError, match=r"use images / 16 where 16 is white, images / 255 for pixels 0\.\.255"):
+        data.load(saved(tmp_path, {"images": images, "labels": np.arange(6) % 3}))

@@ -2,20 +2,26 @@
 
 The list of files is made first, and only the pictures that are asked for are opened."""
 
+import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from invrob.checks import checked_count
-from invrob.empirical.data.pictures import SUFFIXES, is_grey, opened, pixels
+from invrob.empirical.data.pictures import SUFFIXES, is_grey, is_stored_turned, opened, pixels
 from invrob.empirical.data.splits import SPLITS, Dataset, Split, dataset_of_splits, fixed_order, held_out
 from invrob.empirical.inference import dim
 from invrob.errors import InputError
 
-NAMES = {"train": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test"}
+NAMES = {
+    **dict.fromkeys(("train", "training", "training_set", "train_set"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "validation_set"), "validation"),
+    **dict.fromkeys(("test", "testing", "test_set"), "test"),
+}
 LAYOUT = "a folder per class with pictures in it, or such folders in train, val and test"
 DARK = 0.5  # of white, as for arrays in files
 MOST = 2**34  # bytes of pixels in memory
@@ -31,12 +37,12 @@ class Folder:
         self.path = path
         below = _folders(path)
         roots = {path: "test"}
-        if below and all(folder.name in NAMES and _folders(folder) for folder in below):
-            roots = {folder: NAMES[folder.name] for folder in below}
+        if below and all(folder.name.lower() in NAMES and _folders(folder) for folder in below):
+            roots = {folder: NAMES[folder.name.lower()] for folder in below}
             if len(set(roots.values())) < len(roots):
-                raise InputError(
-                    f"{path} has several folders of validation pictures: keep one of val, valid, validation"
-                )
+                raise InputError(f"{path} has several folders for one split: keep one of {_listed(roots)} for each")
+        roots = {_inner(root): split for root, split in roots.items()}
+        _check_level(path, roots)
         self.classes = _classes(path, roots)
         self.files: dict[str, list[File]] = {split: [] for split in SPLITS}
         for root, split in roots.items():
@@ -79,18 +85,23 @@ class Folder:
     def _look_at(self, files: list[Path], size: int | None) -> bool:
         """Whether all of these pictures are grey, by their headers. Raises InputError where some cannot be read, where
         they are of several sizes, or too many."""
-        broken, grey = [], True
+        broken, grey, turned = [], True, 0
         sizes: dict[tuple[int, int], Path] = {}
         for file in files:
             try:
                 with opened(file) as picture:
                     sizes.setdefault(picture.size, file)
-                    grey = grey and is_grey(picture)
+                    grey, turned = grey and is_grey(picture), turned + is_stored_turned(picture)
             except InputError as error:
                 broken.append(error)
         if broken:
             others = f"; {len(broken) - 1} others cannot be read either" if len(broken) > 1 else ""
             raise InputError(f"{broken[0]}{others}")
+        if turned:
+            logging.getLogger("invrob").warning(
+                f"folder:{self.path}: {turned} pictures have a mark (EXIF) that they are to be shown turned or "
+                "mirrored. They are read as they are stored, as by torchvision; PIL.ImageOps.exif_transpose turns them"
+            )
         if size is None and len(sizes) > 1:
             (first, one), (second, other) = [*sizes.items()][:2]
             raise InputError(
@@ -132,6 +143,32 @@ class Folder:
             )
 
 
+def _inner(root: Path) -> Path:
+    """The folder of the classes: `root`, or the only folder in it where that has the same name, as archives are often
+    packed."""
+    below = _folders(root)
+    return below[0] if [folder.name for folder in below] == [root.name] and _folders(below[0]) else root
+
+
+def _check_level(path: Path, roots: Mapping[Path, str]) -> None:
+    """Raises InputError where what would be classes are nearly certainly sets: folders without pictures of their own,
+    in which folders of the same names lie."""
+    for root in roots:
+        below = _folders(root)
+        inside = [{folder.name for folder in _folders(one)} for one in below]
+        bare = not any(_is_picture(entry.name) for folder in below for entry in folder.iterdir())
+        if len(below) > 1 and bare and any(one & other for one, other in pairwise(inside)):
+            raise InputError(
+                f"{root} holds {_listed(below)}, and in each of them are folders such as "
+                f"{min(set.union(*inside))!r}: those are the classes. Name one set, such as folder:{below[0]}, or call "
+                f"them train, val and test for folder:{path}"
+            )
+
+
+def _listed(folders: Iterable[Path]) -> str:
+    return ", ".join([folder.name for folder in folders][:5])
+
+
 def _classes(path: Path, roots: Mapping[Path, str]) -> tuple[str, ...]:
     """The names of the classes, sorted: those of the training pictures where there are any, because a model counts them
     so. Raises InputError where other pictures have more classes, which would shift the labels."""
@@ -154,7 +191,11 @@ def _classes(path: Path, roots: Mapping[Path, str]) -> tuple[str, ...]:
 def _folders(path: Path) -> list[Path]:
     """The folders in a folder, without hidden ones. Raises InputError where it cannot be read."""
     try:
-        return sorted(entry for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+        return sorted(
+            entry
+            for entry in path.iterdir()
+            if entry.is_dir() and not entry.name.startswith(".") and entry.name != "__MACOSX"  # of archives
+        )
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}): folder:PATH takes {LAYOUT}") from None
 

@@ -1,6 +1,7 @@
 """Reading a data set from an .npz file, whose every fault is an error that names the file, the fault, the way out."""
 
 import zipfile
+from itertools import product
 from os import PathLike
 from typing import IO
 
@@ -13,6 +14,14 @@ from invrob.empirical.inference import class_numbers, out_of_range
 from invrob.errors import InputError, did_you_mean
 
 LAYOUT = "images, labels, or train_images, train_labels, test_images, test_labels (and label_names)"
+PAIRS = (  # what people call images and labels, in a file that has them and no test set
+    ("train_images", "train_labels"),
+    ("x_train", "y_train"),
+    *product(
+        ("X_test", "X", "x", "data", "images", "arr_0"),
+        ("y_test", "Y_test", "Y", "y", "targets", "target", "labels", "arr_1"),
+    ),
+)
 STATED = ("label_names", "white", "layout")
 
 _NAMES = [f"{split}_{part}" for split in SPLITS for part in ("images", "labels")]
@@ -43,6 +52,7 @@ def read_npz(file: str | PathLike[str] | IO[bytes], name: str) -> dict[str, Arra
     members, stored = _arrays(file, name)
     _check_members(members, name)
     splits = _splits(stored, members, name)
+    _check_first_axis(stored, splits, name)
     images = {f"{name}: {key}": stored[key] for key, _ in splits.values()}
     pixels = read_images(images, stored.get("white"), stored.get("layout"))
     arrays: dict[str, Array] = {}
@@ -64,6 +74,19 @@ def read_npz(file: str | PathLike[str] | IO[bytes], name: str) -> dict[str, Arra
         key, label = splits["train"][1], arrays["train_labels"][0]
         raise InputError(f"{name}: {key} are all {label}: a classifier needs at least 2 classes")
     return arrays
+
+
+def _check_first_axis(stored: dict[str, Array], splits: dict[str, tuple[str, str]], name: str) -> None:
+    """Raises InputError for images [H, W, C, N] or [H, W, N], as Matlab has them."""
+    for images_key, key in splits.values():
+        shape, labels = stored[images_key].shape, stored[key]
+        count = labels.shape[0] if labels.ndim else 1
+        if len(shape) in (3, 4) and shape[-1] == count and shape[0] != count:
+            axes = ", ".join(map(str, (len(shape) - 1, *range(len(shape) - 1))))
+            raise InputError(
+                f"{name}: {images_key} have the shape {[*shape]}, and there are {count} labels: the images stand last; "
+                f"save np.transpose(images, ({axes}))"
+            )
 
 
 def class_names(arrays: dict[str, Array]) -> Array:
@@ -125,9 +148,15 @@ def _splits(stored: dict[str, Array], members: list[str], name: str) -> dict[str
         elif halves[0] or halves[1]:
             raise InputError(f"{name} has no {_other_half(halves)}: np.savez(path, ...) must be given {LAYOUT}")
     if "test" not in found:
-        held = ", ".join(sorted(member.removesuffix(".npy") for member in members)[:8]) or "nothing"
+        names = sorted(member.removesuffix(".npy") for member in members)
+        held = ", ".join(names[:8]) or "nothing"
+        pair = next((pair for pair in PAIRS if {*pair} <= {*names}), None)
+        line = ""
+        if pair is not None:
+            images, labels = (f"d[{key!r}]" for key in pair)
+            line = f"; such as d = np.load({name!r}); np.savez('named.npz', images={images}, labels={labels})"
         raise InputError(
-            f"{name} has no test_images, test_labels, but {held}: np.savez(path, ...) must be given {LAYOUT}"
+            f"{name} has no test_images, test_labels, but {held}: np.savez(path, ...) must be given {LAYOUT}{line}"
         )
     return found
 

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from invrob.errors import InputError
 SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")  # those of torchvision
 FORMATS = ("JPEG", "PNG", "PPM", "BMP", "TIFF", "WEBP")  # and none that would run an interpreter
 GREY = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L")
+ORIENTATION = 0x0112  # in EXIF
 SIXTEEN = ("I", "I;16", "I;16B", "I;16L")
 
 
@@ -37,6 +38,15 @@ def opened(file: Path) -> Iterator[Image.Image]:
 def is_grey(picture: Image.Image) -> bool:
     """Whether the picture has no colours, by its mode."""
     return picture.mode in GREY
+
+
+def is_stored_turned(picture: Image.Image) -> bool:
+    """Whether the picture, a photograph mostly, has a mark that it is to be shown turned or mirrored."""
+    if picture.format not in ("JPEG", "WEBP"):  # where it is in the header
+        return False
+    with suppress(Exception):  # metadata are often damaged, and the pixels are not
+        return picture.getexif().get(ORIENTATION, 1) not in (0, 1)
+    return False
 
 
 def pixels(picture: Image.Image, *, grey: bool, size: int | None = None) -> NDArray[np.float32]:

@@ -93,7 +93,8 @@ def outside(low: float, high: float, *, tensor: bool = True, normalised: str = N
     if low >= 0:
         overshoot = "images.clip(0, 1) where a resize overshot, " if high <= 1 + OVERSHOOT else ""
         sixteen = " and images / 65535 for 16 bits" if high > 255 else ""
-        return f"{span}use {overshoot}images / 255 for pixels 0..255{sixteen}; {normalised}"
+        few = f"images / {high:g} where {high:g} is white, " if 1 + OVERSHOOT < high < 128 else ""
+        return f"{span}use {few}{overshoot}images / 255 for pixels 0..255{sixteen}; {normalised}"
     if low >= -1 - ROUNDING and high <= 1 + ROUNDING:
         return f"{span}use (images + 1) / 2 for images in [-1, 1]; {normalised}"
     if low >= -OVERSHOOT and high <= 1 + OVERSHOOT:
