@@ -52,8 +52,9 @@ def test_check_prints_the_table_and_says_what_is_true():
 
 
 def test_the_default_check_holds_and_includes_learned_classifiers():
-    done = invrob("check", "--p", "0.99", "--d", "1", "--n", "2000", "--json")
-    assert done.returncode == 0
+    words = ["theory", "check", "--p", "0.99", "--d", "1", "--n", "2000", "--json"]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0
     names = [row["name"] for row in json.loads(done.stdout)["classifiers"]]
     assert {"sign-x0", "bayes-clean", "bayes-attacked", "paper", "logistic", "mlp", "trees"} <= set(names)
 

@@ -62,11 +62,28 @@ def theirs(_trained, images):
     return survivors
 
 
+@pytest.fixture(scope="module")
+def profiled(_trained, images):
+    """(number of images, epsilons, further options) -> their robustness profile, measured once."""
+
+    @cache
+    def profile(n, epsilons, **options):
+        return robustness_profile(_trained, images[:n], epsilons, audit=0, **options)
+
+    return profile
+
+
+@pytest.fixture(scope="module")
+def by_pgd(_trained, images):
+    """(norm, epsilon) -> bool [N]: whom PGD of as many steps fooled."""
+    return cache(lambda norm, epsilon: pgd(_trained, images, epsilon, norm=norm, steps=STEPS).fooled.numpy())
+
+
 @every_oracle
 @both
-def test_no_oracle_fools_more_than_the_profile_says(net, images, theirs, oracle, norm):
+def test_no_oracle_fools_more_than_the_profile_says(profiled, theirs, oracle, norm):
     survived = theirs(oracle, norm)
-    profile = robustness_profile(net, images, BALLS[norm], norm=norm, attack=PGD(steps=STEPS), audit=0)
+    profile = profiled(200, tuple(BALLS[norm]), norm=norm, attack=PGD(steps=STEPS))
     ours = profile.levels > np.arange(len(BALLS[norm]))[:, None]
     # The images are the same, so only those count that one attack fools and the other does not.
     missed, gained = (ours & ~survived).sum(1), (survived & ~ours).sum(1)
@@ -77,9 +94,9 @@ def test_no_oracle_fools_more_than_the_profile_says(net, images, theirs, oracle,
 
 @every_oracle
 @both
-def test_pgd_fools_as_many_as_the_oracles_with_the_same_steps(net, images, theirs, oracle, norm):
+def test_pgd_fools_as_many_as_the_oracles_with_the_same_steps(by_pgd, theirs, oracle, norm):
     for epsilon, survived in zip(BALLS[norm], theirs(oracle, norm), strict=True):
-        ours = ~pgd(net, images, epsilon, norm=norm, steps=STEPS).fooled.numpy()
+        ours = ~by_pgd(norm, epsilon)
         missed, gained = (ours & ~survived).sum(), (survived & ~ours).sum()
         assert abs(missed - gained) <= 0.02 * 200 + 2 * np.sqrt(missed + gained)
 
@@ -105,10 +122,10 @@ OTHERS = {
 
 
 @pytest.mark.parametrize("attack", OTHERS.values(), ids=OTHERS.keys())
-def test_the_parts_of_autoattack_fool_no_more_than_the_profile_says(net, images, attack):
-    images, epsilons = images[:100], [0.07, 0.12]
+def test_the_parts_of_autoattack_fool_no_more_than_the_profile_says(net, images, profiled, attack):
+    images, epsilons = images[:100], (0.07, 0.12)
     labels = net(images).argmax(1)
-    profile = robustness_profile(net, images, epsilons, audit=0)
+    profile = profiled(100, epsilons)
     for level, epsilon in enumerate(epsilons):
         with torch.random.fork_rng(devices=[]):
             survived = (net(attack(net, epsilon)(images, labels)).argmax(1) == labels).numpy()
@@ -138,7 +155,9 @@ MINIMUM_NORM = {
     ("attack", "norm"),
     [("FMN", "linf"), ("PDPGD", "linf"), ("FMN", "l2"), ("PDPGD", "l2"), ("DDN", "l2"), ("ALMA", "l2")],
 )
-def test_no_minimum_norm_attack_of_a_hundred_steps_fools_more_than_the_profile_says(net, images, attack, norm):
+def test_no_minimum_norm_attack_of_a_hundred_steps_fools_more_than_the_profile_says(
+    net, images, profiled, attack, norm
+):
     images = images[:100]
     labels, order = net(images).argmax(1), {"linf": math.inf, "l2": 2}[norm]
     with torch.random.fork_rng(devices=[]):
@@ -147,7 +166,7 @@ def test_no_minimum_norm_attack_of_a_hundred_steps_fools_more_than_the_profile_s
     fooled = net(perturbed).argmax(1) != labels
     sizes = torch.linalg.vector_norm((perturbed - images).flatten(1), ord=order, dim=1).where(fooled, torch.inf)
     survived = sizes.detach().numpy() > np.array(BALLS[norm])[:, None] + 1e-6
-    profile = robustness_profile(net, images, BALLS[norm], norm=norm, audit=0)
+    profile = profiled(100, tuple(BALLS[norm]), norm=norm)
     ours = profile.levels > np.arange(len(BALLS[norm]))[:, None]
     missed, gained = (ours & ~survived).sum(1), (survived & ~ours).sum(1)
     assert (missed <= gained + 2 + 2 * np.sqrt(missed + gained)).all()

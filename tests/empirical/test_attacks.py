@@ -213,9 +213,7 @@ linear_cases = {
 }
 
 
-@given(**linear_cases)
-@settings(deadline=None, max_examples=30)
-def test_pgd_reaches_the_worst_case_of_every_linear_model(linear, worst_case, classes, seed, epsilon, dtype):
+def pgd_reaches_the_worst_case(linear, worst_case, classes, seed, epsilon, dtype):
     model, images = linear(classes, 25, seed, dtype), digits_like(seed, 40, dtype=dtype)
     labels = model(images).argmax(1)
     worst = worst_case(model, images, labels, epsilon)
@@ -229,9 +227,20 @@ def test_pgd_reaches_the_worst_case_of_every_linear_model(linear, worst_case, cl
         assert (reached[~attack.fooled] >= worst[~attack.fooled] - 1e-4).all()
 
 
-@given(**{**linear_cases, "epsilon": st.floats(0.02, 3)})
-@settings(deadline=None, max_examples=30)
-def test_l2_pgd_reaches_what_is_certain_in_a_ball_5_percent_smaller(linear, worst_case, classes, seed, epsilon, dtype):
+@given(**linear_cases)
+@settings(deadline=None, max_examples=10)
+def test_pgd_reaches_the_worst_case_of_every_linear_model(linear, worst_case, **case):
+    pgd_reaches_the_worst_case(linear, worst_case, **case)
+
+
+@pytest.mark.long
+@given(**linear_cases)
+@settings(deadline=None, max_examples=100)
+def test_pgd_reaches_the_worst_case_of_many_more_linear_models(linear, worst_case, **case):
+    pgd_reaches_the_worst_case(linear, worst_case, **case)
+
+
+def l2_pgd_reaches_what_is_certain(linear, worst_case, classes, seed, epsilon, dtype):
     # Steps that add up to 2.5 epsilon turn the start, on the sphere at an angle a of the optimum, towards it by
     # tan(a / 2) -> exp(-2.5) tan(a / 2): from a right angle (random starts) to 9 degrees, cos = 0.987. The box can cost
     # a little more. The whole optimum takes longer steps than Madry's.
@@ -246,6 +255,22 @@ def test_l2_pgd_reaches_what_is_certain_in_a_ball_5_percent_smaller(linear, wors
         worst = worst_case(model, images, labels, epsilon, "l2")
         sure = worst.abs() > 1e-3 * (1 + epsilon)
         assert torch.equal((worst > 0)[sure], longer.fooled[sure])
+
+
+in_l2 = {**linear_cases, "epsilon": st.floats(0.02, 3)}
+
+
+@given(**in_l2)
+@settings(deadline=None, max_examples=10)
+def test_l2_pgd_reaches_what_is_certain_in_a_ball_5_percent_smaller(linear, worst_case, **case):
+    l2_pgd_reaches_what_is_certain(linear, worst_case, **case)
+
+
+@pytest.mark.long
+@given(**in_l2)
+@settings(deadline=None, max_examples=100)
+def test_l2_pgd_reaches_what_is_certain_for_many_more_models(linear, worst_case, **case):
+    l2_pgd_reaches_what_is_certain(linear, worst_case, **case)
 
 
 # ---- the black box

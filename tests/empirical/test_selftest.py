@@ -25,11 +25,20 @@ def command(monkeypatch, capsys):
     return run
 
 
-def test_every_fault_is_caught_every_honest_model_passes_and_a_weak_evaluation_is_deceived(command):
+@pytest.mark.parametrize(
+    "planted",
+    [{"saturated logits", "quantised input"}, pytest.param({*TEXTS}, marks=pytest.mark.long)],
+    ids=["2", "all"],
+)
+def test_every_fault_is_caught_every_honest_model_passes_and_a_weak_evaluation_is_deceived(
+    command, monkeypatch, planted
+):
+    some = {key: plant for key, plant in selftest.PLANTED.items() if key[0] in planted}
+    monkeypatch.setattr(selftest, "PLANTED", some)
     code, out = command("--json")
     document = json.loads(out)
     assert (code, document["ok"]) == (0, True)
-    assert {row["expected"] for row in document["rows"]} == {*TEXTS, None}
+    assert {row["expected"] for row in document["rows"]} == {*planted, None}
     for row in document["rows"]:
         assert row["caught"]
         assert (row["expected"] is None) == (not row["findings"])

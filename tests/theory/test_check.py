@@ -158,6 +158,7 @@ def test_all_that_a_report_prints_covers_the_truth_at_once_at_its_level(n, c):
     assert binom.sf(misses - 1, runs, 1 - level) > 1e-3
 
 
+@pytest.mark.long
 def test_each_interval_of_a_rate_alone_covers_at_the_level_that_its_share_of_the_error_leaves():
     """One classifier and seven statements at level 0.3: each may miss in a tenth of the samples, and none is idle."""
     g, runs = GaussianTradeoff(0.7, 1, 0.5), 200
