@@ -524,6 +524,11 @@ WEIGHTS = [
         lambda s: OrderedDict((f"layer{i}.weight", v) for i, v in enumerate(s.values())),
         "does not fit",
     ),
+    Disguise(
+        "with another network",
+        lambda s: prefixed("vision.")(s) | {"text.weight": torch.zeros(4)},
+        "'vision.' fit the network, and text.weight would be left out: if that is meant, give prefix",
+    ),
     Disguise("empty", lambda s: {}, "missing"),
     Disguise("no tensors", lambda s: {"epoch": 3}, "not a state dict"),
     Disguise("pickled", lambda s: {"model": SimpleNamespace(a=1)}, "never unpickled"),

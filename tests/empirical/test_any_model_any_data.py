@@ -348,7 +348,7 @@ many = settings(deadline=None, suppress_health_check=[HealthCheck.function_scope
 
 
 @given(case=cases())
-@settings(many, max_examples=60, derandomize=True)
+@settings(many, max_examples=45, derandomize=True)
 def test_disguises_together_change_nothing_or_are_refused_by_one_of_their_causes(case, tmp_path):
     check(case, tmp_path)
 

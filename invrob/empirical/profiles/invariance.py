@@ -128,7 +128,8 @@ def invariance_profile(
         grid never rises with theta.
 
     Raises:
-        InputError: outside these ranges, for a grid of more than a million points, and for a model that returns NaN.
+        InputError: outside these ranges, for a grid of more than a million points, and for a model that returns NaN or
+            takes channels last, [N, H, W, C].
 
     Example:
         >>> import torch, invrob

@@ -150,7 +150,7 @@ def robustness_profile(
         exact in "linf".
 
     Raises:
-        InputError: outside these ranges, and for a model that returns NaN.
+        InputError: outside these ranges, and for a model that returns NaN or takes channels last, [N, H, W, C].
 
     Example:
         >>> import torch, invrob
