@@ -16,6 +16,7 @@ from invrob.commands.profile import EPILOG, profile
 from invrob.commands.report import report
 from invrob.commands.selftest import selftest
 from invrob.errors import printable
+from invrob.files import expanded
 
 app = typer.Typer(
     name="invrob",
@@ -58,12 +59,21 @@ def _matters(record: logging.LogRecord) -> bool:
     return record.funcName != "_get_config_or_cache_dir"
 
 
+def _at_home(word: str) -> str:
+    """`--out=~/x` as `--out ~/x`, which a shell expands, and the other does not; likewise a ~ in quotes."""
+    option, equals, value = word.partition("=") if word.startswith("--") else ("", "", word)
+    if value == "~" or value.startswith("~/"):
+        return f"{option}{equals}{expanded(value)}"
+    return word
+
+
 def main() -> None:
     """The entry point: exit codes 0 (ok), 1 (a claim failed or the run did), 2 (bad usage), 130 (Ctrl-C, by Typer),
     143 (SIGTERM)."""
     logging.getLogger("matplotlib").addFilter(_matters)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # by way of every `finally`: workers, the terminal's cursor
     try:
+        sys.argv[1:] = map(_at_home, sys.argv[1:])
         app()
     except (invrob.InputError, OSError) as error:
         text = naming_options(str(error), typer.main.get_command(app), sys.argv[1:])

@@ -28,23 +28,7 @@ settings.register_profile(  # the same cases every time; INVROB_FUZZ=20 tries tw
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
-TOML = """
-dataset = "npz:{data}"
-
-[[models]]
-name = "stdcnn"
-training_theta = [0, 90]
-epochs = 1
-batch_size = 32
-width = 0.1
-
-[profiling]
-thetas = [0, 90]
-epsilons = [0, 0.3]
-images = 6
-steps = 1
-angle_step = 90
-"""
+TOML = "\n" + (Path(__file__).parents[1] / "smallest.toml").read_text()
 
 
 def cases(ordinary):
