@@ -8,7 +8,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
-from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
+from torch.utils.data import (
+    DataLoader,
+    Dataset,
+    IterableDataset,
+    RandomSampler,
+    Subset,
+    SubsetRandomSampler,
+    TensorDataset,
+    WeightedRandomSampler,
+)
 from torchvision import transforms
 
 import invrob
@@ -153,3 +162,42 @@ def test_reading_draws_nothing_from_the_random_state_of_the_caller(name):
 def test_a_limit_is_a_number_of_images(limit):
     with pytest.raises(invrob.InputError, match="limit = "):
         invrob.images_of(IMAGES, limit)
+
+
+@pytest.mark.parametrize("limit", [None, 4])
+def test_a_loader_on_a_part_of_a_data_set_gives_that_part(limit):
+    """A validation set is often but a sampler."""
+    images, labels = torch.rand(30, 1, 4, 4), torch.arange(30) % 5
+    part = [20, 3, 11, 28, 7, 5]
+    loader = DataLoader(TensorDataset(images, labels), batch_size=4, sampler=SubsetRandomSampler(part))
+    found, theirs = invrob.images_of(loader, limit)
+    wanted, true = invrob.images_of(Subset(TensorDataset(images, labels), sorted(part)), limit)
+    assert torch.equal(found, wanted)
+    assert torch.equal(theirs, true)
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {"sampler": WeightedRandomSampler([1.0] * 8, 8)},
+        {"sampler": RandomSampler(range(8), replacement=True)},
+        {"sampler": RandomSampler(range(8), num_samples=3)},
+        {"batch_sampler": [[0, 1], [1, 2]]},
+    ],
+)
+def test_a_loader_that_draws_its_images_is_refused_with_what_to_give(how):
+    loader = DataLoader(TensorDataset(torch.rand(8, 1, 4, 4), torch.arange(8)), **how)
+    with pytest.raises(invrob.InputError, match=r"chooses its images by a .*: give its data set, source\.dataset, or"):
+        invrob.images_of(loader)
+
+
+@pytest.mark.parametrize("how", [{"shuffle": True}, {"batch_size": None}, {"batch_sampler": None, "drop_last": True}])
+def test_a_loader_on_all_of_a_data_set_gives_all_of_it(how):
+    images = torch.rand(7, 1, 4, 4)
+    loader = DataLoader(TensorDataset(images, torch.arange(7)), **{"batch_size": 2} | how)
+    assert torch.equal(invrob.images_of(loader)[0], images)
+
+
+def test_labels_before_images_are_refused_as_such():
+    with pytest.raises(invrob.InputError, match=r"labels and images: give them the other way round, \(images"):
+        invrob.images_of((torch.arange(5), torch.rand(5, 1, 4, 4)))

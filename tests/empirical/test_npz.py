@@ -362,9 +362,7 @@ def test_images_that_stand_last_are_refused_with_the_line_that_turns_them(tmp_pa
     assert (dataset.test.images[7].numpy() == expected).all()
 
 
-@pytest.mark.parametrize(
-    "names", [("x", "y"), ("arr_0", "arr_1"), ("X_test", "Y_test"), ("train_images", "train_labels")]
-)
+@pytest.mark.parametrize("names", ["x y", "arr_0 arr_1", "X_test Y_test", "train_images train_labels"])
 def test_other_names_are_refused_with_the_line_that_changes_them(tmp_path, monkeypatch, names):
     monkeypatch.chdir(tmp_path)
     content = dict(zip(names.split(), (np.random.default_rng(0).random((6, 8, 8)), np.arange(6) % 3), strict=True))

@@ -7,7 +7,16 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, IterableDataset, Subset, default_collate
+from torch.utils.data import (
+    DataLoader,
+    Dataset,
+    IterableDataset,
+    RandomSampler,
+    SequentialSampler,
+    Subset,
+    SubsetRandomSampler,
+    default_collate,
+)
 
 from invrob.checks import Array, checked_count
 from invrob.empirical.data.pictures import is_grey, pixels
@@ -27,8 +36,8 @@ def images_of(source: Any, limit: int | None = None, *, seed: int = 0) -> tuple[
     """The images and labels of a Dataset, a DataLoader, arrays or an iterable, as the profile functions take them.
 
     With a `limit` it is the same seeded choice as that of `invrob.sample` and of `--images` on the command line. Of a
-    Dataset, and of a DataLoader on one, no other image is read, whether the loader shuffles or not. Any other iterable
-    is read to its end.
+    Dataset, and of a DataLoader on one, no other image is read, whether the loader shuffles or not; of a loader with a
+    SubsetRandomSampler the choice is one of that subset. Any other iterable is read to its end.
 
     Args:
         source: a `torch.utils.data.Dataset` or another sequence of (image, label), a `DataLoader`, an iterable of such
@@ -71,7 +80,8 @@ def images_of(source: Any, limit: int | None = None, *, seed: int = 0) -> tuple[
 def _gathered(source: Any, limit: int | None, seed: int) -> tuple[list[Any], Array | None]:
     """The chosen images one by one, and their labels where there are any."""
     if isinstance(source, DataLoader) and not isinstance(source.dataset, IterableDataset):
-        order = _order(len(source.dataset), limit, seed)  # type: ignore[arg-type]
+        places = _places(source)
+        order = [places[place] for place in _order(len(places), limit, seed)]
         return _together(_unbatched(_in_order(source, order)))
     if _is_pair_of_arrays(source):
         images, labels = source
@@ -79,6 +89,8 @@ def _gathered(source: Any, limit: int | None, seed: int) -> tuple[list[Any], Arr
         if len(images) != len(labels):
             raise InputError(f"source is {len(images)} images and {len(labels)} labels: give each image one label")
         return [*_array(images)[order]], _array(labels)[order]
+    if isinstance(source, tuple | list) and _is_pair_of_arrays(source[::-1]):
+        raise InputError("source is labels and images: give them the other way round, (images, labels)")
     if _is_array(source):
         return [*_array(source)[_order(len(source), limit, seed)]], None
     if hasattr(source, "__getitem__") and hasattr(source, "__len__") and not isinstance(source, Mapping):
@@ -98,6 +110,25 @@ def _gathered(source: Any, limit: int | None, seed: int) -> tuple[list[Any], Arr
 def _order(n: int, limit: int | None, seed: int) -> list[int]:
     places: list[int] = chosen_indices(n, limit, seed).tolist()
     return places
+
+
+def _places(loader: DataLoader[Any]) -> Sequence[int]:
+    """Which items of its data set a loader gives, in increasing order. Raises InputError where its sampler chooses anew
+    each time, or repeats items."""
+    sampler = loader.sampler
+    if loader.batch_sampler is not None:
+        sampler = getattr(loader.batch_sampler, "sampler", loader.batch_sampler)
+    everything = range(len(loader.dataset))  # type: ignore[arg-type]
+    if isinstance(sampler, SequentialSampler):
+        return everything
+    if isinstance(sampler, RandomSampler) and not sampler.replacement and sampler.num_samples == len(everything):
+        return everything
+    if isinstance(sampler, SubsetRandomSampler):
+        return sorted(int(place) for place in sampler.indices)
+    raise InputError(
+        f"source chooses its images by a {type(sampler).__name__}: give its data set, source.dataset, or the images "
+        "that are meant as torch.utils.data.Subset(source.dataset, places)"
+    )
 
 
 def _in_order(loader: DataLoader[Any], order: Sequence[int]) -> DataLoader[Any]:
