@@ -3,6 +3,7 @@
 import logging
 import signal
 import sys
+from io import TextIOWrapper
 from typing import Annotated
 
 import typer
@@ -72,6 +73,9 @@ def main() -> None:
     143 (SIGTERM)."""
     logging.getLogger("matplotlib").addFilter(_matters)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # by way of every `finally`: workers, the terminal's cursor
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a name that the terminal has no letters for must not lose a result
+            stream.reconfigure(errors="backslashreplace")
     try:
         sys.argv[1:] = map(_at_home, sys.argv[1:])
         app()

@@ -1,5 +1,6 @@
 """All commands work without a home directory, with one that may only be read, and in folders with any name."""
 
+import io
 import json
 import os
 import subprocess
@@ -126,3 +127,15 @@ def test_every_path_is_understood_so(tmp_path, monkeypatch, capsys, words, text)
         main()
     assert ended.value.code == 2
     assert text.format(home=tmp_path) in capsys.readouterr().err
+
+
+def test_a_name_that_the_terminal_has_no_letters_for_is_printed_all_the_same(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    printed = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(printed, encoding="latin-1", write_through=True))
+    monkeypatch.setattr(sys, "argv", ["invrob", "theory", "frontier", "--p", "0.7", "--plot", "λ.svg"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert not ended.value.code
+    assert b"Figure: \\u03bb.svg" in printed.getvalue()
+    assert (tmp_path / "λ.svg").is_file()
