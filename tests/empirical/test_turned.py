@@ -114,6 +114,16 @@ def test_an_error_comes_as_the_model_has_raised_it():
         asked(model)
 
 
+def test_what_a_model_is_asked_about_the_other_layout_is_no_turn_of_its_own():
+    class Raising(kinds.Wrapped):
+        def forward(self, x):
+            raise KeyError(f"mask of {len(self.net(x))}")
+
+    inside = Raising(kinds.ToLast(kinds.Permuted(Net(3, True)))).eval()
+    with pytest.raises(KeyError, match="mask of 12"):
+        asked(lambda x: called(inside, x), COLOUR)
+
+
 def test_watching_draws_nothing_and_happens_once():
     class Noisy(kinds.Mirrored):
         def forward(self, x):

@@ -6,6 +6,7 @@ noise. So the first call of a model is watched, and where that leaves a doubt it
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from contextvars import ContextVar
 from typing import Any
 
 import torch
@@ -25,6 +26,7 @@ WRAP_IT = (
     "export or name that"
 )
 WRAP_FUNCTION = "use network = model; model = lambda x: network(x.permute(0, 2, 3, 1)), which takes channels first"
+_asking: ContextVar[bool] = ContextVar("asking", default=False)  # about [N, H, W, C], which nobody is to watch
 
 
 class ChannelsLastError(InputError):
@@ -51,6 +53,8 @@ class Watching(TorchDispatchMode):  # type: ignore[no-untyped-call]
     ) -> Any:
         if function is torch.ops.aten._local_scalar_dense.default and not isinstance(args[0], Tensor):
             return args[0]  # TorchScript hands constants on as numbers in here
+        if _asking.get():
+            return function(*args, **(kwargs or {}))
         try:
             result = function(*args, **(kwargs or {}))
         except Exception:
@@ -147,8 +151,12 @@ def may_be_turned(images: Tensor) -> bool:
 
 def _answers(ask: Callable[[Tensor], Any], images: Tensor) -> Any:
     """What a model answers about the same images as [N, H, W, C]; None where it fails."""
-    with suppress(Exception), torch.no_grad():  # a model raises what it likes
-        return ask(images.detach().permute(TO_LAST))
+    token = _asking.set(True)
+    try:
+        with suppress(Exception), torch.no_grad():  # a model raises what it likes
+            return ask(images.detach().permute(TO_LAST))
+    finally:
+        _asking.reset(token)
     return None
 
 
