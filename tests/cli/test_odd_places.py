@@ -15,15 +15,15 @@ from invrob.cli import main
 NET = """
 from torch import nn
 
-def build():
-    return nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+def build(num_classes, size):
+    return nn.Sequential(nn.Flatten(), nn.Linear(size * size, num_classes))
 """
 TOML = (Path(__file__).parents[1] / "smallest.toml").read_text().format(data="de tout.npz") + "audit = 0\n"
 GRIDS = ["--epsilons", "0,0.3", "--thetas", "0,90"]
-QUICK = ["--data", "mnist-mini", "--images", "4", *GRIDS, "--audit", "0", "--steps", "1", "--quiet"]
+QUICK = ["--images", "6", *GRIDS, "--audit", "0", "--steps", "1", "--quiet"]
 COMMANDS = [
-    ["profile", "net.py:build", *QUICK],
-    ["profile", "./ré seau.py:build", *QUICK, "--out", "où ça/ünï"],
+    ["profile", "net.py:build", "--data", "mnist-mini", *QUICK],
+    ["profile", "./ré seau.py:build", "--data", "npz:de tout.npz", *QUICK, "--out", "où ça/ünï"],
     ["empirical", "run", "--config", "ma grille.toml", "--out", "où ça/ma course", "--jobs", "1", "--quiet"],
     ["empirical", "figures", "où ça/ma course"],
     ["plane", "où ça/ünï", "où ça/ma course", "--out", "où ça/plan.svg"],
