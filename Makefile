@@ -20,7 +20,7 @@ run: .venv/.ready ## the paper's Figures 1, 3 and 5 on the embedded MNIST digits
 	$(BIN)/invrob empirical run --preset mini --out $(OUT)
 
 test: .venv/.ready ## the test suite
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) -m "not long"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal -m "not long"
 
 test-long: .venv/.ready ## kills by the hundred, a Ray cluster, a browser, the commands of the docs, the wheel
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup -m long

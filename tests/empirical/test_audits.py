@@ -59,7 +59,7 @@ def test_an_audit_raises_no_level_and_touches_the_images_alone_that_it_was_given
 
 @both
 @given(seed=seeds)
-@settings(deadline=None, max_examples=3)
+@settings(deadline=None, max_examples=2)
 def test_bounds_are_in_order_and_the_same_seed_gives_the_same_bits(norm, seed):
     measure = partial(robustness_profile, tangled(seed), some(seed, 12), EPSILONS[norm], norm=norm, seed=seed)
     for attack in (ROUGH, Auto(limit=2)):
@@ -76,7 +76,7 @@ def test_bounds_are_in_order_and_the_same_seed_gives_the_same_bits(norm, seed):
 
 
 @given(seed=seeds, classes=st.integers(2, 10))
-@settings(deadline=None, max_examples=6)
+@settings(deadline=None, max_examples=3)
 def test_nothing_is_missed_of_a_linear_model(linear, seed, classes):
     profile = robustness_profile(linear(classes, 16, seed), some(seed, 40), [0, 0.01, 0.03, 0.1, 0.3], seed=seed)
     assert profile.missed.tolist() == profile.gap.tolist() == [0] * 5
@@ -182,14 +182,14 @@ def test_an_audit_of_a_masked_model_bounds_nothing_and_says_so(net, digits):
 
 
 def test_a_fixed_effort_costs_the_search_and_one_audit_and_auto_keeps_its_limit(net, digits):
-    images, grid = digits.test.images[:100], EPSILONS["linf"]
+    images, grid = digits.test.images[:50], EPSILONS["linf"]
     price = {
         name: robustness_profile(net, images, grid, attack=attack, audit=number).gradient_evaluations
         for name, attack, number in (
             ("search", PGD(), 0),
-            ("audited", PGD(), 32),
-            ("auto", Auto(limit=30), 32),
-            ("auto, little", Auto(limit=2), 32),
+            ("audited", PGD(), 16),
+            ("auto", Auto(limit=30), 16),
+            ("auto, little", Auto(limit=2), 16),
         )
     }
     assert price["search"] < price["audited"]

@@ -39,8 +39,15 @@ def leftovers(out):
     return [*out.glob(TEMPORARY), *out.glob(f"cells/*/{TEMPORARY}")]
 
 
-@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-@pytest.mark.parametrize("cell", [1, 2])
+@pytest.mark.parametrize(
+    ("sent", "code", "cell"),
+    [
+        (signal.SIGINT, 130, 1),
+        (signal.SIGTERM, 143, 2),
+        pytest.param(signal.SIGINT, 130, 2, marks=pytest.mark.long),
+        pytest.param(signal.SIGTERM, 143, 1, marks=pytest.mark.long),
+    ],
+)
 def test_a_signal_in_any_cell_ends_the_run_with_a_sentence_and_the_next_one_goes_on(
     config, whole, tmp_path, monkeypatch, sent, code, cell
 ):
@@ -164,7 +171,9 @@ def mounted(tmp_path):
     subprocess.run(["umount", folder], capture_output=True, check=False)
 
 
-@pytest.mark.parametrize("kilobytes", [4, 16, 28, 40])
+@pytest.mark.parametrize(
+    "kilobytes", [4, pytest.param(16, marks=pytest.mark.long), 28, pytest.param(40, marks=pytest.mark.long)]
+)
 def test_a_disk_that_is_really_full(config, whole, whole_rows, mounted, kilobytes):
     out = mounted(f"size={kilobytes}k") / "run"
     full = run(config, out)
