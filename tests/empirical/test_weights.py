@@ -2,6 +2,7 @@
 
 import io
 import signal
+import sys
 import warnings
 from contextlib import contextmanager
 
@@ -189,3 +190,33 @@ def test_a_network_of_torchscript_given_as_weights_is_called_so(tmp_path):
 def test_weights_that_are_not_there_are_not_taken_for_a_model():
     with pytest.raises(InputError, match=r"none\.pt cannot be read .*: `weights` takes FILE\.safetensors, or"):
         load_model("torch.nn:Flatten", weights="none.pt")
+
+
+class Expanding(nn.Module):
+    """As steerable CNNs have it: the filter is a buffer in eval mode, and does not exist in train mode."""
+
+    def __init__(self):
+        super().__init__()
+        self.weights = nn.Parameter(torch.rand(3, 4))
+        self.register_buffer("filter", torch.zeros(3, 4))
+
+    def train(self, mode=True):
+        if mode and hasattr(self, "filter"):
+            del self.filter
+        elif not mode and self.training:
+            self.register_buffer("filter", self.weights.detach().clone())
+        return super().train(mode)
+
+    def forward(self, x):
+        return x.flatten(1) @ (self.weights if self.training else self.filter).T
+
+
+@pytest.mark.parametrize("saved_in", ["train", "eval"])
+@pytest.mark.parametrize("built_in", ["train", "eval", "neither"])
+def test_weights_of_either_mode_fit_a_network_that_has_other_tensors_there(tmp_path, monkeypatch, saved_in, built_in):
+    trained, images = Expanding().train(), torch.rand(2, 1, 2, 2)
+    wanted = trained(images)
+    torch.save(trained.train(saved_in == "train").state_dict(), tmp_path / "w.pt")
+    network = Expanding() if built_in == "neither" else Expanding().train().train(built_in == "train")
+    monkeypatch.setattr(sys.modules[__name__], "built", network, raising=False)
+    torch.testing.assert_close(load_model(f"{__name__}:built", weights=tmp_path / "w.pt").model(images), wanted)

@@ -13,6 +13,7 @@ Nothing is ever unpickled freely; a file that would have to be is refused. See `
 
 import hashlib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
@@ -24,13 +25,13 @@ from torch import nn
 from invrob.empirical.inference import Model, set_training
 from invrob.empirical.loading.adapters import AS_THEY_COME, Adapted, Preprocessing, Size
 from invrob.empirical.loading.files import SUFFIXES, open_file
-from invrob.empirical.loading.fitting import put_weights
+from invrob.empirical.loading.fitting import Taken, put_weights
 from invrob.empirical.loading.libraries import open_timm, open_torchvision
 from invrob.empirical.loading.normalisers import with_normaliser
 from invrob.empirical.loading.onnx_weights import files_beside
 from invrob.empirical.loading.opened import Opened
 from invrob.empirical.loading.python import open_python, seeded
-from invrob.empirical.loading.weights import read_weights
+from invrob.empirical.loading.weights import Stored, read_weights
 from invrob.empirical.models import module_name
 from invrob.errors import InputError
 from invrob.files import expanded
@@ -186,10 +187,25 @@ def _with_weights(
         raise InputError(
             f"weights = {name} is for Python that builds a module; {wanted.spec} ({opened.kind}) has its own"
         )
-    taken = put_weights(opened.network, read_weights(_content(name, files, WEIGHTS), name), name, wanted.prefix)
+    taken = _put(opened.network, read_weights(_content(name, files, WEIGHTS), name), name, wanted.prefix)
     how, note = with_normaliser(preprocessing, taken.normalisers, name, taken.prefix)
     notes = tuple(line for line in (taken.note(name), note) if line)
     return replace(opened, notes=notes), how.completed(opened.demanded)
+
+
+def _put(network: nn.Module, stored: Stored, name: str, prefix: str) -> Taken:
+    """`put_weights`, into the network as it is in train or eval mode where it has other tensors there: steerable CNNs
+    keep their filters in eval mode alone."""
+    try:
+        return put_weights(network, stored, name, prefix)
+    except InputError as error:
+        for training in (True, False):
+            before = network.state_dict().keys()
+            set_training(network, training)
+            if network.state_dict().keys() != before:
+                with suppress(InputError):
+                    return put_weights(network, stored, name, prefix)
+        raise error
 
 
 def _opened(wanted: Wanted, files: dict[str, str]) -> Opened:
