@@ -191,3 +191,16 @@ def test_the_hub_that_cannot_be_reached_is_told_in_one_line(monkeypatch):
     monkeypatch.setattr(timm, "create_model", create_model)
     with pytest.raises(InputError, match=r"could not be had \(offline mode is enabled, and the file is not in"):
         load_model("timm:hf_hub:someone/birds", pretrained=True)
+
+
+def test_a_file_with_the_name_of_an_installed_module_is_told_how_to_be_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "fractions.py").write_text("from torch import nn\ndef build(): return nn.Flatten()\n")
+    with pytest.raises(InputError, match=r"has no 'build'; the file of that name is fractions\.py:build") as error:
+        load_model("fractions:build")
+    assert load_model(str(error.value).rpartition(" ")[2]).kind == "Python"
+
+
+def test_a_name_of_the_hub_is_told_by_whom_it_is_known():
+    with pytest.raises(InputError, match=r"of the hub that timm knows is timm:hf_hub:some/net"):
+        load_model("hf_hub:some/net")

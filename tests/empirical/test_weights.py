@@ -220,3 +220,10 @@ def test_weights_of_either_mode_fit_a_network_that_has_other_tensors_there(tmp_p
     network = Expanding() if built_in == "neither" else Expanding().train().train(built_in == "train")
     monkeypatch.setattr(sys.modules[__name__], "built", network, raising=False)
     torch.testing.assert_close(load_model(f"{__name__}:built", weights=tmp_path / "w.pt").model(images), wanted)
+
+
+def test_a_file_of_safetensors_may_end_in_capitals_and_an_empty_one_is_called_so():
+    weights = network().state_dict()
+    assert same(dict(read_weights(safetensors.torch.save(weights), "w.SafeTensors").tensors), dict(weights))
+    with pytest.raises(InputError, match=r"w\.pt is empty: copy or download it again"):
+        read_weights(b"", "w.pt")

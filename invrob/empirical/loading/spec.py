@@ -214,6 +214,8 @@ def _opened(wanted: Wanted, files: dict[str, str]) -> Opened:
     if library in ("timm", "torchvision") and name:
         opening = open_timm if library == "timm" else open_torchvision
         return opening(name, wanted.pretrained, wanted.classes, arguments)
+    if library in ("hf_hub", "hf-hub", "huggingface") and name:
+        raise InputError(f"{spec!r} names no model: a network of the hub that timm knows is timm:hf_hub:{name}")
     if wanted.pretrained:
         raise InputError(f"`pretrained` is for timm:NAME and torchvision:NAME, not for {spec!r}: leave it out")
     path = expanded(spec)

@@ -61,7 +61,7 @@ def read_weights(content: bytes, name: str) -> Stored:
     Raises InputError for anything else, and where other things are there and no tensor; no Python object is ever
     unpickled."""
     _check_kind(content, name)
-    if Path(name).suffix == ".safetensors":
+    if Path(name).suffix.lower() == ".safetensors":
         try:
             return Stored(safetensors.torch.load(content))
         except safetensors.SafetensorError as error:
@@ -94,6 +94,8 @@ def _check_kind(content: bytes, name: str) -> None:
         raise InputError(f"{name} is a pointer of git lfs and not the file itself: fetch that by `git lfs pull`")
     if content.lstrip()[:9].lower().startswith((b"<!doctype", b"<html")):
         raise InputError(f"{name} is a web page and not the file that was asked for: download that again")
+    if not content:
+        raise InputError(f"{name} is empty: copy or download it again")
     if content.startswith(b"PK"):
         with suppress(zipfile.BadZipFile), zipfile.ZipFile(io.BytesIO(content)) as archive:
             if any(member.endswith("/constants.pkl") for member in archive.namelist()):

@@ -60,7 +60,9 @@ def import_named(spec: str) -> Named:
     value: Any = module
     for part in attribute.split("."):
         if not hasattr(value, part):
-            near = did_you_mean(part, [name for name in dir(value) if not name.startswith("_")])
+            near = did_you_mean(part, [name for name in dir(value) if not name.startswith("_")]) or _shadowed(
+                source, attribute, own
+            )
             raise InputError(f"module {module.__name__!r} has no {attribute!r}{near}")
         value = getattr(value, part)
     place = f"{expanded(source).resolve()}:{attribute}" if is_file(source) else spec
@@ -82,6 +84,12 @@ def place_of(value: Any) -> str:
     file = Path(getattr(module, "__file__", None) or "")
     by_file = file.suffix == ".py" and not is_installed(file) and _root_of(file.resolve())[1] == name
     return f"{file.resolve() if by_file else name}:{attribute}"
+
+
+def _shadowed(source: str, attribute: str, own: Own) -> str:
+    """Where a file of the current folder has the name of an installed module, how the file is named."""
+    here = Path(f"{source}.py")
+    return f"; the file of that name is {here}:{attribute}" if source not in own.places and here.is_file() else ""
 
 
 def is_file(source: str) -> bool:
