@@ -315,7 +315,7 @@ OUTPUTS = [
     Disguise("classes", lambda net: Returning(net, lambda z: z.argmax(1)), "must return float logits"),
     Disguise("mean of the batch", lambda net: Returning(net, lambda z: z.mean(0, keepdim=True)), "must return float"),
     Disguise("NaN", lambda net: Returning(net, lambda z: z * float("nan")), "NaN logits"),
-    Disguise("numpy", lambda net: Returning(net, lambda z: z.detach().numpy()), "must return float logits"),
+    Disguise("numpy", lambda net: Returning(net, lambda z: z.detach().float().numpy()), "must return float logits"),
 ]
 DTYPES = [torch.float32, torch.float16, torch.bfloat16, torch.float64]
 

@@ -355,7 +355,7 @@ def test_disguises_together_change_nothing_or_are_refused_by_one_of_their_causes
 
 @pytest.mark.long
 @given(case=cases(long=True))
-@settings(many, max_examples=1200)
+@settings(many, max_examples=500)
 def test_many_disguises_together_change_nothing_or_are_refused_by_one_of_their_causes(case, tmp_path):
     check(case, tmp_path)
 
