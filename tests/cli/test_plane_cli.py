@@ -51,18 +51,17 @@ def measured(tmp_path_factory):
         "0,90",
         "-q",
     ]
-    quick = ["--steps", 2, "--restarts", 1]
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.syspath_prepend(str(folder))
         for spec, out, extra in (
-            ("steep", "steep", quick),
-            ("flat", "profile-flat", quick),
+            ("steep", "steep", []),
+            ("flat", "profile-flat", []),
             ("steep", "queries", ["--attack", "black-box", "--queries", 5]),
-            ("steep", "length", [*quick, "--norm", "l2"]),
-            ("flat", "more", [*quick, "--images", 30]),
-            ("flat", "five", [*quick, "--data", f"npz:{folder / 'five.npz'}"]),
-            ("flat", "trained", [*quick, "--split", "train"]),
+            ("steep", "length", ["--norm", "l2"]),
+            ("flat", "more", ["--images", 30]),
+            ("flat", "five", ["--data", f"npz:{folder / 'five.npz'}"]),
+            ("flat", "trained", ["--split", "train"]),
         ):
             done = invoke("profile", f"planenets:{spec}", *common, "--out", out, *extra)
             assert done.exit_code == 0, done.output
