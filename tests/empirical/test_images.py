@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from invrob.empirical.data.arrays import read_images
 from invrob.empirical.inference.images import checked_images, is_channels_last, layout_of
-from invrob.empirical.inference.labels import checked_labels, class_numbers
+from invrob.empirical.inference.labels import checked_labels, class_numbers, out_of_range
 from invrob.errors import InputError
 
 laws = settings(deadline=None, max_examples=150)
@@ -199,3 +199,8 @@ def test_a_column_of_labels_is_never_taken_for_one_hot_rows():
     images, three = torch.rand(4, 1, 5, 5), lambda x: x.flatten(1)[:, :3]
     for labels in (torch.tensor([[2], [0], [1], [2]]), torch.eye(3)[[2, 0, 1, 2]], torch.tensor([2.0, 0, 1, 2])):
         assert checked_labels(labels, images, three).tolist() == [2, 0, 1, 2]
+
+
+@pytest.mark.parametrize(("classes", "line"), [(2, "(labels + 1) // 2 for -1 and 1"), (3, "keep = labels >= 0")])
+def test_labels_of_minus_1_and_1_are_two_classes_where_there_are_two(classes, line):
+    assert line in out_of_range(np.array([-1, 1, 1]), classes)

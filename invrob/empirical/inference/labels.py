@@ -100,11 +100,11 @@ def _whole(labels: Array, must: str) -> Array:
     return labels.astype(np.int64)
 
 
-def _negative(low: int, labels: Array) -> str:
-    """What labels below 0 may mean, and the line for it; empty where there are none."""
+def _negative(low: int, labels: Array, classes: int) -> str:
+    """What labels below 0 of so many classes may mean, and the line for it; empty where there are none."""
     if low >= 0:
         return ""
-    if set(np.unique(labels).tolist()) <= {-1, 1}:
+    if classes == 2 and set(np.unique(labels).tolist()) <= {-1, 1}:
         return "use (labels + 1) // 2 for -1 and 1"
     return "use keep = labels >= 0; images, labels = images[keep], labels[keep] if below 0 means unlabelled"
 
@@ -114,7 +114,7 @@ def out_of_range(labels: Array, classes: int) -> str:
     low, high = int(labels.min()), int(labels.max())
     if low >= 1 and high == classes:
         return "use labels - 1 if they count from 1"
-    return _negative(low, labels)
+    return _negative(low, labels, classes)
 
 
 def _array(labels: Any) -> Array:
