@@ -44,6 +44,7 @@ def failing_in_one_line(spec: str, traceback: bool) -> Iterator[None]:
             print_exception(error)
         else:
             text = str(error) if isinstance(error, ModelError) else described(error, spec) + without_gradients(error)
+            text = text.replace("`model_args`", "--model-args")  # the one argument that the library names in these
             typer.echo(f"error: {spec} {text}; --traceback shows where", err=True)
         raise typer.Exit(1) from None
 

@@ -28,6 +28,12 @@ def test_values_are_numbers_truths_or_words():
     assert arguments(None) == {}
 
 
+def test_values_in_brackets_are_lists_tuples_and_dicts_with_commas_of_their_own():
+    text = 'layers=[2,2,2],pairs=[[1,2],[3]],opts={"a": [1, 2], "b": null},size=(3, 4),names=["a,b"],width=2'
+    lists = {"layers": [2, 2, 2], "pairs": [[1, 2], [3]], "names": ["a,b"], "on": [True]}
+    assert arguments([text, "on=[true]"]) == {**lists, "opts": {"a": [1, 2], "b": None}, "size": (3, 4), "width": 2}
+
+
 @pytest.mark.parametrize(
     ("texts", "text"),
     [
@@ -37,6 +43,9 @@ def test_values_are_numbers_truths_or_words():
         (["a b=1"], "--model-args 'a b=1' is no argument with its value"),
         (["a=1", "a=2"], "--model-args gives two values for a: leave one out"),
         (["a=1", "a=true"], "--model-args gives two values for a: leave one out"),
+        (["a=[2,2"], "--model-args '[2,2' is no list: write layers=[2,2]"),
+        (["a=[x,y]"], '--model-args \'[x,y]\' is no list: write layers=[2,2] for numbers, names=["a","b"] for text'),
+        (["a=[2],b"], "--model-args 'b' is no argument with its value"),
     ],
 )
 def test_what_is_no_list_of_arguments_is_refused(texts, text):
@@ -101,6 +110,10 @@ WORDS = {
         ["argued:layered"],
         "returned a Sequential for images: where k is an argument for building",
     ),
+    "a factory that fails": (
+        ["argued:deep"],
+        "where k is an argument for building the model, give k=... by --model-args",
+    ),
     "a factory with its argument": (["argued:deep", "--model-args", "k=1"], None),
     "a model is not built": (
         ["argued:last", "--model-args", "k=1"],
@@ -120,7 +133,7 @@ def test_the_profile_hands_on_what_is_said_of_the_model(here, monkeypatch, capsy
     if text is not None:
         assert text in said.replace("`k`", "k")
         assert "`" not in said.replace("`k`", "k")
-        assert (end.value.code == 1) == ("--traceback" in said) == (words[-1] == "keep")
+        assert (end.value.code == 1) == ("--traceback" in said) == (words[-1] in ("keep", "argued:deep"))
         return
     kept = json.loads((here / "out" / "profile.json").read_text())["model"]
     assert kept["channels"] == (3 if "Ten" in words[0] else 1)
