@@ -67,6 +67,7 @@ def test_another_name_is_an_attribute_error_that_lists_the_names():
     assert not hasattr(invrob, "nothing")
 
 
+@pytest.mark.long
 def test_a_profile_runs_without_a_warning_and_loads_torch_but_nothing_it_does_not_need():
     program = (
         "import sys, torch, invrob\n"

@@ -144,6 +144,7 @@ def test_help_has_examples(run, command):
     assert "Examples:" in out
 
 
+@pytest.mark.long
 def test_the_commands_work_from_a_checkout_as_a_process_of_their_own():
     listed = subprocess.run([sys.executable, "cli.py", "data", "list", "--json"], cwd=REPOSITORY, capture_output=True)
     assert (listed.returncode, listed.stderr) == (0, b"")

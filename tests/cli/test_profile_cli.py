@@ -160,6 +160,7 @@ def test_a_person_reads_accuracy_rates_verdict_and_where_the_files_are(run):
     assert max(len(line) for line in out.splitlines() if not line.startswith("written: ")) <= 80
 
 
+@pytest.mark.long
 def test_the_same_command_writes_the_same_bytes(run, tmp_path):
     for folder in ("one", "two"):
         assert run(*OURS, *FEW, "--images", 10, "--out", folder, "--quiet")[:2] == (0, "")
@@ -168,6 +169,7 @@ def test_the_same_command_writes_the_same_bytes(run, tmp_path):
     assert all((tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes() for name in names)
 
 
+@pytest.mark.long
 def test_other_norms_transformations_and_adversaries_stand_beside_the_card(run, tmp_path):
     code, out, _ = run(
         *OURS,
@@ -227,6 +229,7 @@ def test_without_an_audit_there_is_no_floor_and_the_verdict_says_so(run):
     assert "gap:" not in out
 
 
+@pytest.mark.long
 def test_steps_or_restarts_ask_for_a_fixed_effort_and_an_audit_for_its_images(run, net, digits):
     images = digits.test.images[torch.randperm(2000, generator=torch.Generator().manual_seed(0))[:6].sort().values]
     few = ("--data", "mnist-mini", "--images", 6, "--thetas", "0,90", "--epsilons", "0,0.1", "--audit", "3")

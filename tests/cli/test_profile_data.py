@@ -132,6 +132,7 @@ def test_images_that_are_as_dark_as_they_say_are_measured_with_a_note(run):
     assert err.count("\n") == 1
 
 
+@pytest.mark.long
 def test_the_commands_about_data_need_no_home_directory(tmp_path):
     program = (
         "import pwd, sys\n"

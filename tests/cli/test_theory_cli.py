@@ -105,6 +105,7 @@ def test_bad_usage_exits_with_2_and_a_sentence_on_stderr(arguments, message, mon
     assert message in " ".join(err.split())
 
 
+@pytest.mark.long
 def test_p_of_one_is_an_error_without_traceback_for_the_process_too():
     done = invrob("check", "--p", "1.0")
     assert (done.returncode, done.stdout) == (2, "")

@@ -57,7 +57,7 @@ def test_an_audit_raises_no_level_and_touches_the_images_alone_that_it_was_given
     assert 0 <= done.black_box <= 1
 
 
-@both
+@pytest.mark.parametrize("norm", ["linf", pytest.param("l2", marks=pytest.mark.long)])
 @given(seed=seeds)
 @settings(deadline=None, max_examples=2)
 def test_bounds_are_in_order_and_the_same_seed_gives_the_same_bits(norm, seed):
@@ -115,6 +115,7 @@ def test_each_image_is_audited_as_often_as_any_other(audited, monkeypatch):
     assert np.abs(times - seeds / 2).max() < 4 * np.sqrt(seeds / 4)  # four standard errors
 
 
+@pytest.mark.long
 def test_a_second_audit_looks_at_images_that_the_first_did_not(audited):
     for seed in range(5):
         audited.clear()
@@ -181,6 +182,7 @@ def test_an_audit_of_a_masked_model_bounds_nothing_and_says_so(net, digits):
     assert profile.shortfall == ""
 
 
+@pytest.mark.long
 def test_a_fixed_effort_costs_the_search_and_one_audit_and_auto_keeps_its_limit(net, digits):
     images, grid = digits.test.images[:50], EPSILONS["linf"]
     price = {

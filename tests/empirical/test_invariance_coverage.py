@@ -54,10 +54,10 @@ def test_the_default_sweep_covers_at_every_theta(kind, classes, n, thetas, repea
     ("kind", "step", "n", "thetas"),
     [
         ("various", 7.5, 20, grid(13)),
-        ("various", 15, 200, grid(13)),
-        ("various", 60, 20, grid(4)),
-        ("various", 60, 1000, grid(4)),
-        ("various", 180, 20, grid(2)),
+        pytest.param("various", 15, 200, grid(13), marks=pytest.mark.long),
+        pytest.param("various", 60, 20, grid(4), marks=pytest.mark.long),
+        pytest.param("various", 60, 1000, grid(4), marks=pytest.mark.long),
+        pytest.param("various", 180, 20, grid(2), marks=pytest.mark.long),
         ("various", 180, 2000, grid(2)),  # 27 % with eight angles for all images
         ("same", 60, 200, grid(4)),
     ],

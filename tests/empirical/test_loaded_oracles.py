@@ -90,7 +90,11 @@ def by_torchattacks(raw, images, own, norm):
     )
 
 
-@pytest.mark.parametrize(("loaded", "norm"), [("Python", "linf"), ("TorchScript", "l2")], indirect=["loaded"])
+@pytest.mark.parametrize(
+    ("loaded", "norm"),
+    [("Python", "linf"), pytest.param("TorchScript", "l2", marks=pytest.mark.long)],
+    indirect=["loaded"],
+)
 def test_whom_foolbox_or_torchattacks_fool_the_profile_fools(loaded, raw, digits, norm):
     images = digits.test.images[:N]
     own = raw((images - MEAN) / STD).argmax(1)

@@ -131,6 +131,7 @@ def test_every_kind_gives_the_logits_of_the_module(here, net, images, spec, weig
     assert loaded.differentiable == (loaded.kind != "ONNX")
 
 
+@pytest.mark.long
 def test_the_profile_of_every_kind_with_gradients_is_that_of_the_module(here, net, digits):
     images, specs = (
         digits.test.images[:20],

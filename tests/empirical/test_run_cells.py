@@ -171,7 +171,10 @@ def test_other_profiles_of_the_same_training_stand_beside_the_first(copied, alon
     assert body["invariance"]["images"] == body["robustness"]["images"] == 8
 
 
-@pytest.mark.parametrize("name", ["cell.json", "weights.safetensors", "profiles-*.json"])
+@pytest.mark.parametrize(
+    "name",
+    ["weights.safetensors", *(pytest.param(name, marks=pytest.mark.long) for name in ("cell.json", "profiles-*.json"))],
+)
 def test_a_damaged_cell_is_done_again_to_the_same_bytes(copied, alone, cells, name):
     path = next(copied.glob(f"cells/{cells[0].key}/{name}"))
     path.write_bytes(path.read_bytes()[:-9])
@@ -318,6 +321,7 @@ def test_cells_are_stacked_by_kind_and_never_beyond_the_size(sweep):
     assert stacks(sweep, Execution(stack=1), 1, "cpu") == [[cell] for cell in sweep]
 
 
+@pytest.mark.long
 def test_a_stack_that_does_not_fit_into_the_memory_is_halved_and_said(sweep, tmp_path, monkeypatch, caplog):
     asked, real = [], execution_cell.train_stack
 

@@ -19,11 +19,11 @@ GRIDS = {"epsilons": [0, 0.1, 0.3], "thetas": [0, 30, 180]}
 
 @pytest.fixture(scope="module")
 def card(_trained, digits):
-    return invrob.tradeoff(_trained, digits.test.images[:60], digits.test.labels[:60], seed=4, **GRIDS)
+    return invrob.tradeoff(_trained, digits.test.images[:30], digits.test.labels[:30], seed=4, **GRIDS)
 
 
 def test_a_card_holds_the_two_profiles_as_each_function_gives_them(card, net, digits):
-    images, labels = digits.test.images[:60], digits.test.labels[:60]
+    images, labels = digits.test.images[:30], digits.test.labels[:30]
     robustness = invrob.robustness_profile(net, images, GRIDS["epsilons"], labels, seed=4)
     invariance = invrob.invariance_profile(net, images, GRIDS["thetas"], labels, seed=4)
     assert json.dumps(card.robustness.to_dict()) == json.dumps(robustness.to_dict())
@@ -33,7 +33,7 @@ def test_a_card_holds_the_two_profiles_as_each_function_gives_them(card, net, di
 
 def test_the_verdict_is_that_of_the_attack(card, net, digits):
     assert card.verdict == "sound"
-    masked = invrob.tradeoff(lambda x: net(x.detach()), digits.test.images[:40], **GRIDS)
+    masked = invrob.tradeoff(lambda x: net(x.detach()), digits.test.images[:20], **GRIDS)
     assert masked.verdict == masked.robustness.verdict == "masked"
 
 

@@ -322,6 +322,7 @@ def test_colour_networks_are_handed_back_as_they_were_laid_out(name):
     assert all(p.is_contiguous() and p.dtype == torch.float32 for p in model.parameters())
 
 
+@pytest.mark.long
 def test_bfloat16_training_comes_to_the_same_verdicts_as_float32(digits):
     cards = []
     for precision in ("float32", "bfloat16"):

@@ -101,6 +101,7 @@ def test_training_with_rotations_raises_the_rate_of_invariance(digits):
     assert course.epochs[-1].clean_accuracy > 0.4  # three epochs gave 0.38 on one processor
 
 
+@pytest.mark.long
 def test_training_against_an_attack_raises_robustness(digits):
     natural, _ = trained(digits, Recipe(epochs=6, learning_rate=5e-3), name="madry_lenet", width=0.125)
     hardened, _ = trained(digits, Recipe(epsilon=0.1, epochs=6, learning_rate=5e-3), name="madry_lenet", width=0.125)

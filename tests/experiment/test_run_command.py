@@ -48,6 +48,7 @@ def test_bad_usage_exits_with_2_and_one_clear_line(invrob, arguments, said):
     assert process.stdout == ""
 
 
+@pytest.mark.long
 def test_bad_usage_is_one_line_for_a_process_too(process):
     ended = process("empirical", "run", "--preset", "mni")
     assert (ended.returncode, ended.stdout) == (2, "")
@@ -149,6 +150,7 @@ def test_a_dry_run_leaves_out_what_is_finished_and_is_one_object_as_json(invrob,
     assert left[1]["seconds"] > 0
 
 
+@pytest.mark.long
 def test_other_changes_worst_cases_and_norms_are_measured_beside_a_finished_run(invrob, config, finished):
     more = """
 norms = ["l2"]
@@ -185,6 +187,7 @@ values = {translation = [0, 1], l2 = [0, 0.5]}
     assert max(map(len, again.stdout.split(str(finished))[0].splitlines())) <= 80
 
 
+@pytest.mark.long
 def test_a_weak_attack_is_measured_beside_a_finished_run(invrob, config, finished):
     command = ["run", "--config", config, "--out", finished, "--attack", "few-steps", "--jobs", "1"]
     first = json.loads(invrob("empirical", *command, "--json").stdout)

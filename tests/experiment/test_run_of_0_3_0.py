@@ -31,16 +31,12 @@ def contents(folder):
     return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-@pytest.fixture(scope="module", params=[4, pytest.param(20, marks=pytest.mark.long)])
-def continued(request, tmp_path_factory):
-    """The run directory after the same command today, the calls of a training, and the summary; by 20 images it is the
-    same command to the letter."""
+@pytest.fixture(scope="module")
+def continued(tmp_path_factory):
+    """The run directory after the same command today, the calls of a training, and the summary."""
     run, trained, printed = tmp_path_factory.mktemp("kept") / "run", [], io.StringIO()
     shutil.copytree(KEPT, run)
-    config, text = run / "small.toml", (KEPT / "small.toml").read_text()
-    assert "images = 20" in text
-    config.write_text(text.replace("images = 20", f"images = {request.param}"))
-    options = ["--config", str(config), "--out", str(run), "--executor", "inline", "--json"]
+    options = ["--config", str(run / "small.toml"), "--out", str(run), "--executor", "inline", "--json"]
     with pytest.MonkeyPatch.context() as patch, redirect_stdout(printed):
         for name in ("train", "train_stack"):
             patch.setattr(cells, name, lambda *_, name=name, **__: trained.append(name))
@@ -56,6 +52,7 @@ def test_the_old_profiles_are_not_taken_for_those_of_today():
         read_run(KEPT)
 
 
+@pytest.mark.long
 def test_a_finished_run_of_0_3_0_is_measured_again_and_not_trained_again(continued):
     run, trained, summary = continued
     assert trained == []
@@ -68,6 +65,7 @@ def test_a_finished_run_of_0_3_0_is_measured_again_and_not_trained_again(continu
     assert len(after) > len(before)
 
 
+@pytest.mark.long
 def test_all_that_is_measured_again_is_read_as_classes(continued):
     run, *_ = continued
     _, results, missing = read_run(run)
@@ -78,6 +76,7 @@ def test_all_that_is_measured_again_is_read_as_classes(continued):
     assert isinstance(results[0].quarter_turns, QuarterTurns)
 
 
+@pytest.mark.long
 def test_what_is_read_is_what_was_measured(continued):
     run, *_ = continued
     _, results, _ = read_run(run)

@@ -323,7 +323,7 @@ def drawn_line(draw, command):
 
 @pytest.mark.usefixtures("real")
 @pytest.mark.parametrize("command", MEASURED)
-@cases(3)
+@cases(2)
 @given(st.data())
 def test_work_that_is_really_done_ends_in_0_or_in_bad_usage(command, data):
     really_done(drawn_line(data.draw, command))
