@@ -152,7 +152,7 @@ def test_intervals_are_those_of_clopper_and_pearson(profile):
     for i in range(1, 11):
         exact = binomtest(int((profile.levels > i).sum()), 60).proportion_ci(0.95, method="exact")
         assert (profile.low[i], profile.high[i]) == pytest.approx((exact.low, exact.high), abs=1e-12)
-        exact = binomtest(round(60 * profile.accuracy[i]), 100).proportion_ci(0.95, method="exact")
+        exact = binomtest(round(60 * profile.accuracy[i]), 60).proportion_ci(0.95, method="exact")
         assert (profile.accuracy_low[i], profile.accuracy_high[i]) == pytest.approx((exact.low, exact.high), abs=1e-12)
     assert (profile.low <= profile.rate).all()
     assert (profile.rate <= profile.high).all()

@@ -27,8 +27,8 @@ def command(monkeypatch, capsys):
 
 @pytest.mark.parametrize(
     "planted",
-    [{"quantised input"}, pytest.param({*TEXTS}, marks=pytest.mark.long)],
-    ids=["1", "all"],
+    [{"saturated logits", "quantised input"}, pytest.param({*TEXTS}, marks=pytest.mark.long)],
+    ids=["2", "all"],
 )
 def test_every_fault_is_caught_every_honest_model_passes_and_a_weak_evaluation_is_deceived(
     command, monkeypatch, planted
