@@ -7,7 +7,15 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from invrob.empirical.data.datasets import load
+from invrob.empirical.data import load
+from invrob.empirical.models import lent
+
+
+@pytest.fixture(autouse=True)
+def _code_that_a_test_allows_is_allowed_in_no_other():
+    """A command that is run in the process of the tests leaves the builders that `--import` named."""
+    with lent({}):
+        yield
 
 
 @pytest.fixture(scope="session")

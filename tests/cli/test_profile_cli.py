@@ -197,6 +197,7 @@ def test_a_model_without_gradients_is_measured_as_a_black_box_where_asked(run):
     assert "finding" not in out
 
 
+@pytest.mark.long
 def test_a_gradient_attack_without_gradients_is_masked_and_says_why(run):
     code, out, _ = run("my_nets:detached", *FEW, "--images", 10)
     assert code == 0

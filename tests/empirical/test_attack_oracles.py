@@ -153,7 +153,10 @@ MINIMUM_NORM = {
 
 @pytest.mark.parametrize(
     ("attack", "norm"),
-    [("FMN", "linf"), ("PDPGD", "linf"), ("FMN", "l2"), ("PDPGD", "l2"), ("DDN", "l2"), ("ALMA", "l2")],
+    [
+        *(("FMN", "linf"), ("FMN", "l2"), ("DDN", "l2"), ("ALMA", "l2")),
+        *(pytest.param("PDPGD", norm, marks=pytest.mark.long) for norm in ("linf", "l2")),
+    ],
 )
 def test_no_minimum_norm_attack_of_a_hundred_steps_fools_more_than_the_profile_says(
     net, images, profiled, attack, norm

@@ -162,6 +162,7 @@ def test_an_attack_that_falls_short_of_an_honest_network_is_weak_and_says_the_wa
     assert mended.rate.mean() < weak.rate.mean()
 
 
+@pytest.mark.long
 def test_a_limit_that_was_reached_is_said_and_a_larger_one_is_advised():
     for seed in range(20):
         short = robustness_profile(

@@ -58,7 +58,7 @@ def test_what_is_inside_stays_where_it_is(name, seed, dtype):
 
 @both
 @given(seed=seeds, epsilon=st.floats(0.01, 1.5))
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=12)
 def test_a_projection_is_the_nearest_point_of_ball_and_box(name, seed, epsilon):
     # p is the nearest point of a convex set to x if and only if <x - p, z - p> <= 0 for all z of the set
     epsilon = min(epsilon, NORMS[name].largest)

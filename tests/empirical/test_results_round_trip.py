@@ -94,7 +94,7 @@ def assert_same(again, result):
 
 @every_kind
 @given(data=st.data())
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=12)
 def test_a_result_comes_back_equal_and_of_the_same_types(kind, data):
     result = data.draw(any_result(kind))
     assert_same(read_again(result), result)
@@ -157,7 +157,7 @@ def test_whole_numbers_that_were_written_by_hand_are_read_as_floats(measured):
 
 @every_kind
 @given(data=st.data())
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=12)
 def test_results_differ_where_any_field_does(kind, data):
     result = data.draw(any_result(kind))
     values = len(result.rate) if hasattr(result, "rate") else 1
@@ -202,7 +202,7 @@ def damaged(plain, path, wrong):
 
 @every_kind
 @given(data=st.data())
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=15)
 def test_a_damaged_dict_is_refused_in_words_that_name_the_class(kind, data):
     result = data.draw(any_result(kind))
     plain = result.to_dict()
@@ -222,7 +222,7 @@ def test_a_damaged_dict_is_refused_in_words_that_name_the_class(kind, data):
 
 @every_kind
 @given(data=st.data())
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=12)
 def test_a_missing_field_is_named(kind, data):
     plain = data.draw(any_result(kind)).to_dict()
     name = data.draw(st.sampled_from([f.name for f in fields(kind) if f.default is MISSING]))  # older files lack others
@@ -234,7 +234,7 @@ def test_a_missing_field_is_named(kind, data):
 
 @pytest.mark.parametrize("kind", [*PROFILES, QuarterTurns, ClassRates], ids=lambda kind: kind.__name__)
 @given(data=st.data())
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=12)
 def test_lists_of_unlike_lengths_and_empty_ones_are_refused(kind, data):
     result = data.draw(any_result(kind))
     plain = result.to_dict()

@@ -69,6 +69,7 @@ def test_in_l2_two_linear_classes_are_exact_too(linear, worst_case, seed, epsilo
     assert (ours != fooled).mean() < 0.02
 
 
+@pytest.mark.long
 @given(classes=st.integers(3, 10), seed=seeds)
 @settings(deadline=None, max_examples=8)
 def test_in_l2_many_linear_classes_are_within_5_percent_of_epsilon(linear, worst_case, classes, seed):

@@ -27,7 +27,7 @@ def command(monkeypatch, capsys):
 
 @pytest.mark.parametrize(
     "planted",
-    [{"saturated logits", "quantised input"}, pytest.param({*TEXTS}, marks=pytest.mark.long)],
+    [pytest.param(planted, marks=pytest.mark.long) for planted in ({"saturated logits", "quantised input"}, {*TEXTS})],
     ids=["2", "all"],
 )
 def test_every_fault_is_caught_every_honest_model_passes_and_a_weak_evaluation_is_deceived(

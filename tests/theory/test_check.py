@@ -139,7 +139,8 @@ def test_the_joint_level_is_kept():
     assert misses <= 25  # a share of 0.2 gives more in one case out of a hundred; the intervals are conservative
 
 
-@pytest.mark.parametrize(("n", "c"), [(40, 0.5), pytest.param(400, 3.0, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize(("n", "c"), [(40, 0.5), (400, 3.0)])
 def test_all_that_a_report_prints_covers_the_truth_at_once_at_its_level(n, c):
     """At level 0.8, one statement of a report, or more, is false in at most a fifth of the samples."""
     g, runs, level = GaussianTradeoff(0.7, 1, c), 60, 0.8

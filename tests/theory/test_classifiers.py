@@ -133,9 +133,8 @@ def test_no_sample_of_an_integer_seed_is_what_a_classifier_is_trained_or_evaluat
         assert not np.isin(x[:, 1:], numbers).any()
 
 
-@pytest.mark.parametrize(
-    "learner", [name if name == "logistic" else pytest.param(name, marks=pytest.mark.long) for name in LEARNERS]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("learner", LEARNERS)
 def test_training_leaves_the_random_state_of_python_and_numpy_as_it_was_in_a_fresh_process(learner):
     """In a fresh process, as it is the first import of scikit-learn that moves Python's."""
     code = (
