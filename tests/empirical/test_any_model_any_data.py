@@ -319,7 +319,9 @@ def cases(draw, long=False):
     """Models and data of owners who have done several of these things."""
     loaded = draw(st.sampled_from(["", "", "weights", "traced", "frozen"]))
     scripted = loaded in ("traced", "frozen")
-    around = [PLAIN["around"]] if loaded else kinds.AROUND + [kinds.COMPILED] * long
+    # What is frozen in memory is tried by itself: PyTorch may end the process where such a network raises an error.
+    others = [kind for kind in kinds.AROUND if kind.name != "frozen TorchScript"] + [kinds.COMPILED] * long
+    around = [PLAIN["around"]] if loaded else others
     door = draw(st.sampled_from(kinds.EVERYWHERE))
     repeated = draw(st.sampled_from([False, False, True]))
     case = Case(

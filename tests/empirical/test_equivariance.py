@@ -94,6 +94,7 @@ def test_the_symmetry_holds_in_train_mode_for_batches_turned_as_a_whole(name):
     assert_turns_act_as_they_should(model, images(name, 8), 1, "invariant")
 
 
+@pytest.mark.long
 def test_a_turn_acts_on_the_network_of_the_papers_size_as_well():
     x = images("gcnn_vgg16", 2)
     model = calibrated(build("gcnn_vgg16", head="invariant").double(), x)

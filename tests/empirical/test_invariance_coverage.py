@@ -58,7 +58,7 @@ def test_the_default_sweep_covers_at_every_theta(kind, classes, n, thetas, repea
         pytest.param("various", 60, 20, grid(4), marks=pytest.mark.long),
         pytest.param("various", 60, 1000, grid(4), marks=pytest.mark.long),
         pytest.param("various", 180, 20, grid(2), marks=pytest.mark.long),
-        ("various", 180, 2000, grid(2)),  # 27 % with eight angles for all images
+        pytest.param("various", 180, 2000, grid(2), marks=pytest.mark.long),  # 27 % with eight angles for all images
         ("same", 60, 200, grid(4)),
     ],
 )

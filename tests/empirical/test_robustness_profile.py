@@ -43,7 +43,7 @@ def fooled_for_certain(worst_case, model, images, epsilons, norm):
     dtype=st.sampled_from([torch.float32, torch.float64]),
     n=st.sampled_from([1, 30, 120, 300]),
 )
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=12)
 def test_the_profile_of_a_linear_model_is_the_closed_form(linear, worst_case, classes, seed, epsilons, dtype, n):
     model, images = linear(classes, 25, seed, dtype), digits_like(seed, n, dtype=dtype)
     profile = robustness_profile(model, images, epsilons, seed=seed, attack=PGD(steps=10))
@@ -188,14 +188,14 @@ def test_to_dict_is_plain_json(profile):
 
 def test_the_same_seed_gives_the_same_profile_also_as_a_numpy_integer(net, digits):
     first, again = (
-        robustness_profile(net, digits.test.images[:20], ELEVEN, attack=PGD(steps=5, restarts=2), seed=seed, audit=5)
+        robustness_profile(net, digits.test.images[:8], ELEVEN, attack=PGD(steps=5, restarts=2), seed=seed, audit=3)
         for seed in (3, np.int64(3))
     )
     assert json.dumps(first.to_dict()) == json.dumps(again.to_dict())
 
 
 def test_l2_profiles_work(net, digits):
-    profile = robustness_profile(net, digits.test.images[:60], [0, 0.5, 1, 2, 4], norm="l2")
+    profile = robustness_profile(net, digits.test.images[:30], [0, 0.5, 1, 2, 4], norm="l2")
     assert profile.rate[0] == 1
     assert profile.rate[1] > profile.rate[2] > profile.rate[3] > profile.rate[4]
     assert profile.verdict == "sound"

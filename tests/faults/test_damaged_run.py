@@ -77,7 +77,10 @@ def test_no_damage_passes_for_a_result_and_none_raises(whole, copy, place, damag
     assert read.items() <= measured(whole).items()
 
 
-@pytest.mark.parametrize("damage", [*DAMAGES, "link", "all at once"])
+@pytest.mark.parametrize(
+    "damage",
+    ["truncated", "link", "all at once", *(pytest.param(name, marks=pytest.mark.long) for name in [*DAMAGES][1:])],
+)
 def test_a_run_computes_what_is_damaged_again_to_the_same_bytes(whole, finished, config, damage):
     cell = sorted(finished.glob("cells/*"))[0]
     victims = [next(finished.glob(place)) for place in (*PLACES, "experiment.json")]
