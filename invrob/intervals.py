@@ -1,5 +1,6 @@
 """Confidence intervals for shares of a sample, shared by both halves."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ from invrob.checks import check_confidence
 from invrob.errors import InputError
 
 ENOUGH = 8  # values: of fewer the spread says too little, and an exact interval stands in where it is wider
+TENTH = 10**9  # a tenth of a percent, in units of 1e-12
 
 
 @dataclass(frozen=True)
@@ -67,3 +69,19 @@ def widened(
     """`bounds` (low, high), each [T], moved out to `others` where these lie further out and `where` (bool [T])."""
     (low, high), (lower, higher) = bounds, others
     return np.where(where, np.minimum(low, lower), low), np.where(where, np.maximum(high, higher), high)
+
+
+def percent(share: float) -> str:
+    """`share` of 1 as a percentage with one decimal, rounded half to even: `percent(0.0625)` is "6.2".
+
+    Every table, page and picture writes rates by this one function, so that one value never has two roundings. The
+    decimal value is what is rounded: 0.1235 is a tie, though the binary number closest to it is not. A share that
+    differs from a tie by less than 1e-12, as sums of floating-point numbers do, counts as the tie. "nan" for no
+    number."""
+    if not math.isfinite(share):
+        return "nan"
+    # Whole numbers from here on, and the same steps as `percent` in the page's script.
+    tenths, rest = divmod(math.floor(abs(share) * 1e12 + 0.5), TENTH)
+    tenths += rest * 2 > TENTH or (rest * 2 == TENTH and tenths % 2 == 1)
+    sign = "-" if share < 0 and tenths else ""
+    return f"{sign}{tenths // 10}.{tenths % 10}"

@@ -1,5 +1,6 @@
 """Confidence intervals: exact where they claim to be, and covering what they should in simulations."""
 
+from fractions import Fraction
 from math import nan
 
 import numpy as np
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.stats import binom, binomtest, norm
 
 from invrob import InputError
-from invrob.intervals import clopper_pearson, mean_bounds, share_bounds, widened
+from invrob.intervals import clopper_pearson, mean_bounds, percent, share_bounds, widened
 
 counts = st.integers(1, 3000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 
@@ -126,3 +127,30 @@ def test_impossible_counts_are_refused_in_words(arguments, text):
     with pytest.raises(InputError) as caught:
         clopper_pearson(*arguments)
     assert str(caught.value) == text
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [
+        (0.1234, "12.3"),
+        (0.0625, "6.2"),  # exact in binary: a tie, to the even side
+        (0.1235, "12.4"),  # a tie in decimals, whatever the closest binary number is
+        (0.1245, "12.4"),
+        (1 - 0.8765, "12.4"),  # 0.12349999999999994: a tie, but for rounding errors
+        (0.12450001, "12.5"),
+        (0.9995, "100.0"),
+        (0.0, "0.0"),
+        (-0.0502, "-5.0"),
+        (-0.0004, "0.0"),
+        (nan, "nan"),
+    ],
+)
+def test_a_percentage_has_one_decimal_and_its_ties_go_to_the_even_side(share, text):
+    assert percent(share) == text
+
+
+@given(st.integers(0, 2000), st.sampled_from([20, 100, 200, 1000, 2000]))
+def test_a_percentage_is_that_of_exact_arithmetic(k, n):
+    k = min(k, n)
+    tenths = round(Fraction(1000 * k, n))  # half to even
+    assert percent(k / n) == f"{tenths // 10}.{tenths % 10}"
