@@ -27,13 +27,13 @@ from invrob.empirical.experiments import (
     clean_accuracy,
     read_experiment,
     read_run,
+    to_toml,
 )
 from invrob.empirical.experiments.store import read_json, write_json
 from invrob.empirical.report import page as words
 from invrob.empirical.report import write_report
 from invrob.empirical.report.charts import plane_chart, styles
 from invrob.empirical.report.compare import configuration_differences, differences, mean_difference
-from invrob.empirical.report.configuration import to_toml
 from invrob.empirical.report.examples import RunData, png
 from invrob.empirical.report.gather import Training, read_runs, trainings_of
 from invrob.empirical.report.render import rendered

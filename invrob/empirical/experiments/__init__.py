@@ -1,5 +1,6 @@
 """What is run and what is kept of it: grids of cells, what is measured of each, the run directory, its results."""
 
+from invrob.empirical.experiments.as_toml import to_toml
 from invrob.empirical.experiments.cells import Cell, dataset_of, given_to, lent_data, model_of, profiled
 from invrob.empirical.experiments.experiment import Experiment, ModelGrid, explained, read_experiment
 from invrob.empirical.experiments.presets import PRESETS
@@ -39,6 +40,7 @@ __all__ = [
     "read_result",
     "read_run",
     "read_training",
+    "to_toml",
     "unfinished",
     "write_experiment",
 ]

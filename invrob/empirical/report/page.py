@@ -8,9 +8,8 @@ from typing import Any
 
 from invrob.empirical.analysis import STATEMENTS, TABLE_THETAS, Claim, verdict_of
 from invrob.empirical.data import Dataset
-from invrob.empirical.experiments import Result, clean_accuracy
+from invrob.empirical.experiments import Result, clean_accuracy, to_toml
 from invrob.empirical.profiles import format_epsilon, table_epsilons
-from invrob.empirical.report.configuration import to_toml
 from invrob.empirical.report.examples import classes_of
 from invrob.empirical.report.gather import Run, Training, cell_name
 from invrob.intervals import Estimate

@@ -4,7 +4,7 @@ from typing import Any
 
 import tomli_w
 
-from invrob.empirical.experiments import Experiment, ModelGrid
+from invrob.empirical.experiments.experiment import Experiment, ModelGrid
 from invrob.empirical.training import Recipe
 
 
