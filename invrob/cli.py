@@ -10,19 +10,27 @@ import typer
 
 import invrob
 from invrob.commands import data, empirical, theory
+from invrob.commands import plane as plane_command
+from invrob.commands import profile as profile_command
+from invrob.commands import report as report_command
+from invrob.commands import selftest as selftest_command
+from invrob.commands.helping import Group, examples
 from invrob.commands.naming import naming_options
-from invrob.commands.plane import EPILOG as PLANES
-from invrob.commands.plane import plane
-from invrob.commands.profile import EPILOG, profile
-from invrob.commands.report import report
-from invrob.commands.selftest import selftest
 from invrob.errors import printable
 from invrob.files import expanded
 
 app = typer.Typer(
     name="invrob",
     help="What does rotation invariance cost a network in adversarial robustness, and the other way round?",
-    epilog="Examples:  invrob theory check --p 0.7   |   invrob empirical run --preset smoke   |   invrob data list",
+    **examples(
+        "invrob profile mynet:build --weights mynet.safetensors --data mnist-mini",
+        "invrob empirical run --preset smoke",
+        "invrob report runs/smoke",
+        "invrob theory check --p 0.7",
+        note="Your own model is measured by `invrob profile`, the networks of the paper by `invrob empirical run`, and "
+        "`invrob theory` is about Theorem 1 alone. Every command has a --help with examples.",
+        cls=Group,
+    ),
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -31,13 +39,10 @@ app = typer.Typer(
 app.add_typer(theory.app, name="theory")
 app.add_typer(empirical.app, name="empirical")
 app.add_typer(data.app, name="data")
-app.command(
-    epilog="Examples:  invrob report runs/mini   |   invrob report runs/mini runs/other --out both.html   |   "
-    "invrob report runs/mini --json"
-)(report)
-app.command(epilog="Examples:  invrob selftest   |   invrob selftest --quick --json")(selftest)
-app.command(epilog=EPILOG)(profile)
-app.command(epilog=PLANES)(plane)
+app.command(**profile_command.EXAMPLES)(profile_command.profile)
+app.command(**plane_command.EXAMPLES)(plane_command.plane)
+app.command(**report_command.EXAMPLES)(report_command.report)
+app.command(**selftest_command.EXAMPLES)(selftest_command.selftest)
 
 
 def _print_version(wanted: bool) -> None:

@@ -3,17 +3,20 @@
 README, CHANGELOG and CONTRIBUTING are pages of the site without a copy of them, and the commands' page is what Typer
 says about them. A link in any page is written as on a code host, from file to file; here it is led to the page."""
 
-import contextlib
-import io
 import posixpath
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import typer
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 from typer.main import get_command
+
+from invrob.cli import app
+from invrob.commands.helping import continued, note_and_examples, paragraphs, sections, usage
 
 ROOT = Path(__file__).resolve().parents[1]
 ELSEWHERE = {  # page of the site -> file of the repository
@@ -54,16 +57,23 @@ def outside_code(markdown: str, change: Callable[[str], str]) -> str:
 
 
 def command_line() -> str:
-    """The page of every command and option, as Typer itself writes it, with each example on a line of its own."""
-    import typer.cli
+    """The page of every command and option, made of what their --help prints, with each example on a line of its
+    own."""
+    command = get_command(app)
+    return "\n\n".join(_documented(command, typer.Context(command, info_name="invrob"), "#")) + "\n"
 
-    with contextlib.redirect_stdout(io.StringIO()) as written:
-        get_command(typer.cli.app)(["invrob.cli", "utils", "docs", "--name", "invrob"], standalone_mode=False)
-    text = re.sub(r"\*\*Commands\*\*:\n\n(\*.*\n)+", "", written.getvalue())  # cut off after some words; see below
-    text = text.replace("# `invrob`", "# Commands", 1)
 
-    def block(examples: re.Match[str]) -> str:
-        lines = [line.strip() for line in examples[1].split("   |   ")]
-        return "**Examples**:\n\n" + "\n".join(["```console", *(f"$ {line}" for line in lines), "```"])
-
-    return re.sub(r"^Examples:  (.*)$", block, text, flags=re.MULTILINE)
+def _documented(command: Any, context: Any, level: str) -> Iterator[str]:
+    """The parts of a command and of those below it, as Markdown."""
+    yield f"{level} `{usage(command, context).partition(' [')[0]}`" if level != "#" else "# Commands"
+    yield from paragraphs(command)
+    yield "\n".join(["```console", f"$ {usage(command, context)}", "```"])
+    for heading, entries in sections(command, context).items():
+        if heading != "Commands":  # which follow
+            yield f"**{heading}**:\n\n" + "\n".join(f"* `{name}`: {text}" for name, text in entries)
+    note, lines = note_and_examples(command)
+    if note:
+        yield note
+    yield "**Examples**:\n\n" + "\n".join(["```console", *(f"$ {continued(line, 100, '')}" for line in lines), "```"])
+    for name, below in getattr(command, "commands", {}).items():
+        yield from _documented(below, typer.Context(below, info_name=name, parent=context), f"{level}#")

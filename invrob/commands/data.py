@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from invrob.commands.helping import Group, examples
 from invrob.errors import InputError, printable
 from invrob.progress import progress_bar
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     no_args_is_help=True,
     help="List the data sets, fetch one, or look into one.",
-    epilog="Examples:  invrob data list   |   invrob data info mnist-mini   |   invrob data fetch cifar10",
+    **examples("invrob data list", "invrob data info mnist-mini", "invrob data fetch cifar10", cls=Group),
 )
 
 Root = Annotated[
@@ -26,7 +27,7 @@ Root = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
 
 
-@app.command("list", epilog="Examples:  invrob data list   |   invrob data list --json")
+@app.command("list", **examples("invrob data list", "invrob data list --json"))
 def list_(as_json: AsJson = False, root: Root = None) -> None:
     """Which data sets go by a name, how large they are, and whether they are on this disk."""
     from rich.console import Console
@@ -64,7 +65,7 @@ def _is_present(source: "Source", root: Path | None) -> bool:
         return False
 
 
-@app.command(epilog="Examples:  invrob data fetch mnist   |   invrob data fetch cifar10 --root /data --offline")
+@app.command(**examples("invrob data fetch mnist", "invrob data fetch cifar10 --root /data --offline"))
 def fetch(
     name: Annotated[str, typer.Argument(help="A name from `invrob data list`, e.g. cifar10.", show_default=False)],
     root: Root = None,
@@ -78,7 +79,7 @@ def fetch(
     typer.echo(f"{name} is ready: {where}")
 
 
-@app.command(epilog="Examples:  invrob data info cifar10   |   invrob data info npz:images.npz --json")
+@app.command(**examples("invrob data info cifar10", "invrob data info npz:images.npz --json"))
 def info(
     spec: Annotated[
         str, typer.Argument(help="A name from `invrob data list`, npz:PATH or folder:PATH.", show_default=False)

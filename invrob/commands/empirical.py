@@ -12,6 +12,7 @@ import typer
 
 from invrob.commands import workers
 from invrob.commands.conclusion import conclude, drawn_again
+from invrob.commands.helping import Group, examples
 from invrob.commands.outputs import Outputs
 from invrob.commands.planning import print_plan
 from invrob.commands.summary import print_costs
@@ -23,18 +24,31 @@ if TYPE_CHECKING:
     from invrob.empirical.execution import Execution, Failure
     from invrob.empirical.experiments import Experiment
 
-app = typer.Typer(no_args_is_help=True, help="Train networks, measure both profiles, draw the paper's figures.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Train networks, measure both profiles, draw the paper's figures.",
+    **examples(
+        "invrob empirical run --preset smoke",
+        "invrob empirical run --preset paper-mnist --dry-run",
+        "invrob empirical figures runs/smoke",
+        cls=Group,
+    ),
+)
 
 KEPT = "what was finished is kept or printed above, and the same command goes on once it can be written"
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 
 
 @app.command(
-    epilog="Examples:  invrob empirical run   |   invrob empirical run --preset smoke --out runs/try   |   "
-    "invrob empirical run --config my.toml --jobs 8   |   invrob empirical run --config mine.toml --import mynet   |   "
-    "invrob empirical run --json > run.json   |   "
-    "invrob empirical run --preset paper-cifar --dry-run   |   "
-    "invrob empirical run --preset paper-mnist --executor ray --address auto --gpus-per-cell 0.5"
+    **examples(
+        "invrob empirical run",
+        "invrob empirical run --preset smoke --out runs/try",
+        "invrob empirical run --config my.toml --jobs 8",
+        "invrob empirical run --config mine.toml --import mynet",
+        "invrob empirical run --json > run.json",
+        "invrob empirical run --preset paper-cifar --dry-run",
+        "invrob empirical run --preset paper-mnist --executor ray --address auto --gpus-per-cell 0.5",
+    )
 )
 def run(
     preset: Annotated[
@@ -156,8 +170,11 @@ def _compute(
 
 
 @app.command(
-    epilog="Examples:  invrob empirical figures runs/mini   |   invrob empirical figures runs/mini --theta 90 "
-    "--epsilon 0.2   |   invrob empirical figures runs/mini --json"
+    **examples(
+        "invrob empirical figures runs/mini",
+        "invrob empirical figures runs/mini --theta 90 --epsilon 0.2",
+        "invrob empirical figures runs/mini --json",
+    )
 )
 def figures(
     run: Annotated[Path, typer.Argument(help="A run directory.")],

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from invrob.commands.helping import examples
 from invrob.commands.outputs import Outputs
 from invrob.errors import InputError, printable
 
@@ -16,9 +17,9 @@ if TYPE_CHECKING:
     from invrob.empirical.experiments import Result
     from invrob.empirical.profiles import Card
 
-EPILOG = (
-    "Examples:  invrob plane runs/profile-a runs/profile-b   |   "
-    "invrob plane runs/mini runs/profile-mynet-build-mynet-mnist-mini --theta 90 --epsilon 0.1 --out plane.svg"
+EXAMPLES = examples(
+    "invrob plane runs/profile-a runs/profile-b",
+    "invrob plane runs/mini runs/profile-mynet-build-mynet-mnist-mini --theta 90 --epsilon 0.1 --out plane.svg",
 )
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from invrob.empirical.loading import Loaded, Preprocessing
     from invrob.empirical.profiles import Grid, Measurement, Rates, WorstOf
 
-EPILOG = option.EPILOG
+EXAMPLES = option.EXAMPLES
 
 
 def profile(

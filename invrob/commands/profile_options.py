@@ -5,15 +5,18 @@ from typing import Annotated, Literal
 
 import typer
 
+from invrob.commands.helping import examples
+
 SPECS = "pkg.module:callable, timm:NAME, torchvision:NAME, FILE.pt2, FILE.pt, FILE.onnx or RUN/cells/KEY."
 MODEL, ATTACK, OUTPUT = "The model", "The attacks", "The output"  # panels of --help
-EPILOG = (
-    "What a SPEC executes: pkg.module:callable runs the code of that module, timm: and torchvision: the library's; "
-    "FILE.pt2, FILE.pt and FILE.onnx run the operators of their graph and no Python. Weights run nothing, and nothing "
-    "is ever unpickled.   Examples:  invrob profile mynet:build --weights mynet.safetensors --data mnist-mini   |   "
-    "invrob profile model.onnx --data npz:images.npz --json   |   "
-    "invrob profile timm:resnet18 --pretrained --data npz:imagenet.npz --epsilons 0,1/255,4/255   |   "
-    "invrob profile runs/mini/cells/KEY --data mnist-mini --norm linf --norm l2 --transformation translation"
+EXAMPLES = examples(
+    "invrob profile mynet:build --weights mynet.safetensors --data mnist-mini",
+    "invrob profile model.onnx --data npz:images.npz --json",
+    "invrob profile timm:resnet18 --pretrained --data npz:imagenet.npz --epsilons 0,1/255,4/255",
+    "invrob profile runs/mini/cells/KEY --data mnist-mini --norm linf --norm l2 --transformation translation",
+    note="What a SPEC executes: pkg.module:callable runs the code of that module, and timm:NAME or torchvision:NAME "
+    "runs the code of that library. FILE.pt2, FILE.pt and FILE.onnx run the operators of their graph, and no Python. "
+    "Weights run nothing. Nothing is ever unpickled.",
 )
 
 Spec = Annotated[str, typer.Argument(help=SPECS, show_default=False)]

@@ -9,11 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from invrob.commands import workers
+from invrob.commands.helping import examples
 from invrob.commands.outputs import Outputs
 from invrob.progress import progress_bar
 
 if TYPE_CHECKING:
     from invrob.empirical.report import Report
+
+EXAMPLES = examples(
+    "invrob report runs/mini",
+    "invrob report runs/mini runs/other --out both.html",
+    "invrob report runs/mini --json",
+)
 
 
 def report(

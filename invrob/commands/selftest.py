@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from invrob.commands.helping import examples
 from invrob.progress import progress_bar
 
 if TYPE_CHECKING:
     from invrob.empirical.selftest import Row
+
+EXAMPLES = examples("invrob selftest", "invrob selftest --quick", "invrob selftest --quick --json")
 
 
 def selftest(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from invrob.commands.helping import Group, examples
 from invrob.commands.outputs import Outputs
 from invrob.progress import progress_bar
 
@@ -15,7 +16,11 @@ if TYPE_CHECKING:
     from invrob.theory.check import CheckReport
     from invrob.theory.sweep import SweepReport
 
-app = typer.Typer(no_args_is_help=True, help="Theorem 1: what it says, what is exactly true, and a check by sampling.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Theorem 1: what it says, what is exactly true, and a check by sampling.",
+    **examples("invrob theory check --p 0.7", "invrob theory frontier --p 0.7", cls=Group),
+)
 
 P = Annotated[float, typer.Option("--p", help="How often x_0 agrees with the label, in [0.5, 1).", show_default=False)]
 C = Annotated[float, typer.Option("--c", help="Mean of each other number times sqrt(d); the paper has 3.")]
@@ -32,8 +37,11 @@ sign(x_0) reaches, so there is nothing sharper there. Proofs: docs/theory.md"""
 
 
 @app.command(
-    epilog="Examples:  invrob theory check --p 0.7   |   invrob theory check --p 0.9 --classifier mlp "
-    "--classifier linear:tau=2 --plot check.png   |   invrob theory check --p 0.7 --d 5000 --json"
+    **examples(
+        "invrob theory check --p 0.7",
+        "invrob theory check --p 0.9 --classifier mlp --classifier linear:tau=2 --plot check.png",
+        "invrob theory check --p 0.7 --d 5000 --json",
+    )
 )
 def check(
     p: P,
@@ -77,9 +85,7 @@ def check(
     raise typer.Exit(0 if report.verdict == "holds" else 1)
 
 
-@app.command(
-    epilog="Examples:  invrob theory frontier --p 0.7   |   invrob theory frontier --p 0.7 --plot frontier.svg"
-)
+@app.command(**examples("invrob theory frontier --p 0.7", "invrob theory frontier --p 0.7 --plot frontier.svg"))
 def frontier(
     p: P,
     c: C = 3.0,
@@ -125,8 +131,10 @@ def frontier(
 
 
 @app.command(
-    epilog="Examples:  invrob theory sweep --p 0.5:0.95:0.05   |   invrob theory sweep --p 0.7 --classifier mlp "
-    "--q 0 --q 0.5 --q 1 --plot mlp.svg"
+    **examples(
+        "invrob theory sweep --p 0.5:0.95:0.05",
+        "invrob theory sweep --p 0.7 --classifier mlp --q 0 --q 0.5 --q 1 --plot mlp.svg",
+    )
 )
 def sweep(
     p: Annotated[str, typer.Option("--p", help="start:stop:step, stop included, or one number; in [0.5, 1).")],

@@ -19,6 +19,7 @@ from blocks import PAGES, ROOT, SHELL, blocks, commands, prose
 from typer.main import get_command
 
 from invrob.cli import app
+from invrob.commands.helping import note_and_examples
 
 # Commands that take too long, or need what a test has not, and what is run instead; None: it is only parsed.
 TINY = "invrob empirical run --config my.toml"
@@ -233,7 +234,7 @@ def check_invrob(arguments, where):
 
 def examples(command):
     """The examples that the help of a command and of those below it shows."""
-    yield from (command.epilog or "").removeprefix("Examples:").split("   |   ")
+    yield from note_and_examples(command)[1]
     for below in getattr(command, "commands", {}).values():
         yield from examples(below)
 
