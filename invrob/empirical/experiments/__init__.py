@@ -2,7 +2,18 @@
 
 from invrob.empirical.experiments.as_toml import to_toml
 from invrob.empirical.experiments.cells import Cell, dataset_of, given_to, lent_data, model_of, profiled
+from invrob.empirical.experiments.continuing import (
+    Kept,
+    going_on,
+    keep_configuration,
+    kept_in,
+    lacking,
+    new_cells,
+    no_run,
+    with_what_was_measured,
+)
 from invrob.empirical.experiments.experiment import Experiment, ModelGrid, explained, read_experiment
+from invrob.empirical.experiments.model_card import ModelCard, read_model_card
 from invrob.empirical.experiments.presets import PRESETS
 from invrob.empirical.experiments.profiling import Profiling
 from invrob.empirical.experiments.results import (
@@ -22,6 +33,8 @@ __all__ = [
     "PRESETS",
     "Cell",
     "Experiment",
+    "Kept",
+    "ModelCard",
     "ModelGrid",
     "Profiling",
     "Result",
@@ -31,16 +44,24 @@ __all__ = [
     "dataset_of",
     "explained",
     "given_to",
+    "going_on",
+    "keep_configuration",
+    "kept_in",
+    "lacking",
     "lent_data",
     "model_of",
+    "new_cells",
+    "no_run",
     "profiled",
     "read_card",
     "read_experiment",
     "read_measurement",
+    "read_model_card",
     "read_result",
     "read_run",
     "read_training",
     "to_toml",
     "unfinished",
+    "with_what_was_measured",
     "write_experiment",
 ]

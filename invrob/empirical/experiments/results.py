@@ -4,11 +4,11 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
-from pydantic import ValidationError
-
 from invrob.empirical.experiments.cells import Cell
+from invrob.empirical.experiments.continuing import going_on, kept_in, no_run
 from invrob.empirical.experiments.experiment import Experiment
 from invrob.empirical.experiments.store import Store, read_json, write_json
 from invrob.empirical.profiles import Card, InvarianceProfile, MeasuredOn, QuarterTurns, Rates, RobustnessProfile
@@ -88,19 +88,13 @@ def read_run(
 
     Raises:
         InputError: where the folder holds no run, one of another version, or no finished cell."""
-    body = read_json(path / "experiment.json")
-    if body is None:
-        raise InputError(
-            f"{path} holds no run: its experiment.json is missing or damaged; `invrob empirical run` makes one"
-        )
-    try:
-        experiment = Experiment.model_validate(body["experiment"])
-        cells = experiment.cells(body["fingerprint"])
-    except (ValidationError, KeyError):
-        raise InputError(f"{path} was written by another version of invrob: run the experiment again") from None
+    kept = kept_in(path)
+    if kept is None:
+        raise InputError(no_run(path))
+    experiment, cells = kept.experiment, kept.experiment.cells(kept.fingerprint)
     results = [result for cell in cells if (result := read_result(Store(path, held), cell)) is not None]
     if not results:
-        raise InputError(f"{path} holds no finished cell: start `invrob empirical run --out {path}` again")
+        raise InputError(f"{path} holds no finished cell: start `{going_on(path, experiment)}` again")
     return experiment, results, len(cells) - sum(result.complete for result in results)
 
 
@@ -113,7 +107,7 @@ def read_card(folder: Path) -> Card:
     except (OSError, ValueError, RecursionError):
         raise InputError(
             f"{folder} holds no profile: its profile.json is missing or damaged; `invrob profile SPEC --data NAME "
-            f"--out {folder}` makes one"
+            f"--out {quote(str(folder))}` makes one"
         ) from None
 
 
