@@ -22,14 +22,18 @@ app = typer.Typer(
 
 Root = Annotated[
     Path | None,
-    typer.Option(help="Folder of fetched data. Default: $INVROB_DATA, else ~/.cache/invrob.", show_default=False),
+    typer.Option(
+        metavar="FOLDER",
+        help="Where fetched data are. Left out, it is $INVROB_DATA, else ~/.cache/invrob.",
+        show_default=False,
+    ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 
 
 @app.command("list", **examples("invrob data list", "invrob data list --json"))
 def list_(as_json: AsJson = False, root: Root = None) -> None:
-    """Which data sets go by a name, how large they are, and whether they are on this disk."""
+    """List the data sets that have a name: how large they are, and whether they are on this disk."""
     from rich.console import Console
     from rich.table import Table
 
@@ -67,11 +71,17 @@ def _is_present(source: "Source", root: Path | None) -> bool:
 
 @app.command(**examples("invrob data fetch mnist", "invrob data fetch cifar10 --root /data --offline"))
 def fetch(
-    name: Annotated[str, typer.Argument(help="A name from `invrob data list`, e.g. cifar10.", show_default=False)],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="A name from `invrob data list`, such as cifar10.", show_default=False)
+    ],
     root: Root = None,
-    offline: Annotated[bool, typer.Option("--offline", help="Only check what is here; never use the network.")] = False,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Check what is on this disk, and never use the network.")
+    ] = False,
 ) -> None:
-    """Put a data set on this disk, unless it is there and whole. Interrupted? Run it again."""
+    """Put a data set on this disk, unless it is there and whole.
+
+    Where it was interrupted, the same command goes on."""
     from invrob.empirical import data
 
     with progress_bar(hidden=False) as progress:
@@ -82,15 +92,19 @@ def fetch(
 @app.command(**examples("invrob data info cifar10", "invrob data info npz:images.npz --json"))
 def info(
     spec: Annotated[
-        str, typer.Argument(help="A name from `invrob data list`, npz:PATH or folder:PATH.", show_default=False)
+        str,
+        typer.Argument(
+            metavar="DATA", help="A name from `invrob data list`, npz:FILE or folder:FOLDER.", show_default=False
+        ),
     ],
     as_json: AsJson = False,
     root: Root = None,
     size: Annotated[
-        int | None, typer.Option(min=1, help="Side to which the pictures of a folder are resized.", show_default=False)
+        int | None,
+        typer.Option(min=1, metavar="PIXELS", help="Resize the pictures of a folder to this side.", show_default=False),
     ] = None,
 ) -> None:
-    """What is in a data set: shapes, images per class, mean and deviation, fingerprint, licence."""
+    """Show what is in a data set: shapes, images per class, mean and deviation, fingerprint, licence."""
     from rich.console import Console
     from rich.table import Table
 

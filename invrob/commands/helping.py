@@ -26,6 +26,10 @@ class Command(TyperCommand):
         """Print the help."""
         typer.echo(help_text(self, ctx, _columns()))
 
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """What follows its name where errors say how it is written."""
+        return _usage(self)
+
 
 class Group(TyperGroup):
     """A group of commands whose help is `help_text`."""
@@ -33,6 +37,10 @@ class Group(TyperGroup):
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Print the help."""
         typer.echo(help_text(self, ctx, _columns()))
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """What follows its name where errors say how it is written."""
+        return _usage(self)
 
 
 def examples(*lines: str, note: str = "", cls: type = Command) -> dict[str, Any]:
@@ -121,9 +129,12 @@ def usage(command: Any, ctx: Any) -> str:
         >>> usage(command, typer.Context(command, info_name="invrob"))
         'invrob [OPTIONS] COMMAND ...'
     """
+    return " ".join([_path(ctx), *_usage(command)])
+
+
+def _usage(command: Any) -> list[str]:
     words = [_name(param) for param in command.params if param.param_type_name == "argument"]
-    below = ["COMMAND ..."] if hasattr(command, "commands") else []
-    return " ".join([_path(ctx), "[OPTIONS]", *words, *below])
+    return ["[OPTIONS]", *words, *(["COMMAND ..."] if hasattr(command, "commands") else [])]
 
 
 def _path(ctx: Any) -> str:
@@ -236,7 +247,7 @@ def _name(param: Any) -> str:
     """Such as "--quiet, -q", "--images N" or "RUN..."."""
     if param.param_type_name == "argument":
         return str(param.metavar or param.name.upper())
-    names = ", ".join([*param.opts, *param.secondary_opts])
+    names = ", ".join(sorted([*param.opts, *param.secondary_opts], key=len, reverse=True))
     return names if param.is_flag else f"{names} {param.metavar or 'VALUE'}"
 
 

@@ -66,9 +66,10 @@ def profile(
     traceback: option.Traceback = False,
     as_json: option.Json = False,
 ) -> None:
-    """Invariance, robustness and a verdict on the attack, for a model that this package need not know.
+    """Measure how invariant and how robust a model of your own is, with a verdict on the attack.
 
-    The model takes images in [0, 1] and returns logits. Exit code 1 where it raises, 2 for bad usage."""
+    The model takes images in [0, 1] and returns logits. Exit code 0: it is measured; 1: it raises an exception, or a
+    file cannot be written; 2: bad usage."""
     with failing_in_one_line(spec, traceback), redirect_stdout(sys.stderr):  # what the model prints is no answer
         from invrob.empirical.models import trusting
         from invrob.empirical.profiles import adversary_of

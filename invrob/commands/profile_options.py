@@ -7,7 +7,6 @@ import typer
 
 from invrob.commands.helping import examples
 
-SPECS = "pkg.module:callable, timm:NAME, torchvision:NAME, FILE.pt2, FILE.pt, FILE.onnx or RUN/cells/KEY."
 MODEL, ATTACK, OUTPUT = "The model", "The attacks", "The output"  # panels of --help
 EXAMPLES = examples(
     "invrob profile mynet:build --weights mynet.safetensors --data mnist-mini",
@@ -19,19 +18,45 @@ EXAMPLES = examples(
     "Weights run nothing. Nothing is ever unpickled.",
 )
 
-Spec = Annotated[str, typer.Argument(help=SPECS, show_default=False)]
-Data = Annotated[str, typer.Option(help="A name from `invrob data list`, npz:PATH or folder:PATH.", show_default=False)]
-Split = Annotated[Literal["test", "validation", "train"], typer.Option(help="Which of its images.")]
-Images = Annotated[int, typer.Option(min=1, help="How many of them, at most.")]
+Spec = Annotated[
+    str,
+    typer.Argument(
+        metavar="SPEC",
+        help="The model: pkg.module:callable, timm:NAME, torchvision:NAME, FILE.pt2, FILE.pt, FILE.onnx, or "
+        "RUN/cells/KEY for a network of a run.",
+        show_default=False,
+    ),
+]
+Data = Annotated[
+    str,
+    typer.Option(
+        metavar="DATA",
+        help="The images with their labels: a name from `invrob data list`, npz:FILE or folder:FOLDER.",
+        show_default=False,
+    ),
+]
+Split = Annotated[
+    Literal["test", "validation", "train"],
+    typer.Option(metavar="test|validation|train", help="Which part of the data set is measured."),
+]
+Images = Annotated[
+    int,
+    typer.Option(min=1, metavar="N", help="How many of its images are measured, at most, drawn at random."),
+]
 
 Weights = Annotated[
     Path | None,
-    typer.Option(help="FILE.safetensors, or a state dict by torch.save.", rich_help_panel=MODEL),
+    typer.Option(
+        metavar="FILE",
+        help="The weights: FILE.safetensors, or a state dict that torch.save has written.",
+        rich_help_panel=MODEL,
+    ),
 ]
 Prefix = Annotated[
     str,
     typer.Option(
-        help="With which its names begin in that file, such as ema.; found out.",
+        metavar="TEXT",
+        help="What the names in that file begin with, such as ema or module. It is found out when left out.",
         show_default=False,
         rich_help_panel=MODEL,
     ),
@@ -39,99 +64,194 @@ Prefix = Annotated[
 ModelArgs = Annotated[
     list[str] | None,
     typer.Option(
-        help="Of what builds the model: num_classes=10,width=0.5; repeatable.",
+        metavar="NAME=VALUE,...",
+        help="Arguments of the function that builds the model, such as num_classes=10,width=0.5.",
         show_default=False,
         rich_help_panel=MODEL,
     ),
 ]
 Pretrained = Annotated[
     bool,
-    typer.Option("--pretrained", help="Published weights of timm or torchvision; may download.", rich_help_panel=MODEL),
+    typer.Option(
+        "--pretrained",
+        help="Use the weights that timm or torchvision publish. They may be downloaded.",
+        rich_help_panel=MODEL,
+    ),
 ]
 Offline = Annotated[bool, typer.Option("--offline", help="Never use the network.", rich_help_panel=MODEL)]
 Mean = Annotated[
-    str | None, typer.Option(help="Subtracted inside the model: 0.13, or one per channel.", rich_help_panel=MODEL)
+    str | None,
+    typer.Option(
+        metavar="NUMBERS",
+        help="Subtract this from the images in [0, 1], inside the model: one number, or one per channel, such as "
+        "0.49,0.48,0.45.",
+        rich_help_panel=MODEL,
+    ),
 ]
-Std = Annotated[str | None, typer.Option(help="Divided by inside the model, likewise.", rich_help_panel=MODEL)]
+Std = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NUMBERS",
+        help="Divide by this after that, inside the model: one number, or one per channel.",
+        rich_help_panel=MODEL,
+    ),
+]
 Size = Annotated[
     int | None,
     typer.Option(
         min=1,
-        help="Side to which images are resized inside the model, or pictures of a folder: when read.",
+        metavar="PIXELS",
+        help="Resize images to this side inside the model. Pictures of a folder are resized as they are read.",
         rich_help_panel=MODEL,
     ),
 ]
 Channels = Annotated[
     Literal["auto", "keep"],
     typer.Option(
-        help="auto: grey images are repeated where the model takes them in no other way.", rich_help_panel=MODEL
+        metavar="auto|keep",
+        help="auto repeats grey images where the model takes them in no other way; keep never does.",
+        rich_help_panel=MODEL,
     ),
 ]
 Imports = Annotated[
     list[str] | None,
     typer.Option(
         "--import",
-        help="The module or file whose code has built the network of RUN/cells/KEY, and may run.",
+        metavar="MODULE",
+        help="Let the code of this module or file run, which has built the network of RUN/cells/KEY.",
         rich_help_panel=MODEL,
     ),
 ]
 Device = Annotated[
-    str, typer.Option(help="auto (a GPU where there is one), cpu, cuda or cuda:1.", rich_help_panel=MODEL)
+    str,
+    typer.Option(
+        metavar="DEVICE",
+        help="Where the model runs: auto (a GPU where there is one), cpu, cuda or cuda:1.",
+        rich_help_panel=MODEL,
+    ),
 ]
 
 Thetas = Annotated[
     list[str] | None,
-    typer.Option(help="0:180:15 or 0,30,90; for one of several: translation=0:8:2.", rich_help_panel=ATTACK),
+    typer.Option(
+        metavar="VALUES",
+        help="How far images are changed, in degrees for a rotation: 0:180:15 or 0,30,90. For one of several "
+        "transformations write translation=0:8:2.",
+        rich_help_panel=ATTACK,
+    ),
 ]
 Epsilons = Annotated[
     list[str] | None,
-    typer.Option(help="0,4/255,8/255; for one of several norms: l2=0,0.5,1.", rich_help_panel=ATTACK),
+    typer.Option(
+        metavar="VALUES",
+        help="How large perturbations may be, for pixels in [0, 1]: 0,4/255,8/255. For one of several norms write "
+        "l2=0,0.5,1.",
+        rich_help_panel=ATTACK,
+    ),
 ]
-Norms = Annotated[list[str], typer.Option(help="linf, l2; repeat it for both.", rich_help_panel=ATTACK)]
+Norms = Annotated[
+    list[str],
+    typer.Option(metavar="linf|l2", help="How the size of a perturbation is measured.", rich_help_panel=ATTACK),
+]
 Transformations = Annotated[
-    list[str], typer.Option(help="rotation, translation, scaling, shear, ...; repeatable.", rich_help_panel=ATTACK)
+    list[str],
+    typer.Option(
+        metavar="NAME",
+        help="What the model should be invariant under: rotation, translation, scaling, shear or rotation+translation.",
+        rich_help_panel=ATTACK,
+    ),
 ]
 Adversaries = Annotated[
     list[str],
-    typer.Option(help="average over changes; beside it worst-of-10 or grid; repeatable.", rich_help_panel=ATTACK),
+    typer.Option(
+        metavar="NAME",
+        help="How transformations are chosen: average over random ones, and beside it worst-of-10 (the worst of ten "
+        "random ones) or grid (the worst of a grid).",
+        rich_help_panel=ATTACK,
+    ),
 ]
 Attack = Annotated[
     Literal["auto", "gradient", "black-box"],
-    typer.Option(help="auto: by gradients where the model gives them.", rich_help_panel=ATTACK),
+    typer.Option(
+        metavar="auto|gradient|black-box",
+        help="How perturbations are found. auto takes gradients where the model gives them, else black-box, which "
+        "only asks the model.",
+        rich_help_panel=ATTACK,
+    ),
 ]
 Steps = Annotated[
     int | None,
     typer.Option(
-        min=1, help="Of an attack by gradients with a fixed effort.", show_default=False, rich_help_panel=ATTACK
+        min=1,
+        metavar="N",
+        help="Give an attack by gradients so many steps. Without this and --restarts it takes the effort that it "
+        "needs.",
+        show_default=False,
+        rich_help_panel=ATTACK,
     ),
 ]
 Restarts = Annotated[
     int | None,
     typer.Option(
-        min=1, help="Likewise; without both, the effort that it needs.", show_default=False, rich_help_panel=ATTACK
+        min=1,
+        metavar="N",
+        help="Give an attack by gradients so many random starts.",
+        show_default=False,
+        rich_help_panel=ATTACK,
     ),
 ]
 Audit = Annotated[
     str,
-    typer.Option(help="Images attacked with much more, to bound the error; 0 for none.", rich_help_panel=ATTACK),
+    typer.Option(
+        metavar="auto|N",
+        help="How many images are attacked again with much more effort, which bounds the error of the attack. 0 leaves "
+        "it out.",
+        rich_help_panel=ATTACK,
+    ),
 ]
-Queries = Annotated[int, typer.Option(min=1, help="Of black-box, per image and epsilon.", rich_help_panel=ATTACK)]
+Queries = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        metavar="N",
+        help="How often a black-box attack may ask the model, for each image and epsilon.",
+        rich_help_panel=ATTACK,
+    ),
+]
 Seed = Annotated[
-    int, typer.Option(min=0, max=10**9, help="Of angles, starts and random weights.", rich_help_panel=ATTACK)
+    int,
+    typer.Option(
+        min=0,
+        max=10**9,
+        metavar="N",
+        help="What all that is random begins with. The same seed gives the same numbers.",
+        rich_help_panel=ATTACK,
+    ),
 ]
 
 Out = Annotated[
     Path | None,
-    typer.Option(help="Folder of profile.json and card.png; runs/profile-MODEL-WEIGHTS-DATA.", rich_help_panel=OUTPUT),
+    typer.Option(
+        metavar="FOLDER",
+        help="Write profile.json and card.png into this folder. Left out, it is runs/profile-MODEL-WEIGHTS-DATA.",
+        rich_help_panel=OUTPUT,
+    ),
 ]
 Force = Annotated[
     bool,
-    typer.Option("--force", help="Replace a profile of another measurement in that folder.", rich_help_panel=OUTPUT),
+    typer.Option("--force", help="Replace what that folder holds, such as another profile.", rich_help_panel=OUTPUT),
 ]
-PerClass = Annotated[bool, typer.Option("--per-class", help="A row per class as well.", rich_help_panel=OUTPUT)]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no tables.", rich_help_panel=OUTPUT)]
+PerClass = Annotated[
+    bool, typer.Option("--per-class", help="Print the rates of each class as well.", rich_help_panel=OUTPUT)
+]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Print neither progress nor tables.", rich_help_panel=OUTPUT)
+]
 Traceback = Annotated[
-    bool, typer.Option("--traceback", help="Where an exception of the model came from.", rich_help_panel=OUTPUT)
+    bool,
+    typer.Option(
+        "--traceback", help="Print the whole traceback where the model raises an exception.", rich_help_panel=OUTPUT
+    ),
 ]
 Json = Annotated[
     bool, typer.Option("--json", help="Print the content of profile.json and nothing else.", rich_help_panel=OUTPUT)

@@ -16,12 +16,15 @@ EXAMPLES = examples("invrob selftest", "invrob selftest --quick", "invrob selfte
 
 
 def selftest(
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")] = False,
-    quick: Annotated[bool, typer.Option("--quick", help="Fewer images and less training.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Take fewer images and less training: a third of the time.")
+    ] = False,
 ) -> None:
-    """Prove that the judge works: every planted fault is caught by name, every honest model passes.
+    """Plant faults in networks, and see whether the judge of the attacks catches each of them by its name.
 
-    Exit code 1 otherwise."""
+    Honest networks are measured, too, and must be believed. Exit code 0: all is as it must be; 1: a fault is missed, or
+    an honest network is not believed."""
     from invrob.empirical.inference import single_thread
     from invrob.empirical.selftest import MODELS, rows
 

@@ -22,12 +22,31 @@ app = typer.Typer(
     **examples("invrob theory check --p 0.7", "invrob theory frontier --p 0.7", cls=Group),
 )
 
-P = Annotated[float, typer.Option("--p", help="How often x_0 agrees with the label, in [0.5, 1).", show_default=False)]
-C = Annotated[float, typer.Option("--c", help="Mean of each other number times sqrt(d); the paper has 3.")]
-Seed = Annotated[int, typer.Option(help="The same seed gives the same numbers.")]
-Confidence = Annotated[float, typer.Option(help="Level at which all intervals and tests hold at once.")]
+P = Annotated[
+    float,
+    typer.Option("--p", metavar="P", help="How often x_0 agrees with the label, in [0.5, 1).", show_default=False),
+]
+C = Annotated[
+    float,
+    typer.Option("--c", metavar="C", help="The mean of each other number times sqrt(d), above 0. The paper has 3."),
+]
+Pairs = Annotated[
+    int, typer.Option("--d", metavar="D", help="The number of pairs, 1 or more: a sample has 2 d + 1 numbers.")
+]
+Samples = Annotated[
+    int, typer.Option("--n", metavar="N", help="On how many fresh samples every classifier is tested, 1 or more.")
+]
+Seed = Annotated[
+    int, typer.Option(metavar="N", help="What all that is random begins with. The same seed gives the same numbers.")
+]
+Confidence = Annotated[
+    float, typer.Option(metavar="LEVEL", help="The level at which all intervals and tests hold at once, in (0, 1).")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
-Plot = Annotated[Path | None, typer.Option(help="Write a figure to this file: .png, .svg or .pdf.", show_default=False)]
+Plot = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Draw a figure into this file: .png, .svg or .pdf.", show_default=False),
+]
 
 WHAT_IS_TRUE = """
 For every classifier R <= p holds by itself, whatever it does under A, and that
@@ -45,27 +64,31 @@ sign(x_0) reaches, so there is nothing sharper there. Proofs: docs/theory.md"""
 )
 def check(
     p: P,
-    d: Annotated[int, typer.Option("--d", help="Number of pairs: a sample has 2 d + 1 numbers.")] = 100,
+    d: Pairs = 100,
     c: C = 3.0,
-    n: Annotated[int, typer.Option("--n", help="Fresh samples on which every classifier is tested.")] = 50_000,
+    n: Samples = 50_000,
     seed: Seed = 0,
     confidence: Confidence = 0.99,
     classifier: Annotated[
         list[str] | None,
         typer.Option(
-            help="Test this one, instead of a default set; may be repeated. sign-x0, bayes-clean, bayes-attacked, "
-            "paper, linear:tau=T, and logistic, mlp, trees, which learn, plainly or with :weight=W (share of clean "
-            "training rows, the others attacked) or :q=Q (share of training rows to which r is applied).",
+            metavar="NAME",
+            help="Test this classifier instead of the usual set. It is sign-x0, bayes-clean, bayes-attacked, paper or "
+            "linear:tau=T, or one that learns: logistic, mlp or trees. One that learns takes :weight=W, the share of "
+            "its training rows that are clean (the others are attacked), or :q=Q, the share to which r is applied.",
             show_default=False,
         ),
     ] = None,
     as_json: Json = False,
     plot: Plot = None,
 ) -> None:
-    """Does any classifier break the bounds of Theorem 1? Exit code 0: none does; 1: one does; 2: bad usage.
+    """Test by sampling whether any classifier breaks the bounds of Theorem 1.
 
-    Estimates a (accuracy on clean samples), b (under the attack A) and R (under the transformation r) with intervals
-    that hold jointly, tests four inequalities, and measures the distance to the exact frontier of (a, b)."""
+    It estimates three accuracies of each classifier, with intervals that hold jointly: a on clean samples, b under the
+    attack A, and R under the transformation r. It tests four inequalities, and measures the distance to the exact
+    frontier of (a, b).
+
+    Exit code 0: no classifier breaks a bound; 1: one does; 2: bad usage."""
     from invrob.theory import GaussianTradeoff
     from invrob.theory.check import train_and_check
     from invrob.theory.classifiers import DEFAULT, parse
@@ -91,16 +114,19 @@ def frontier(
     c: C = 3.0,
     weight: Annotated[
         list[float] | None,
-        typer.Option(help="Show the best rule for this weight, in [0, 1]; may be repeated.", show_default=False),
+        typer.Option(metavar="W", help="Show the best rule for this weight of a, in [0, 1].", show_default=False),
     ] = None,
     tau: Annotated[
         list[float] | None,
-        typer.Option(help="Show the rule with this threshold; may be repeated; inf is sign(x_0).", show_default=False),
+        typer.Option(metavar="T", help="Show the rule with this threshold. inf is sign(x_0).", show_default=False),
     ] = None,
     as_json: Json = False,
     plot: Plot = None,
 ) -> None:
-    """The exact best that any classifier can do: the largest weight a + (1 - weight) b, and a rule that reaches it."""
+    """Show the exact best that any classifier can do.
+
+    That is the largest weight a + (1 - weight) b, and a rule that reaches it: a is the accuracy on clean samples, b the
+    accuracy under the attack."""
     from invrob.theory.frontier import frontier_point, frontier_point_at, frontier_points
 
     outputs = Outputs()
@@ -137,26 +163,43 @@ def frontier(
     )
 )
 def sweep(
-    p: Annotated[str, typer.Option("--p", help="start:stop:step, stop included, or one number; in [0.5, 1).")],
-    d: Annotated[int, typer.Option("--d", help="Number of pairs: a sample has 2 d + 1 numbers.")] = 20,
+    p: Annotated[
+        str,
+        typer.Option(
+            "--p", metavar="VALUES", help="start:stop:step, where stop is included, or one number; all in [0.5, 1)."
+        ),
+    ],
+    d: Pairs = 20,
     c: C = 3.0,
-    n: Annotated[int, typer.Option("--n", help="Fresh samples on which every classifier is tested.")] = 10_000,
+    n: Samples = 10_000,
     seed: Seed = 0,
     confidence: Confidence = 0.99,
     classifier: Annotated[
         list[str] | None,
-        typer.Option(help="logistic, mlp or trees; may be repeated. Without it: all three.", show_default=False),
+        typer.Option(
+            metavar="NAME",
+            help="Train this one: logistic, mlp or trees. Left out, it is all three.",
+            show_default=False,
+        ),
     ] = None,
     q: Annotated[
         list[float] | None,
-        typer.Option("--q", help="Share of training rows to which r is applied; may be repeated.", show_default=False),
+        typer.Option(
+            "--q",
+            metavar="Q",
+            help="Apply r to this share of the training rows, in [0, 1]. Left out, it is 0, 0.25, 0.5, 0.75 and 1.",
+            show_default=False,
+        ),
     ] = None,
     as_json: Json = False,
-    plot: Annotated[Path, typer.Option("--plot", "--out", help="The figure: .png, .svg or .pdf.")] = Path("sweep.png"),
+    plot: Annotated[
+        Path, typer.Option("--plot", "--out", metavar="FILE", help="The figure: .png, .svg or .pdf.")
+    ] = Path("sweep.png"),
 ) -> None:
-    """Learned classifiers against the exact frontier, for many p: what is lost when r is trained in. Writes a figure.
+    """Compare learned classifiers with the exact frontier, for many p, and draw a figure.
 
-    Exit code 0: no classifier is beyond the frontier; 1: one is; 2: bad usage."""
+    It shows what is lost when the transformation r is trained in. Exit code 0: no classifier is beyond the frontier;
+    1: one is; 2: bad usage."""
     from invrob.theory.classifiers import LEARNERS
     from invrob.theory.sweep import QS, parse_range
     from invrob.theory.sweep import sweep as run_sweep
