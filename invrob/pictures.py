@@ -1,13 +1,22 @@
-"""Figures into files: the same figure gives the same bytes, whatever the format."""
+"""Figures in notebooks and into files: the same figure gives the same bytes, whatever the format."""
 
 import os
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.textpath import text_to_path
 
-from invrob.errors import InputError
+from invrob.errors import InputError, did_you_mean
 from invrob.files import check_writable, write_atomically
 
 FORMATS = ("png", "svg", "pdf")
@@ -16,6 +25,134 @@ METADATA: dict[str, dict[str, None]] = {  # what each format would note beside t
     ".svg": {"Date": None},
     ".pdf": {"Creator": None, "Producer": None, "CreationDate": None},
 }
+POINTS = 72  # of text, per inch
+SHOWN = 72  # pixels of a page per inch; twice as many are drawn, for screens that have them
+# The colours of Okabe and Ito, distinct under every common colour blindness; dashes and markers tell the same in grey.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+
+
+class Picture(Figure):
+    """A figure that a notebook shows as the value of a cell, once, whether or not pyplot was ever loaded.
+
+    pyplot teaches notebooks to show figures, and shows those that it made itself at the end of a cell. This one is not
+    pyplot's, so that it brings its own PNG."""
+
+    def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
+        width, height = (round(SHOWN * inches) for inches in self.get_size_inches())
+        return png_of(self), {"width": width, "height": height}
+
+
+@dataclass(frozen=True)
+class Style:
+    """What pictures are drawn for: how large they and their text are, and in which formats they are written."""
+
+    name: str
+    formats: tuple[str, ...]
+    width: float | None = None  # of every picture, in inches; None where each is as wide as suits it
+    settings: Mapping[str, Any] = field(default_factory=dict)  # of matplotlib
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """Inside the block matplotlib draws and writes in this style."""
+        with matplotlib.rc_context(dict(self.settings)):
+            yield
+
+
+SCREEN = Style("screen", ("png", "svg"))
+PAPER = Style(
+    "paper",
+    ("pdf",),
+    width=3.25,  # a column of a paper with two
+    settings={
+        **dict.fromkeys(("font.size", "axes.titlesize", "axes.labelsize", "figure.titlesize", "legend.fontsize"), 8),
+        **dict.fromkeys(("xtick.labelsize", "ytick.labelsize", "legend.title_fontsize"), 8),
+        "font.family": "STIXGeneral",  # comes with matplotlib, and looks like the Times of most papers
+        "mathtext.fontset": "stix",
+        "pdf.fonttype": 42,  # TrueType, embedded: publishers refuse Type 3
+        "lines.linewidth": 1.0,
+        "lines.markersize": 4.0,
+        "axes.linewidth": 0.6,
+        "grid.linewidth": 0.5,
+        **{f"{axis}tick.major.{what}": size for axis in "xy" for what, size in (("width", 0.6), ("size", 2.5))},
+        "legend.handlelength": 2.2,
+        "legend.columnspacing": 1.0,
+        "legend.handletextpad": 0.5,
+    },
+)
+STYLES = {style.name: style for style in (SCREEN, PAPER)}
+
+
+def style_named(name: str) -> Style:
+    """The style of this name. Raises InputError with the names that there are."""
+    if name not in STYLES:
+        raise InputError(f"style = {name!r} is unknown{did_you_mean(name, STYLES)}: use {' or '.join(STYLES)}")
+    return STYLES[name]
+
+
+def png_of(figure: Figure, dpi: int = 2 * SHOWN) -> bytes:
+    """The figure as PNG: the same figure gives the same bytes. dpi: pixels per inch of the figure's size."""
+    picture = BytesIO()
+    figure.savefig(picture, format="png", dpi=dpi, metadata=METADATA[".png"])
+    return picture.getvalue()
+
+
+def given_axes(ax: Axes | Iterable[Axes], count: int, said: str) -> list[Axes]:
+    """The axes of a user's own figure that are to be drawn into.
+
+    Args:
+        ax: one of them, or as many as are needed, such as the array that `plt.subplots` gives.
+        count: how many are needed.
+        said: what they are for, in words.
+
+    Raises:
+        InputError: for anything else than `count` axes.
+    """
+    given = list(np.ravel(np.asarray(ax, dtype=object)))
+    if len(given) != count or not all(isinstance(one, Axes) for one in given):
+        ours = "one axes of matplotlib" if count == 1 else f"{count} axes of matplotlib"
+        kinds = ", ".join(dict.fromkeys(type(one).__name__ for one in given)) or "nothing"
+        way = "figure, ax = plt.subplots()" if count == 1 else f"figure, ax = plt.subplots(1, {count})"
+        raise InputError(f"ax = {len(given)} of {kinds} must be {ours}, {said}: get them by `{way}`, or leave ax out")
+    return given
+
+
+def figure_around(axes: Axes) -> Figure:
+    """The whole figure that axes belong to, also where they are in a part of it."""
+    figure = axes.get_figure(root=True)
+    assert figure is not None  # axes that were removed have none
+    return figure
+
+
+def fitted(text: str, inches: float, size: float | str | None = None, parse_math: bool = True) -> str:
+    """`text` with line breaks, so that no line is wider than `inches` in the font of the style that is applied.
+
+    size: of the font, as matplotlib takes it; None for that of the style. parse_math: whether $...$ is a formula, which
+    is not broken; a word that is too long is broken where it is none."""
+    font = FontProperties(size=matplotlib.rcParams["font.size"] if size is None else size)
+
+    def fits(line: str) -> bool:
+        math = parse_math and line.count("$") >= 2
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of letters that the font lacks: whoever draws them says so
+            width: float = text_to_path.get_text_width_height_descent(line, font, math)[0]
+        return width <= POINTS * inches
+
+    lines: list[str] = []
+    for paragraph in text.split("\n"):
+        line = ""
+        for word in paragraph.split(" "):
+            longer = f"{line} {word}" if line else word
+            if fits(longer):
+                line = longer
+                continue
+            lines += [line] if line else []
+            while not fits(word) and "$" not in word and len(word) > 1:
+                end = next(n for n in range(len(word) - 1, 0, -1) if n == 1 or fits(word[:n]))
+                lines.append(word[:end])
+                word = word[end:]
+            line = word
+        lines.append(line)
+    return "\n".join(lines)
 
 
 def write_figure(path: str | os.PathLike[str], figure: Figure) -> Path:

@@ -18,6 +18,7 @@ from invrob.empirical.profiles.settings import PGD, Auto, Over, Square, Weak, at
 from invrob.errors import InputError
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -46,12 +47,22 @@ class Card(Result):
         """`to_dict` as one JSON object; there is no NaN or infinity in it."""
         return json.dumps(self.to_dict(), allow_nan=False)
 
-    def plot(self) -> "Figure":
-        """The card in the paper's layout: robustness on the left, rate of invariance on the right, with their bands."""
-        from invrob.empirical.profiles.plots import profile_figures
+    def plot(self, ax: "Iterable[Axes] | None" = None) -> "Figure":
+        """The card in the paper's layout: robustness on the left, rate of invariance on the right, with their bands.
 
-        both = {"robustness": self.robustness, "invariance": self.invariance}
-        return profile_figures(both, "Robustness and invariance")["card"]
+        Args:
+            ax: a pair of axes of a figure of your own to draw into, the first for the robustness, such as
+                `plt.subplots(1, 2)` gives; their figure is returned.
+
+        Returns:
+            A figure of matplotlib, which a notebook shows as the value of a cell.
+
+        Raises:
+            InputError: for an `ax` that is no pair of axes.
+        """
+        from invrob.empirical.profiles.plots import card_figure
+
+        return card_figure(self.robustness, self.invariance, ax)
 
 
 def tradeoff(

@@ -1,7 +1,10 @@
-"""Pictures of the profiles of a single model: the card, and what was measured beside it."""
+"""Pictures of the profiles of a single model: the card, and what was measured beside it.
 
-from collections.abc import Mapping, Sequence
+Curves are told apart by dash and marker as well as by colour, so that they read in grey and for the colour-blind."""
+
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -12,15 +15,23 @@ from matplotlib.lines import Line2D
 
 from invrob.checks import Array
 from invrob.empirical.profiles.black_box import BlackBoxProfile
+from invrob.empirical.profiles.grids import format_epsilon
 from invrob.empirical.profiles.invariance import InvarianceProfile
+from invrob.empirical.profiles.quarter_turns import QuarterTurns
 from invrob.empirical.profiles.rates import Rates
 from invrob.empirical.profiles.worst_case import WorstCaseProfile
 from invrob.empirical.transforms import transformation_named
+from invrob.pictures import COLOURS, SCREEN, Picture, Style, figure_around, fitted, given_axes
 
 MARKERS = "osD^vPX*<>"
 NORM_NAMES = {"linf": "L-inf", "l2": "L2"}
 FLOOR = "floor, after the audit"
-DASHES = ("-", (0, (5, 1.5)), (0, (3, 1, 1, 1)), (0, (1, 1)))
+DASHES = ("-", (0, (5, 1.5)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (7, 1, 1, 1, 1, 1)))
+STAY = "predictions that stay"  # what the rates of several models are shares of
+LEVELS = 255  # of the pixels of 8 bits
+FEW_TICKS = 5  # epsilons as fractions are long: no more than about as many are written
+LONG_LABEL = 30  # letters of a label that leaves no room for a second column
+FRAME, GAPS = 0.75, 0.25  # inches of a figure beside its panels: left of them, and between two
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,75 +63,184 @@ class Panel:
     label: str  # of the axis
     degrees: bool  # whether the axis has them
     curves: list[Curve]
+    shares: str = STAY  # what the rates are shares of
 
 
-def panel(title: str, rates: Rates, curves: list[Curve]) -> Panel:
+def panel(title: str, rates: Rates, curves: list[Curve], shares: str = STAY) -> Panel:
     """The axes that suit these rates, with these curves."""
     if isinstance(rates, (InvarianceProfile, WorstCaseProfile)):
         family = transformation_named(rates.transformation)
-        return Panel(title, "theta", family.axis, family.unit == "degrees", curves)
+        return Panel(title, "theta", family.axis, family.unit == "degrees", curves, shares)
     name = NORM_NAMES[getattr(rates, "norm", "linf")]  # weak attacks are in L-inf alone
-    return Panel(title, "epsilon", rf"$\epsilon$, {name} norm of the perturbation (pixels in [0, 1])", False, curves)
+    label = rf"$\epsilon$, {name} norm of the perturbation (pixels in [0, 1])"
+    return Panel(title, "epsilon", label, False, curves, shares)
 
 
-def figure_of(title: str, panels: Sequence[Panel], legend: str) -> Figure:
-    """The panels, three in a row, with one scale of shares."""
-    columns, rows = min(len(panels), 3), -(-len(panels) // 3)
-    figure = Figure(figsize=(5.5 * columns, 4.6 * rows), layout="constrained")
+def figure_of(title: str, panels: Sequence[Panel], legend: str, style: Style = SCREEN) -> Figure:
+    """The panels, three in a row, with one scale of shares, in the style that is applied.
+
+    A narrow picture has two in a row, and one legend for all of them below."""
+    columns = min(len(panels), 3 if style.width is None else 2)
+    rows = -(-len(panels) // columns)
+    if style.width is None:
+        inner, height = (4.6, 4.0) if columns < 3 else (3.5, 3.6)
+        width = inner * columns
+    else:
+        width, inner, height = style.width, (style.width - FRAME) / columns - GAPS / 2, 1.9
+    figure = Picture(figsize=(width, height * rows), layout="constrained")
     places = figure.subplots(rows, columns, sharey=True, squeeze=False).flatten()
     for unused in places[len(panels) :]:
         unused.remove()
     for axes, part in zip(places, panels, strict=False):
-        _draw(axes, part.curves, legend)
-        axes.set_title(part.title)
-        axes.set_xlabel(part.label)
-        if part.degrees:
-            widest = part.curves[0].x.max()
-            axes.set_xticks(np.arange(0, widest + 1, 30 if widest > 60 else 10))
-    for first in places[::columns]:
-        first.set(ylabel="share of predictions that stay", ylim=(-0.03, 1.03))
-        first.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-    figure.suptitle(title, fontsize="medium", parse_math=False)  # a file may be called $a$
+        draw_panel(axes, part, inner, legend if style.width is None else None)
+        if axes not in places[::columns]:
+            axes.set_ylabel("")
+    if style.width is not None:
+        height = _legend_below(figure, style.width, legend)
+        figure.set_figheight(height + figure.get_figheight())
+    figure.suptitle(fitted(title, 0.95 * width, parse_math=False), fontsize="medium", parse_math=False)  # or $a$.npz
     return figure
 
 
-def _draw(axes: Axes, curves: Sequence[Curve], legend: str) -> None:
-    shades = matplotlib.colormaps["viridis"](np.linspace(0, 0.82, max(len(curves), 2)))
-    for i, curve in enumerate(curves):
-        axes.fill_between(curve.x, curve.low, curve.high, color=shades[i], alpha=0.18, linewidth=0)
-        if curve.floor is not None:
-            axes.fill_between(curve.x, curve.floor, curve.low, color=shades[i], alpha=0.07, linewidth=0)
-            line = LineCollection(
-                [np.column_stack([curve.x, curve.floor])], colors=[shades[i]], linestyles=":", linewidths=1
-            )
-            axes.add_collection(line)
-        axes.plot(
-            curve.x,
-            curve.rate,
-            color=shades[i],
-            linestyle=DASHES[i % len(DASHES)],
-            marker=MARKERS[i % len(MARKERS)],
-            markersize=5,
-            markerfacecolor={"masked": "white", "weak": (*shades[i][:3], 0.35)}.get(curve.doubt, shades[i]),
-            label=curve.label + DOUBTS.get(curve.doubt, ""),
-        )
+def draw_panel(axes: Axes, part: Panel, inches: float, legend: str | None) -> None:
+    """A panel with all that it needs, in axes of ours or of a user.
+
+    inches: about how wide the axes are. legend: its title; None for no legend."""
+    many = len(part.curves) > len(COLOURS)
+    shades = matplotlib.colormaps["viridis"](np.linspace(0, 0.82, len(part.curves))) if many else COLOURS
+    for i, curve in enumerate(part.curves):
+        _draw(axes, curve, shades[i], i, alone=len(part.curves) <= 2)
+    title, label = (fitted(text, inches, size) for text, size in ((part.title, _size("title")), (part.label, None)))
+    axes.set(title=title, xlabel=label, ylabel=part.shares, ylim=(-0.03, 1.03))
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     axes.grid(alpha=0.25)
-    handles = axes.get_legend_handles_labels()[0]
-    if any(curve.floor is not None for curve in curves):
+    _mark(axes, part, inches)
+    if legend is not None:
+        handles = _handles(axes)
+        lines = fitted(legend, 0.8 * inches, "small")
+        axes.legend(handles=handles, title=lines or None, fontsize="small", title_fontsize="small")
+
+
+def _size(what: str) -> Any:
+    return matplotlib.rcParams[f"axes.{what}size"]
+
+
+def _draw(axes: Axes, curve: Curve, shade: Any, index: int, alone: bool) -> None:
+    """alone: whether there is room for what lies between the band and the floor."""
+    axes.fill_between(curve.x, curve.low, curve.high, color=shade, alpha=0.22, linewidth=0)
+    if curve.floor is not None:
+        if alone:
+            axes.fill_between(curve.x, curve.floor, curve.low, color=shade, alpha=0.08, linewidth=0)
+        points = np.column_stack([curve.x, curve.floor])
+        axes.add_collection(LineCollection([points], colors=[shade], linestyles=":", linewidths=1))
+    faint = (*matplotlib.colors.to_rgb(shade), 0.35)
+    axes.plot(
+        curve.x,
+        curve.rate,
+        color=shade,
+        linestyle=DASHES[index % len(DASHES)],
+        marker=MARKERS[index % len(MARKERS)],
+        markersize=0.83 * matplotlib.rcParams["lines.markersize"],
+        markerfacecolor={"masked": "white", "weak": faint}.get(curve.doubt, shade),
+        label=curve.label + DOUBTS.get(curve.doubt, ""),
+    )
+
+
+def _mark(axes: Axes, part: Panel, inches: float) -> None:
+    """Ticks as people write them: angles by 30 degrees, epsilons that are levels of 8 bits as k/255."""
+    values = np.unique(np.concatenate([curve.x for curve in part.curves]))
+    widest, narrow = values[-1], inches < 2
+    if part.degrees:
+        step = (60 if narrow else 30) if widest > 60 else 10
+        axes.set_xticks(np.arange(0, widest + 1, step))
+    elif part.axis == "theta" and {*values} <= {0.0, 1.0}:
+        axes.set_xticks(values)
+    elif part.axis == "epsilon" and any("/255" in format_epsilon(value) for value in values):
+        levels, most = round(LEVELS * widest, 6), 3 if narrow else FEW_TICKS
+        step = next(step for step in (0.5, 1, 2, 4, 8, 16, 32, 64, 128) if levels / step <= most)
+        ticks = np.arange(0, levels + step / 2, step)
+        axes.set_xticks(ticks / LEVELS, ["0", *(f"{tick:g}/255" for tick in ticks[1:])])
+    elif narrow:
+        axes.locator_params(axis="x", nbins=4)
+
+
+def _handles(axes: Axes) -> list[Any]:
+    """Those of the curves of a panel; the last is for the floors, where it has some."""
+    handles = list(axes.get_legend_handles_labels()[0])
+    if any(isinstance(part, LineCollection) for part in axes.collections):
         handles.append(Line2D([], [], color="0.4", linestyle=":", linewidth=1, label=FLOOR))
-    axes.legend(handles=handles, title=legend or None, fontsize="small", title_fontsize="small")
+    return handles
 
 
-def profile_figures(profiles: Mapping[str, Rates], title: str) -> dict[str, Figure]:
+def _legend_below(figure: Figure, width: float, title: str) -> float:
+    """One legend for all panels below them, and how high it is in inches."""
+    known: dict[str, Any] = {}
+    for axes in figure.axes:
+        for handle in _handles(axes):
+            label = str(handle.get_label())
+            plain = next((label.removesuffix(doubt) for doubt in DOUBTS.values() if label.endswith(doubt)), label)
+            if plain not in known or label != plain:  # a doubt is said once, of the panel that has it
+                known[plain] = handle
+    floor = known.pop(FLOOR, None)
+    handles = [*known.values(), *([floor] if floor else [])]
+    columns = 1 if any(len(str(handle.get_label())) > LONG_LABEL for handle in handles) else 2
+    labels = [fitted(str(handle.get_label()), 0.85 * width / columns) for handle in handles]
+    heading = fitted(title, 0.9 * width)
+    figure.legend(handles, labels, title=heading or None, ncols=columns, loc="outside lower center")
+    lines = heading.count("\n") + 2 + sum(label.count("\n") + 1 for label in labels) / columns
+    return 0.16 * lines
+
+
+def rates_figure(rates: Rates, ax: Axes | None = None) -> Figure:
+    """One profile in a figure of its own, or in the axes `ax` of a user, whose figure is returned."""
+    return _in_place([panel_of(rates)], _measured(rates), ax, "for the profile")
+
+
+def card_figure(robustness: Rates, invariance: Rates, ax: Iterable[Axes] | None = None) -> Figure:
+    """Robustness on the left and invariance on the right, in a figure of their own or in a user's pair of axes."""
+    title = f"Robustness and invariance: {_measured(robustness)}"
+    return _in_place([panel_of(robustness), panel_of(invariance)], title, ax, "for the robustness and the invariance")
+
+
+def _in_place(panels: Sequence[Panel], title: str, ax: Axes | Iterable[Axes] | None, said: str) -> Figure:
+    if ax is None:
+        return figure_of(title, panels, legend="")
+    places = given_axes(ax, len(panels), said)
+    for axes, part in zip(places, panels, strict=True):
+        draw_panel(axes, part, axes.get_window_extent().width / figure_around(axes).dpi, legend="")
+    return figure_around(places[0])
+
+
+def turns_figure(turns: QuarterTurns, ax: Axes | None = None) -> Figure:
+    """The shares of predictions that stay under quarter turns, with their intervals."""
+    if ax is None:
+        axes = Picture(figsize=(4.6, 4.0), layout="constrained").subplots()
+    else:
+        (axes,) = given_axes(ax, 1, "for the turns")
+    reach = [turns.rate - turns.low, turns.high - turns.rate]
+    axes.errorbar(turns.degrees, turns.rate, reach, fmt="o", capsize=4, color=COLOURS[0])
+    title = f"Exact quarter turns: {turns.images} images,\nbars of {100 * turns.confidence:g} %"
+    axes.set(title=title, xlabel="turned by (degrees)", ylabel=STAY, ylim=(-0.03, 1.03))
+    axes.set_xticks(turns.degrees)
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    axes.grid(alpha=0.25)
+    return figure_around(axes)
+
+
+def _measured(rates: Rates) -> str:
+    return f"{rates.images} images, bands of {100 * rates.confidence:g} %"
+
+
+def profile_figures(profiles: Mapping[str, Rates], title: str, style: Style = SCREEN) -> dict[str, Figure]:
     """The figures of a model: "card", of its robustness and its invariance, and all other profiles by their names.
 
     title: what was measured on what."""
     robustness, invariance = profiles["robustness"], profiles["invariance"]
-    title = f"{title}: {robustness.images} images, bands of {100 * robustness.confidence:g} %"
-    figures = {"card": figure_of(title, [panel_of(robustness), panel_of(invariance)], legend="")}
+    title = f"{title}: {_measured(robustness)}"
+    figures = {"card": figure_of(title, [panel_of(robustness), panel_of(invariance)], "", style)}
     for name, rates in profiles.items():
         if name not in ("robustness", "invariance"):
-            figures["-".join(name.split())] = figure_of(title, [panel_of(rates)], legend="")
+            figures["-".join(name.split())] = figure_of(title, [panel_of(rates)], "", style)
     return figures
 
 
@@ -135,4 +255,4 @@ def panel_of(rates: Rates) -> Panel:
         title = "Robustness: 1 - fooling rate" + (", an upper bound" if isinstance(rates, BlackBoxProfile) else "")
     else:
         title = "Rate of invariance" + (f", {rates.adversary}" if isinstance(rates, WorstCaseProfile) else "")
-    return panel(title, rates, curves)
+    return panel(title, rates, curves, "share of images")

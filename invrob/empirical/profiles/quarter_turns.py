@@ -1,6 +1,7 @@
 """Exact turns by 90, 180 and 270 degrees: what a p4 network promises to take without loss."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,6 +13,10 @@ from invrob.empirical.profiles.rates import Numbers, Result
 from invrob.empirical.transforms import rotate
 from invrob.errors import InputError
 from invrob.intervals import share_bounds
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +34,19 @@ class QuarterTurns(Result):
     def __post_init__(self) -> None:
         if any(len(numbers) != 3 for numbers in (self.degrees, self.rate, self.low, self.high, self.deviation)):
             raise ValueError("needs a number for each of the three turns")
+
+    def plot(self, ax: "Axes | None" = None) -> "Figure":
+        """The three rates with their intervals, as a figure of matplotlib.
+
+        Args:
+            ax: axes of a figure of your own to draw into; its figure is returned.
+
+        Raises:
+            InputError: for an `ax` that is no axes of matplotlib.
+        """
+        from invrob.empirical.profiles.plots import turns_figure
+
+        return turns_figure(self, ax)
 
 
 def quarter_turn_consistency(model: Model, images: Tensor, *, confidence: float = 0.95) -> QuarterTurns:

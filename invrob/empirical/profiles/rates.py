@@ -16,6 +16,9 @@ from invrob.intervals import Estimate, share_bounds
 Bounds = Callable[..., tuple[Array, Array]]
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
     Numbers = Array
     Levels = Array
 else:  # fields of results, and how a file's lists become them
@@ -118,6 +121,19 @@ class Rates(Result):
     def verdict(self) -> str:
         """'sound', 'masked' or 'black-box': whether the attack can be believed; 'sound' where there is none."""
         return "sound"
+
+    def plot(self, ax: "Axes | None" = None) -> "Figure":
+        """The rates with their intervals, as a figure of matplotlib, which a notebook shows as the value of a cell.
+
+        Args:
+            ax: axes of a figure of your own to draw into; its figure is returned.
+
+        Raises:
+            InputError: for an `ax` that is no axes of matplotlib.
+        """
+        from invrob.empirical.profiles.plots import rates_figure
+
+        return rates_figure(self, ax)
 
     def rate_at(self, value: float) -> Estimate | None:
         """The rate with its interval at a value of the axis; None where that was not measured."""
