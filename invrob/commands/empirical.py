@@ -53,12 +53,21 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and no
 def run(
     preset: Annotated[
         str | None,
-        typer.Option(help="The experiment: smoke (a minute), mini (five; the default), paper-mnist or paper-cifar."),
+        typer.Option(
+            metavar="NAME",
+            help="The experiment: smoke (a minute), mini (five minutes; the default), paper-mnist or paper-cifar.",
+        ),
     ] = None,
-    config: Annotated[Path | None, typer.Option(help="A TOML file that describes another one.")] = None,
-    out: Annotated[Path | None, typer.Option(help="The run directory (default: runs/PRESET).")] = None,
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="A TOML file that describes another experiment.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="The run directory. Left out, it is runs/PRESET.")
+    ] = None,
     device: workers.Device = "auto",
-    seed: Annotated[int | None, typer.Option(min=0, max=10**9, help="The first seed; others count up from it.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=10**9, metavar="N", help="The first seed. Further ones count up from it.")
+    ] = None,
     executor: workers.Executor = None,
     jobs: workers.Jobs = None,
     stack: workers.Stack = None,
@@ -68,21 +77,32 @@ def run(
     cpus_per_cell: workers.Cpus = None,
     attack: Annotated[
         list[str] | None,
-        typer.Option(help="Measure this weak attack as well: paper, noise, ... (see docs/profiles.md). Repeatable."),
+        typer.Option(
+            metavar="NAME",
+            help="Measure a weak attack as well, to see by how much it flatters: paper, softmax, fixed-step, "
+            "few-steps, one-step, noise or half.",
+        ),
     ] = None,
     imported: workers.Imports = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print cells, work and time, and compute nothing.")
+        bool,
+        typer.Option(
+            "--dry-run", help="Print what the run would take, after a trial of some seconds. No cell is computed."
+        ),
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print neither progress nor tables.")] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 when a claim of the paper fails.")] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="End with exit code 1 where a claim of the paper fails.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Train, profile and draw every cell of an experiment; the same command goes on where it was stopped.
+    """Train and measure every network of an experiment, and draw the figures. A cell is one of these networks.
 
-    The results do not depend on --executor and --jobs. Ctrl-C, and even kill -9, lose only the cells at work.
+    The same command goes on where it was stopped: Ctrl-C, and even kill -9, lose only the cells at work. The results do
+    not depend on --executor and --jobs.
 
-    A cell that fails does not stop the others; then the exit code is 1."""
+    Exit code 0: all cells are finished; 1: a cell failed, which does not stop the others, or with --strict a claim of
+    the paper; 2: bad usage."""
     experiment, name = _experiment(preset, config, seed, attack or [])
     experiment = _with_code(experiment, imported or [])
     how = workers.execution_from_options(executor, device, jobs, stack, retries, address, gpus_per_cell, cpus_per_cell)
@@ -177,17 +197,24 @@ def _compute(
     )
 )
 def figures(
-    run: Annotated[Path, typer.Argument(help="A run directory.")],
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],
     theta: Annotated[
         float | None,
-        typer.Option(help="Where plane.png compares angles (default: the largest that was measured)."),
+        typer.Option(
+            metavar="DEGREES",
+            help="At how many degrees plane.png reads invariance. Left out, it is the largest that was measured.",
+        ),
     ] = None,
     epsilon: Annotated[
-        str | None, typer.Option(help="Where it compares epsilons, such as 8/255 (default: the first in the tables).")
+        str | None,
+        typer.Option(
+            metavar="EPSILON",
+            help="At which epsilon it reads robustness, such as 8/255. Left out, it is the first in the tables.",
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Draw the figures and write profiles.csv of a run again, from what its directory holds."""
+    """Draw the figures of a run again, and write its profiles.csv, from what its directory holds."""
     from invrob.empirical.profiles import read_epsilon
 
     place = (theta, None if epsilon is None else read_epsilon(epsilon))

@@ -16,6 +16,7 @@ from typer.core import TyperCommand, TyperGroup
 HEADING = "Examples:"
 WIDEST, NARROWEST = 100, 40  # columns of text, whatever the terminal has
 NAMES = 26  # columns of names; a longer one has a line of its own
+FACTS, FIXED = re.compile(r"\[[^][]+\]$"), "\0"  # what a parameter takes, and a space at which no line is broken
 ONE_PIECE = re.compile(r" (?=-)")  # an option and its value stay together
 
 
@@ -226,8 +227,9 @@ def _bold(text: str) -> str:
 
 
 def _filled(text: str, width: int, indent: str = "") -> str:
-    lines = textwrap.wrap(" ".join(text.split()), width - len(indent), break_long_words=False, break_on_hyphens=False)
-    return "\n".join(indent + line for line in lines)
+    kept = FACTS.sub(lambda facts: facts[0].replace(" ", FIXED).replace(f";{FIXED}", "; "), " ".join(text.split()))
+    lines = textwrap.wrap(kept, width - len(indent), break_long_words=False, break_on_hyphens=False)
+    return "\n".join(indent + line.replace(FIXED, " ") for line in lines)
 
 
 def _listed(entries: list[tuple[str, str]], width: int) -> Iterator[str]:
@@ -256,12 +258,13 @@ def _text(param: Any) -> str:
     low, high = getattr(param, "min", None), getattr(param, "max", None)
     default = param.default if param.show_default and not getattr(param, "is_flag", False) else None
     listed = default if isinstance(default, (list, tuple)) else [] if default in (None, "") else [default]
+    texts = [f"{value:g}" if isinstance(value, float) else str(value) for value in listed]
     facts = [
         "required" if param.required else "",
         f"{low:g} or more" if low is not None and high is None else "",
         f"{low:g} to {high}" if low is not None and high is not None else "",
         "repeatable" if getattr(param, "multiple", False) else "",
-        f"default: {', '.join(map(str, listed))}" if listed else "",
+        f"default: {', '.join(texts)}" if texts else "",
     ]
     told = "; ".join(fact for fact in facts if fact)
     return f"{param.help or ''} [{told}]".strip() if told else str(param.help or "")

@@ -24,22 +24,35 @@ EXAMPLES = examples(
 
 
 def plane(
-    paths: Annotated[list[Path], typer.Argument(help="Folders of `invrob profile`, and run directories.")],
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="FOLDER...", help="Folders of `invrob profile`, and run directories.")
+    ],
     theta: Annotated[
-        float | None, typer.Option(help="Where rates of invariance are read; the largest that all have.")
+        float | None,
+        typer.Option(
+            metavar="DEGREES",
+            help="At how many degrees rates of invariance are read. Left out, it is the largest that all have.",
+        ),
     ] = None,
     epsilon: Annotated[
-        str | None, typer.Option(help="Where robustness is read, such as 0.1 or 8/255; the first of the tables.")
+        str | None,
+        typer.Option(
+            metavar="EPSILON",
+            help="At which epsilon robustness is read, such as 0.1 or 8/255. Left out, it is the first of the tables.",
+        ),
     ] = None,
-    out: Annotated[Path, typer.Option(help="The picture: .png, .svg or .pdf.")] = Path("plane.png"),
+    out: Annotated[
+        Path, typer.Option(metavar="FILE", help="Draw the picture into this file: .png, .svg or .pdf.")
+    ] = Path("plane.png"),
     mixed: Annotated[
-        bool, typer.Option("--mixed", help="Also models that were measured on different data; the plane says so.")
+        bool, typer.Option("--mixed", help="Take models that were measured on different data, too. The plane says so.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
-    """Rate of invariance against robustness, one point per model with its intervals, and the Pareto front.
+    """Draw the trade-off plane: each model's robustness against its rate of invariance, and the Pareto front.
 
-    All must be measured on the same data; where the number of images differs, the plane says so."""
+    Every point has its intervals. All models must be measured on the same data; where the number of images differs, the
+    plane says so."""
     from invrob.empirical.analysis import note_on_images, place_of, settings_of
     from invrob.empirical.analysis import plane as points_of
     from invrob.empirical.figures import plane_figure

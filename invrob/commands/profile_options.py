@@ -224,7 +224,7 @@ Seed = Annotated[
         min=0,
         max=10**9,
         metavar="N",
-        help="What all that is random begins with. The same seed gives the same numbers.",
+        help="The seed of all that is random. The same seed gives the same numbers.",
         rich_help_panel=ATTACK,
     ),
 ]

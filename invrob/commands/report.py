@@ -25,20 +25,25 @@ EXAMPLES = examples(
 
 def report(
     runs: Annotated[
-        list[Path], typer.Argument(help="Run directories; the first is what the others are compared with.")
+        list[Path],
+        typer.Argument(metavar="RUN...", help="Run directories. The others are compared with the first of them."),
     ],
     out: Annotated[
         Path | None,
-        typer.Option(help="The file. RUN/report.html when left out, or ./comparison.html for several runs."),
+        typer.Option(
+            metavar="FILE",
+            help="Write the page into this file. Left out, it is RUN/report.html, or comparison.html for several runs.",
+        ),
     ] = None,
     imported: workers.Imports = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
-    """Write one HTML file about a run, or about several side by side: verdicts, interactive profiles and trade-off
-    plane, example images, attack sanity, configuration and cost.
+    """Write one HTML page about a run, or about several side by side.
 
-    The file needs no network and no other file. Nothing is trained or measured again, but for the example images, which
-    the stored weights are asked for."""
+    The page has verdicts, interactive profiles, the trade-off plane, example images, the sanity of the attacks, the
+    configuration and the cost. It needs no network and no other file.
+
+    Nothing is trained or measured again. Only for the example images, the stored weights are asked."""
     from invrob.empirical.models import trusting
     from invrob.empirical.report import make_report
 

@@ -17,9 +17,7 @@ EXAMPLES = examples("invrob selftest", "invrob selftest --quick", "invrob selfte
 
 def selftest(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")] = False,
-    quick: Annotated[
-        bool, typer.Option("--quick", help="Take fewer images and less training: a third of the time.")
-    ] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Take fewer images and less training.")] = False,
 ) -> None:
     """Plant faults in networks, and see whether the judge of the attacks catches each of them by its name.
 

@@ -24,11 +24,16 @@ app = typer.Typer(
 
 P = Annotated[
     float,
-    typer.Option("--p", metavar="P", help="How often x_0 agrees with the label, in [0.5, 1).", show_default=False),
+    typer.Option(
+        "--p",
+        metavar="P",
+        help="How often x_0, the first number, agrees with the label, in [0.5, 1).",
+        show_default=False,
+    ),
 ]
 C = Annotated[
     float,
-    typer.Option("--c", metavar="C", help="The mean of each other number times sqrt(d), above 0. The paper has 3."),
+    typer.Option("--c", metavar="C", help="The mean of every other number, times sqrt(d), above 0. The paper has 3."),
 ]
 Pairs = Annotated[
     int, typer.Option("--d", metavar="D", help="The number of pairs, 1 or more: a sample has 2 d + 1 numbers.")
@@ -37,7 +42,7 @@ Samples = Annotated[
     int, typer.Option("--n", metavar="N", help="On how many fresh samples every classifier is tested, 1 or more.")
 ]
 Seed = Annotated[
-    int, typer.Option(metavar="N", help="What all that is random begins with. The same seed gives the same numbers.")
+    int, typer.Option(metavar="N", help="The seed of all that is random. The same seed gives the same numbers.")
 ]
 Confidence = Annotated[
     float, typer.Option(metavar="LEVEL", help="The level at which all intervals and tests hold at once, in (0, 1).")
@@ -193,7 +198,8 @@ def sweep(
     ] = None,
     as_json: Json = False,
     plot: Annotated[
-        Path, typer.Option("--plot", "--out", metavar="FILE", help="The figure: .png, .svg or .pdf.")
+        Path,
+        typer.Option("--plot", "--out", metavar="FILE", help="Draw the figure into this file: .png, .svg or .pdf."),
     ] = Path("sweep.png"),
 ) -> None:
     """Compare learned classifiers with the exact frontier, for many p, and draw a figure.

@@ -13,34 +13,67 @@ Name = Literal["inline", "local", "ray"]
 
 Executor = Annotated[
     Name | None,
-    typer.Option(help="Where cells run: in this process (inline), in several of this machine (local), or on Ray."),
+    typer.Option(
+        metavar="inline|local|ray",
+        help="Where cells run: in this process (inline), in several processes of this machine (local), or on Ray.",
+    ),
 ]
-Device = Annotated[str, typer.Option(help="Use auto (a GPU where there is one), cpu, cuda (all GPUs) or cuda:1.")]
+Device = Annotated[
+    str,
+    typer.Option(
+        metavar="DEVICE",
+        help="Where networks are trained: auto (a GPU where there is one), cpu, cuda (all GPUs) or cuda:1.",
+    ),
+]
 Jobs = Annotated[
     int | None,
-    typer.Option(min=1, max=100_000, help="Cells at a time (default: one per core or GPU; on Ray, all that fit)."),
+    typer.Option(
+        min=1,
+        max=100_000,
+        metavar="N",
+        help="How many cells run at a time. Left out, it is one per core or GPU; on Ray, all that fit.",
+    ),
 ]
 Stack = Annotated[
     int | None,
-    typer.Option(min=1, max=1024, help="Small networks trained as one (default: up to 32 on a GPU, 1 on a CPU)."),
+    typer.Option(
+        min=1,
+        max=1024,
+        metavar="N",
+        help="How many small networks are trained as one. Left out, it is up to 32 on a GPU, and 1 on a CPU.",
+    ),
 ]
 Retries = Annotated[
-    int, typer.Option(min=0, max=1000, help="How often a cell starts again whose worker or machine was lost.")
+    int,
+    typer.Option(min=0, max=1000, metavar="N", help="How often a cell starts again whose worker or machine was lost."),
 ]
 Address = Annotated[
     str | None,
-    typer.Option(help="Where the Ray cluster is: auto or HOST:6379 (default: $RAY_ADDRESS, else it starts here)."),
+    typer.Option(
+        metavar="ADDRESS",
+        help="Where the Ray cluster is: auto or HOST:6379. Left out, it is $RAY_ADDRESS, else one starts here.",
+    ),
 ]
 Gpus = Annotated[
     float | None,
-    typer.Option(min=0, help="GPUs that Ray reserves for each cell, or a part (default: 1 where there are any)."),
+    typer.Option(
+        min=0,
+        metavar="N",
+        help="How many GPUs Ray reserves for each cell; a part, such as 0.5, is allowed. Left out, it is 1 where there "
+        "are any.",
+    ),
 ]
-Cpus = Annotated[float | None, typer.Option(min=0.01, help="CPUs that Ray reserves for each cell (default: 1).")]
+Cpus = Annotated[
+    float | None,
+    typer.Option(min=0.01, metavar="N", help="How many CPUs Ray reserves for each cell. Left out, it is 1."),
+]
 
 Imports = Annotated[
     list[str] | None,
     typer.Option(
-        "--import", help="Run the code of this module or file, which builds networks of one's own. Repeatable."
+        "--import",
+        metavar="MODULE",
+        help="Let the code of this module or file run, which builds networks of your own.",
     ),
 ]
 
