@@ -17,6 +17,8 @@ def to_toml(experiment: Experiment) -> str:
         "models": [_plain(grid) for grid in experiment.models],
         "profiling": {name: value for name, value in profiling.items() if value not in ([], {})},
     }
+    if experiment.card is not None:
+        document["card"] = experiment.card.model_dump(exclude_none=True)
     return tomli_w.dumps(document)
 
 

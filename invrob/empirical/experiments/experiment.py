@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic_core import ErrorDetails
 
 from invrob.empirical.experiments.cells import Cell
+from invrob.empirical.experiments.model_card import ModelCard
 from invrob.empirical.experiments.profiling import Degrees, Epsilon, Profiling
 from invrob.empirical.models import MODELS, is_own
 from invrob.empirical.training import RECIPES, Recipe
@@ -113,6 +114,18 @@ class Experiment(_Strict):
     models: tuple[ModelGrid, ...] = Field(min_length=1, description='such as models = ["stdcnn", "gcnn"]')
     seeds: tuple[Annotated[int, Field(ge=0, lt=2**31)], ...] = Field((0,), min_length=1)
     profiling: Profiling = Profiling()
+    card: ModelCard | None = Field(None, description="what you say about the models; it stands in the report")
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both say that the same is run. The card is about the models, and changes nothing of a run."""
+        return isinstance(other, Experiment) and self._run == other._run
+
+    def __hash__(self) -> int:
+        return hash(self.dataset)
+
+    @property
+    def _run(self) -> tuple[Any, ...]:
+        return self.dataset, self.models, self.seeds, self.profiling
 
     @field_validator("models", mode="before")
     @classmethod
@@ -207,7 +220,11 @@ def _explained(error: ErrorDetails) -> str:
     """One fault in words: where, what, and for an unknown key the nearest one of its table."""
     location = [part for part in error["loc"] if part != "training"]  # a recipe's fields stand beside the others
     where, key = ".".join(map(str, location)), str(location[-1])
-    inside = {"models": GRID_KEYS, "profiling": list(Profiling.model_fields)}
+    inside = {
+        "models": GRID_KEYS,
+        "profiling": list(Profiling.model_fields),
+        "card": list(ModelCard.model_fields),
+    }
     known = (
         inside.get(str(location[0]), list(Experiment.model_fields)) if len(location) > 1 else Experiment.model_fields
     )
