@@ -1,6 +1,7 @@
 """The last line of a command: what may be done next, as a command that works as it stands."""
 
 import os
+import sys
 
 from invrob.errors import command
 
@@ -23,3 +24,15 @@ def next_line(*words: str | os.PathLike[str]) -> str:
         'next: invrob report runs/mini'
     """
     return f"next: {command(*words)}"
+
+
+def same_command(*without: str) -> str:
+    """The command line of this process, as a line to copy.
+
+    Args:
+        without: words that are left out, such as "--dry-run".
+
+    Returns:
+        The line, without a prompt.
+    """
+    return command(*(word for word in sys.argv[1:] if word not in without))

@@ -2,9 +2,8 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -12,66 +11,104 @@ import typer
 from invrob.commands.outputs import Outputs
 from invrob.commands.plane import point_rows
 from invrob.commands.summary import print_results, result_row
+from invrob.errors import command
+from invrob.progress import Show
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from invrob.empirical.analysis import Claim
+    from invrob.empirical.experiments import Experiment, Result
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """What a run came to, and the files that say so; None for one that the disk has refused."""
+
+    path: Path
+    experiment: "Experiment"
+    results: "list[Result]"
+    missing: int  # cells that are not wholly measured
+    claims: "tuple[Claim, ...]"
+    place: tuple[float, float]  # theta and epsilon of the trade-off plane
+    figures: list[Path]
+    table: Path | None
+    by_class: Path | None
+
+    def summary(self, extra: Mapping[str, Any]) -> dict[str, Any]:
+        """All of that for JSON. extra: what the command knows beside it."""
+        from invrob.empirical.analysis import by_training, plane
+
+        theta, epsilon = self.place
+        points = plane(by_training(self.results), theta, epsilon)
+        return {
+            "run": str(self.path),
+            "csv": self.table and str(self.table),
+            "classes_csv": self.by_class and str(self.by_class),
+            "figures": [str(figure) for figure in self.figures],
+            "missing_cells": self.missing,
+            **extra,
+            "cells": [result_row(result) for result in self.results],
+            "claims": [asdict(claim) for claim in self.claims],
+            "plane": {"theta": theta, "epsilon": epsilon, "points": point_rows(points)},
+        }
+
+    def show(self, as_json: bool, extra: Mapping[str, Any], again: str) -> None:
+        """Print it, as tables or as one JSON object. again: the command that goes on with cells that are missing."""
+        if as_json:
+            typer.echo(json.dumps(self.summary(extra), allow_nan=False))
+            return
+        print_results(self.results, self.claims)
+        if self.missing:
+            typer.echo(f"{unfinished_cells(self.missing)}: `{again}` goes on with {"it" if self.missing == 1 else "them"}")
+        files = [file for file in (*self.figures, self.table, self.by_class) if file is not None]
+        if files:
+            typer.echo("figures and data:\n" + "\n".join(f"  {file}" for file in files))
+
+
+def unfinished_cells(count: int) -> str:
+    """Such as "3 cells are not finished"."""
+    return "1 cell is not finished" if count == 1 else f"{count} cells are not finished"
 
 
 def conclude(
     path: Path,
     outputs: Outputs,
-    as_json: bool,
-    quiet: bool,
-    extra: dict[str, Any],
     theta: float | None = None,
     epsilon: float | None = None,
+    *,
     held: Mapping[tuple[str, str], dict[str, Any]] | None = None,
-) -> "tuple[Claim, ...]":
-    """CSV, figures (the trade-off plane at theta and epsilon), verdicts; then the tables, or one JSON object. What
-    cannot be written is among the failures of `outputs`, and then the tables are printed also where it is `quiet`.
+    progress: Show = lambda *_: None,
+) -> Conclusion:
+    """Write CSV and figures (the trade-off plane at theta and epsilon), and judge the paper's claims. What cannot be
+    written is among the failures of `outputs`.
 
-    held: measurements that are in memory alone, as of `Store`."""
-    from invrob.empirical.analysis import by_training, check_claims, place_of, plane, write_classes_csv, write_csv
+    held: measurements that are in memory alone, as of `Store`; progress: called with what is drawn."""
+    from invrob.empirical.analysis import by_training, check_claims, place_of, write_classes_csv, write_csv
     from invrob.empirical.experiments import class_names, read_run
     from invrob.empirical.figures import write_figures
     from invrob.pictures import write_figure
 
+    progress("reading the results", 0, 1)
+    experiment, results, missing = read_run(path, held)
+    place, classes = place_of(by_training(results), theta, epsilon), class_names(path)
+    progress("testing the claims", 0, 1)
+    claims = check_claims(results)
+    most = 2 * (1 + 3 * len({result.network for result in results}))  # files, as far as that is known beforehand
+    begun = list[Path]()
+
     def write(file: Path, figure: "Figure") -> Path | None:
+        begun.append(file)
+        progress(f"drawing {file.name}", len(begun), max(most, len(begun) + 1))
         return outputs.written(lambda: write_figure(file, figure))
 
-    _, results, missing = read_run(path, held)
-    trainings = by_training(results)
-    theta, epsilon = place_of(trainings, theta, epsilon)
-    classes = class_names(path)
     table = outputs.written(lambda: write_csv(path / "profiles.csv", results))
     by_class = outputs.written(lambda: write_classes_csv(path / "classes.csv", results, classes))
-    figures = write_figures(path, results, theta, epsilon, classes, write)
-    claims = check_claims(results)
-    if as_json:
-        summary = {
-            "run": str(path),
-            "csv": table and str(table),
-            "classes_csv": by_class and str(by_class),
-            "figures": [str(figure) for figure in figures],
-            "missing_cells": missing,
-            **extra,
-            "cells": [result_row(result) for result in results],
-            "claims": [asdict(claim) for claim in claims],
-            "plane": {"theta": theta, "epsilon": epsilon, "points": point_rows(plane(trainings, theta, epsilon))},
-        }
-        typer.echo(json.dumps(summary, allow_nan=False))
-    elif not quiet or outputs.failures:  # what is kept nowhere else is printed
-        print_results(results, claims)
-        if missing:
-            typer.echo(f"{missing} cells are not finished: the same run command goes on with them")
-        files = [file for file in (*figures, table, by_class) if file is not None]
-        if files:
-            typer.echo("figures and data:\n" + "\n".join(f"  {file}" for file in files))
-    return claims
+    figures = write_figures(path, results, *place, classes, write)
+    return Conclusion(path, experiment, results, missing, claims, place, figures, table, by_class)
 
 
 def drawn_again(path: Path) -> str:
     """What is said where tables or figures could not be written."""
-    return f"the results are printed above, and `invrob empirical figures {quote(str(path))}` writes them once it can"
+    again = command("empirical", "figures", path)
+    return f"the results are printed above, and `{again}` writes them once it can"

@@ -1,6 +1,7 @@
 """The options of `invrob empirical run` about its workers: how cells are spread over processes and machines."""
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -109,6 +110,23 @@ def execution_from_options(
         raise InputError(f"--jobs {jobs} is for --executor local or ray: inline does one cell after another")
     workers = jobs or (1 if executor == "inline" else len(pinned(chosen)) if chosen.type == "cuda" else cores())
     return Execution(executor or ("local" if workers > 1 else "inline"), chosen, workers, stack, retries)
+
+
+def words(given: Mapping[str, Any]) -> tuple[str, ...]:
+    """The options with a value as words of a command line, in their order.
+
+    Args:
+        given: values by the names of the options; None where one was not given.
+
+    Returns:
+        Such as ("--jobs", "2").
+
+    Example:
+        >>> from invrob.commands.workers import words
+        >>> words({"--device": None, "--jobs": 2})
+        ('--jobs', '2')
+    """
+    return tuple(word for name, value in given.items() if value is not None for word in (name, f"{value}"))
 
 
 def _gpus_per_cell(device: str, gpus: float | None) -> float | None:

@@ -93,14 +93,16 @@ def test_the_summary_fits_80_columns_and_names_rates_claims_and_files(invrob, fi
 def test_an_unfinished_run_says_how_many_cells_are_missing(invrob, finished):
     next(finished.glob("cells/*/cell.json")).unlink()
     process = invrob("empirical", "figures", finished)
-    assert "1 cells are not finished: the same run command goes on with them" in process.stdout
+    assert f"1 cell is not finished: `invrob empirical run --out {finished}` goes on with it" in process.stdout
 
 
 def test_a_dry_run_says_what_it_would_take_and_writes_nothing(invrob, config, tmp_path):
     process = invrob("empirical", "run", "--config", config, "--out", tmp_path / "out", "--dry-run")
     assert (process.returncode, process.stderr) == (0, "")
     assert not (tmp_path / "out").exists()
-    assert max(map(len, process.stdout.splitlines())) <= 80
+    *table, then = process.stdout.splitlines()
+    assert max(map(len, table)) <= 80
+    assert then == f"next: invrob empirical run --config {config} --out {tmp_path / 'out'}"
     said_so = ("stdcnn (width 0.3)", "PFLOP", "Time of one process on cpu", "Model evaluations in millions")
     for said in (*said_so, "workers", "core-hours in all. The longest cell, stdcnn A = ", "do not help"):
         assert said in process.stdout

@@ -1,6 +1,6 @@
 """Cells computed: in this process, in worker processes, on a Ray cluster; and what that costs, before and after."""
 
-from invrob.empirical.execution.cost import NetworkPlan, Spent, effort, peak_flops, plan, spent
+from invrob.empirical.execution.cost import NetworkPlan, Spent, effort, expected_seconds, peak_flops, plan, spent
 from invrob.empirical.execution.progress import CellProgress
 from invrob.empirical.execution.run import run
 from invrob.empirical.execution.schedule import makespan, schedules, useful_workers
@@ -15,6 +15,7 @@ __all__ = [
     "Observer",
     "Spent",
     "effort",
+    "expected_seconds",
     "makespan",
     "peak_flops",
     "plan",

@@ -1,6 +1,7 @@
 """What the cells of an experiment cost: model evaluations and floating-point operations per stage, before they are run
 and afterwards. Counts are exact for training, and typical for the searches of the profiles."""
 
+import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -12,10 +13,13 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from invrob.empirical.data import Dataset
+from invrob.empirical.execution.schedule import makespan
+from invrob.empirical.execution.work import Execution
 from invrob.empirical.experiments import Cell, Store, model_of
 from invrob.empirical.inference import called, evaluating, set_training, single_thread
 from invrob.empirical.profiles import Work
 from invrob.empirical.training import VALIDATION_STEPS, channels_last, precision
+from invrob.progress import Show
 
 
 @dataclass(frozen=True)
@@ -97,15 +101,18 @@ class NetworkPlan:
         return sum(cell.seconds for cell in self.cells)
 
 
-def plan(cells: Sequence[Cell], dataset: Dataset, device: torch.device) -> list[NetworkPlan]:
+def plan(
+    cells: Sequence[Cell], dataset: Dataset, device: torch.device, progress: Show = lambda *_: None
+) -> list[NetworkPlan]:
     """What `cells` will take on `device`: a row for each network, natural and adversarial training apart.
 
-    A second or so of trial per network. Stacked training on a GPU takes less."""
+    A second or so of trial per network, of which `progress` is told. Stacked training on a GPU takes less."""
     groups: dict[tuple[str, bool], list[Cell]] = {}
     for cell in cells:
         groups.setdefault((cell.network, cell.recipe.epsilon > 0), []).append(cell)
-    rows = []
+    rows: list[NetworkPlan] = []
     for (network, attacked), group in groups.items():
+        progress(f"trial of {network}{', adversarial' if attacked else ''}", len(rows), len(groups))
         with single_thread():  # as cells are run
             speed = measured_speed(model_of(group[0], dataset).to(device), group[0], dataset, device)
         stages = [work_of(cell, dataset) for cell in group]
@@ -114,6 +121,16 @@ def plan(cells: Sequence[Cell], dataset: Dataset, device: torch.device) -> list[
         flops = work.passes * forward_flops(group[0], dataset)
         rows.append(NetworkPlan(network + (", adversarial" if attacked else ""), work, flops, expected))
     return rows
+
+
+def expected_seconds(cells: Sequence[Cell], dataset: Dataset, how: Execution, progress: Show) -> float | None:
+    """What the run of `cells` will take, by a plan; None where a network cannot be tried, which its cell then says."""
+    try:
+        rows = plan(cells, dataset, how.device, progress)
+    except Exception:
+        logging.getLogger("invrob").debug("no estimate of the time", exc_info=True)
+        return None
+    return makespan([cell.seconds for row in rows for cell in row.cells], how.jobs or 1)
 
 
 def _expected(cell: Cell, stages: dict[str, Work], speed: Speed) -> ExpectedCell:

@@ -28,6 +28,17 @@ class Kept:
     experiment: Experiment
     fingerprint: str  # of its data set
 
+    @property
+    def anew(self) -> Experiment:
+        """The experiment, for the code of its builders as that is now."""
+        models = tuple(grid.model_copy(update={"source": None}) for grid in self.experiment.models)
+        return self.experiment.model_copy(update={"models": models})
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """The SHA-256 of the code of its builders, by their specs."""
+        return {grid.name: grid.source for grid in self.experiment.models if grid.source is not None}
+
 
 def kept_in(path: Path) -> Kept | None:
     """What the run directory `path` was made for; None where its experiment.json is missing or damaged.

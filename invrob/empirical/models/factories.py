@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from shlex import quote
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -27,15 +28,20 @@ def is_own(model: str) -> bool:
     return ":" in model
 
 
-def allow(specs: Sequence[str], allowed: Sequence[str]) -> dict[str, str]:
+def allow(
+    specs: Sequence[str], allowed: Sequence[str], sources: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, str]:
     """Import the builders `specs`, each of which must be of one of the modules or files `allowed` by the user.
+
+    sources: by which a run knows them already, perhaps by their text, as those that were handed over from Python.
 
     Returns spec -> SHA-256 of its source. Raises InputError, and imports nothing, where one is not allowed."""
     for spec in specs:
         if not any(covers(one, spec) for one in allowed):
             raise InputError(f"model {spec!r} is code of your own, which runs only where you name it: {_way_out(spec)}")
     for spec in specs:
-        BUILDERS[spec] = import_named(spec)
+        named = import_named(spec)
+        BUILDERS[spec] = _known_by(named, sources.get(spec, "")) or named
     return {spec: BUILDERS[spec].source for spec in specs}
 
 
