@@ -19,6 +19,8 @@ from invrob.empirical.profiles.settings import (
     Weak,
     WorstOf,
     adversary_of,
+    attack_of,
+    audit_of,
     change_of,
 )
 from invrob.empirical.profiles.weak import WEAK, WeakProfile
@@ -49,6 +51,8 @@ __all__ = [
     "WorstCaseProfile",
     "WorstOf",
     "adversary_of",
+    "attack_of",
+    "audit_of",
     "black_box_profile",
     "change_of",
     "format_epsilon",
