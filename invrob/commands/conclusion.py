@@ -60,7 +60,7 @@ class Conclusion:
             return
         print_results(self.results, self.claims)
         if self.missing:
-            typer.echo(f"{unfinished_cells(self.missing)}: `{again}` goes on with {"it" if self.missing == 1 else "them"}")
+            typer.echo(f"{unfinished_cells(self.missing)}: `{again}` goes on with {'it' if self.missing == 1 else 'them'}")
         files = [file for file in (*self.figures, self.table, self.by_class) if file is not None]
         if files:
             typer.echo("figures and data:\n" + "\n".join(f"  {file}" for file in files))
