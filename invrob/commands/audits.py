@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from invrob.intervals import percent
+
 if TYPE_CHECKING:
     from invrob.empirical.experiments import Result
 
@@ -37,6 +39,6 @@ def floor_lines(results: Sequence["Result"], epsilons: Sequence[float]) -> list[
     rate, lowest, epsilon, result = max(shown, key=lambda row: row[0] - row[1])
     return [
         "floor, in profiles.csv: no attack as strong as the audit brings the robustness below it. "
-        f"The farthest below its rate: {100 * lowest:.1f} under {100 * rate:.1f}, {result.cell}, "
+        f"The farthest below its rate: {percent(lowest)} under {percent(rate)}, {result.cell}, "
         f"at {format_epsilon(epsilon)}."
     ]

@@ -1,4 +1,4 @@
-"""What a run would take, for `empirical run --dry-run`: for a person in 80 columns, or as JSON."""
+"""What a run would take, for `empirical run --dry-run`: for a person, or as JSON."""
 
 import json
 from collections.abc import Sequence
@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from invrob.commands.summary import duration, new_table
+from invrob.commands.summary import duration
+from invrob.commands.tables import Table, print_table, print_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,19 +28,24 @@ def print_plan(rows: "Sequence[NetworkPlan]", done: int, device: str, jobs: int,
         plan = {"networks": [_plain(row) for row in rows], "finished_cells": done, **about, **_scale(rows)}
         typer.echo(json.dumps(plan, allow_nan=False))
         return
-    table = new_table("network", "cells", "forward", "attack", "training", "PFLOP", "time")
+    table = Table(("network", "cells", "forward", "attack", "training", "PFLOP", "time"))
     for row in rows:
         counts = (f"{count / 1e6:,.1f}" for count in (row.work.forward, row.work.attack, row.work.training))
-        table.add_row(row.network, str(len(row.cells)), *counts, f"{row.flops / 1e15:,.2f}", duration(row.seconds))
+        table.add(row.network, str(len(row.cells)), *counts, f"{row.flops / 1e15:,.2f}", duration(row.seconds))
     console = Console(highlight=False)
-    console.print(table)
-    console.print("Model evaluations in millions: logits only, with the gradient of the image, of the weights.")
-    if done:
-        console.print(f"{done} cells are finished already and not in the table.")
-    console.print(
-        f"Time of one process on {device}, from a short trial; about {duration(seconds)} with {jobs} at a time."
-    )
     if rows:
+        print_table(console, table)
+        print_text(
+            console, "Model evaluations in millions: logits only, with the gradient of the image, of the weights."
+        )
+    if done:
+        cells = "cell is" if done == 1 else "cells are"
+        print_text(
+            console, f"{done} {cells} finished already{' and not in the table' if rows else ', and nothing is left'}."
+        )
+    if rows:
+        took = f"about {duration(seconds)} with {jobs} at a time"
+        print_text(console, f"Time of one process on {device}, from a short trial; {took}.")
         _print_scale(console, rows, device)
 
 
@@ -65,16 +71,17 @@ def _scale(rows: "Sequence[NetworkPlan]") -> dict[str, Any]:
 
 def _print_scale(console: "Console", rows: "Sequence[NetworkPlan]", device: str) -> None:
     scale, gpu = _scale(rows), device.startswith("cuda")
-    table = new_table("workers", "time", "busy")
+    table = Table(("workers", "time", "busy"))
     for schedule in scale["schedules"]:
-        table.add_row(str(schedule["workers"]), duration(schedule["seconds"]), f"{schedule['busy']:.0%}")
-    console.print(f"\nOn several workers, each {'a GPU' if gpu else 'a core'} like this one:")
-    console.print(table)
+        table.add(str(schedule["workers"]), duration(schedule["seconds"]), f"{schedule['busy']:.0%}")
+    print_text(console, f"\nOn several workers, each {'a GPU' if gpu else 'a core'} like this one:")
+    print_table(console, table)
     path, hours = scale["critical_path"], f"{scale['worker_hours']:,.2f} {'GPU' if gpu else 'core'}-hours"
     parts = f"{duration(path['training'])} of training, then {duration(path['measuring'])} of measuring"
-    console.print(
+    print_text(
+        console,
         f"{hours} in all. The longest cell, {path['cell']}, takes {duration(path['seconds'])} ({parts}): no run is "
-        f"shorter, and more than {scale['useful_workers']} workers do not help."
+        f"shorter, and more than {scale['useful_workers']} workers do not help.",
     )
     if gpu:
-        console.print("Small networks are trained as stacks on a GPU, which takes less than the plan says.")
+        print_text(console, "Small networks are trained as stacks on a GPU, which takes less than the plan says.")

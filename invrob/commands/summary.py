@@ -1,12 +1,16 @@
-"""What a run came to, or would take: for a person in 80 columns, or for a machine as JSON."""
+"""What a run came to, and where its time went: for a person, or for a machine as JSON."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from invrob.commands.audits import audit_of, floor_lines
+from invrob.commands.tables import Table, print_line, print_table, print_text, width_of
+from invrob.intervals import percent
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from invrob.empirical.analysis import Claim
     from invrob.empirical.execution import Spent
     from invrob.empirical.experiments import Result
@@ -62,7 +66,7 @@ def _plain(share: "Estimate | None") -> dict[str, float] | None:
 
 
 def _percent(share: "Estimate | None") -> str:
-    return "-" if share is None else f"{100 * share.estimate:.1f}"
+    return "-" if share is None else percent(share.estimate)
 
 
 def print_results(results: "list[Result]", claims: "tuple[Claim, ...]") -> None:
@@ -73,15 +77,27 @@ def print_results(results: "list[Result]", claims: "tuple[Claim, ...]") -> None:
     print_networks(console, results)
     _print_beside(console, results)
     _print_apart(console, results)
-    console.print("\nThe paper's claims, by the trend of the mean rate. Verdicts go by p, which is")
-    console.print("adjusted (Holm) for all tests of the run; intervals are of 95 % for each alone:")
+    print_text(
+        console,
+        "\nThe paper's claims, by the trend of the mean rate. Verdicts go by p, which is adjusted (Holm) for all tests "
+        "of the run; intervals are of 95 % for each alone:",
+    )
     for name, text in dict.fromkeys((claim.name, claim.text) for claim in claims):
-        console.print(f"  ({name}) {text}")
+        print_text(console, f"  ({name}) {text}")
         for claim in claims:
             if claim.name == name:
-                console.print(f"        {claim.network}: [bold]{claim.verdict}[/bold]{_evidence(claim)}")
-    for note, said in _notes(claims).items():
-        console.print(f"  {', '.join(said)}: {note}", markup=False)
+                _print_claim(console, claim)
+    print_text(console, *(f"  {', '.join(said)}: {note}" for note, said in _notes(claims).items()))
+
+
+def _print_claim(console: "Console", claim: "Claim") -> None:
+    """The verdict and the evidence, on a line of its own where the two do not fit on one."""
+    verdict, evidence, width = f"        {claim.network}: {claim.verdict}", _evidence(claim), width_of(console)
+    if width is None or len(verdict) + 2 + len(evidence) <= width or not evidence:
+        print_line(console, f"{verdict}  {evidence}".rstrip())
+    else:
+        print_line(console, verdict)
+        print_line(console, f"          {evidence}")
 
 
 def _notes(claims: "Sequence[Claim]") -> dict[str, list[str]]:
@@ -93,25 +109,16 @@ def _notes(claims: "Sequence[Claim]") -> dict[str, list[str]]:
     return notes
 
 
-def new_table(*headings: str) -> Any:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in headings:
-        text = heading in ("network", "attack", "stage", "measured")
-        table.add_column(heading, justify="left" if text else "right", no_wrap=heading != "network")
-    return table
-
-
 class _Trainings:
     """The columns that say which training a row is about; the seed is one of them where there are several."""
 
     def __init__(self, results: "Sequence[Result]") -> None:
         self.several = len({result.cell.seed for result in results}) > 1
 
-    @property
-    def headings(self) -> list[str]:
-        return ["network", "A", "eps", "seed"] if self.several else ["network", "A", "eps"]
+    def table(self, *headings: str) -> Table:
+        """A table of trainings, with these columns after those that say which."""
+        keys = ["network", "A", "eps", "seed"] if self.several else ["network", "A", "eps"]
+        return Table([*keys, *headings], len(keys))
 
     def columns(self, result: "Result") -> list[str]:
         from invrob.empirical.profiles import format_epsilon
@@ -121,7 +128,7 @@ class _Trainings:
         return [*columns, str(result.cell.seed)] if self.several else columns
 
 
-def print_networks(console: Any, results: "list[Result]") -> None:
+def print_networks(console: "Console", results: "list[Result]") -> None:
     """One line per network, what its columns are, and why attacks are masked or weak."""
     from invrob.empirical.profiles import format_epsilon
     from invrob.empirical.training import AGAINST_COLLAPSE
@@ -130,26 +137,29 @@ def print_networks(console: Any, results: "list[Result]") -> None:
     invariances = [f"inv{theta:g}" for theta in _table_values(results[0], "theta")]
     robustnesses = [f"rob{format_epsilon(epsilon)}" for epsilon in _table_values(results[0], "epsilon")]
     robustnesses = [heading.replace("rob0.", "rob.") for heading in robustnesses]
-    table = new_table(*trainings.headings, "acc.", *invariances, *robustnesses, "attack")
+    table = trainings.table("acc.", *invariances, *robustnesses, "attack")
     reasons, widest = [], 0.0
     for result in results:
         shares = _shares(result).values()
         widest = max([widest, *((share.high - share.low) / 2 for share in shares if share is not None)])
         verdict = "collapsed" if result.collapsed else result.verdict
-        table.add_row(*trainings.columns(result), *map(_percent, shares), verdict)
+        table.add(*trainings.columns(result), *map(_percent, shares), verdict)
         reasons += [f"{result.cell} is masked: {reason}" for reason in result.robustness.sanity.reasons]
         reasons += [f"{result.cell} has collapsed to a constant: {AGAINST_COLLAPSE}"] if result.collapsed else []
         reasons += [f"{result.cell} is weak: {result.robustness.shortfall}"] if result.robustness.shortfall else []
         reasons += [f"{result.cell}: {finding.text}" for finding in result.robustness.sanity.findings]
-    console.print(table)
-    console.print("In %; trained with rotations in [-A, A] and against perturbations of size eps.")
-    console.print(f"95 % intervals are at most +-{100 * widest:.1f} points wide; each stands in profiles.csv.")
-    console.print("inv90: rate of invariance for rotations in [-90, 90]; rob: 1 - fooling rate at that epsilon.")
-    for line in [*floor_lines(results, _table_values(results[0], "epsilon")), *reasons]:
-        console.print(line, markup=False)
+    print_table(console, table)
+    print_text(
+        console,
+        "In %; trained with rotations in [-A, A] and against perturbations of size eps.",
+        f"95 % intervals are at most +-{percent(widest)} points wide; each stands in profiles.csv.",
+        "inv90: rate of invariance for rotations in [-90, 90]; rob: 1 - fooling rate at that epsilon.",
+        *floor_lines(results, _table_values(results[0], "epsilon")),
+        *reasons,
+    )
 
 
-def _print_beside(console: Any, results: "list[Result]") -> None:
+def _print_beside(console: "Console", results: "list[Result]") -> None:
     """What was measured beside the card at the same values, and exact quarter turns, if anything."""
     from invrob.empirical.profiles import Weak, format_epsilon
 
@@ -162,7 +172,7 @@ def _print_beside(console: Any, results: "list[Result]") -> None:
     strongest = _table_values(results[0], "epsilon")[-1]
     headings = [m.name.replace("weak:", "weak ").replace("there-and-back", "back") for m in measurements]
     trainings = _Trainings(results)
-    table = new_table(*trainings.headings, *headings, *(["90s"] if turns else []))
+    table = trainings.table(*headings, *(["90s"] if turns else []))
     for result in results:
         columns = trainings.columns(result)
         for measurement in measurements:
@@ -171,42 +181,48 @@ def _print_beside(console: Any, results: "list[Result]") -> None:
             columns.append(_percent(None if rates is None else rates.rate_at(value)))
         if turns:
             exact = result.quarter_turns
-            columns.append("-" if exact is None else f"{100 * exact.rate.min():.1f}")
-        table.add_row(*columns)
-    console.print("\nBeside the profiles, in %:")
-    console.print(table)
+            columns.append("-" if exact is None else percent(float(exact.rate.min())))
+        if any(cell != "-" for cell in columns[table.keys :]):  # of many networks perhaps nothing was measured beside
+            table.add(*columns)
+    print_line(console, "\nBeside the profiles, in %:")
+    print_table(console, table)
+    at, notes = format_epsilon(strongest), []
     if len(measurements) > len(weak):
-        console.print("canvas, disc, back (turned there and back): rates of invariance for rotations in [-180, 180]")
+        notes.append("canvas, disc, back (turned there and back): rates of invariance for rotations in [-180, 180]")
     if weak:
-        console.print(
-            f"weak: robustness at {format_epsilon(strongest)} as an attack that flatters reports it; compare rob above"
-        )
+        notes.append(f"weak: robustness at {at} as an attack that flatters reports it; compare rob above")
     if turns:
-        console.print("90s: predictions that stay under turns of exactly 90, 180 and 270 degrees, the least of them")
+        notes.append("90s: predictions that stay under turns of exactly 90, 180 and 270 degrees, the least of them")
+    print_text(console, *notes)
 
 
-def _print_apart(console: Any, results: "list[Result]") -> None:
+def _print_apart(console: "Console", results: "list[Result]") -> None:
     """Other transformations, worst cases and norms, if anything: a line each, at the end of their axes."""
     trainings = _Trainings(results)
-    table = new_table(*trainings.headings, "measured", "up to", "stay", "95 %")
+    table = trainings.table("measured", "up to", "stay", "95 %")
     for result in results:
         for name, rates in result.beside.items():
             if result.cell.profiling.beside[name].on_card_axis:
                 continue
             masked = " (masked)" if rates.verdict == "masked" else ""
-            bounds = f"{100 * rates.low[-1]:.1f} to {100 * rates.high[-1]:.1f}"
-            row = (name + masked, f"{rates.values[-1]:g}", f"{100 * rates.rate[-1]:.1f}", bounds)
-            table.add_row(*trainings.columns(result), *row)
-    if table.row_count:
-        console.print("\nOther changes, the worst of them, other norms, in %:")
-        console.print(table)
+            bounds = f"{percent(float(rates.low[-1]))} to {percent(float(rates.high[-1]))}"
+            row = (name + masked, f"{rates.values[-1]:g}", percent(float(rates.rate[-1])), bounds)
+            table.add(*trainings.columns(result), *row)
+    if table.rows:
+        print_line(console, "\nOther changes, the worst of them, other norms, in %:")
+        print_table(console, table)
 
 
 def _evidence(claim: "Claim") -> str:
     if claim.effect is None or claim.low is None or claim.high is None:
         return ""
-    interval = f"[{100 * claim.low:+.1f}, {100 * claim.high:+.1f}]"
-    return f"  {100 * claim.effect:+.1f} points {interval}, p = {claim.p_holm:.1g}".replace("[", "\\[")
+    effect, low, high = map(_signed, (claim.effect, claim.low, claim.high))
+    return f"{effect} points [{low}, {high}], p = {claim.p_holm:.1g}"
+
+
+def _signed(share: float) -> str:
+    text = percent(share)
+    return text if text.startswith("-") else f"+{text}"
 
 
 def print_costs(rows: "Sequence[Spent]", peak: float, device: str) -> None:
@@ -215,16 +231,16 @@ def print_costs(rows: "Sequence[Spent]", peak: float, device: str) -> None:
 
     if not rows:
         return
-    table = new_table("network", "stage", "cells", "time", "TFLOP", "GFLOP/s", "of peak")
+    table = Table(("network", "stage", "cells", "time", "TFLOP", "GFLOP/s", "of peak"), keys=2)
     for row in rows:
         rate = row.flops / max(row.seconds, 1e-9)
         work = (duration(row.seconds), f"{row.flops / 1e12:,.2f}", f"{rate / 1e9:,.1f}", f"{rate / peak:.0%}")
-        table.add_row(row.network, row.stage, str(row.cells), *work)
+        table.add(row.network, row.stage, str(row.cells), *work)
     console = Console(highlight=False)
-    console.print("\nWhere the time went, and the arithmetic done in it:")
-    console.print(table)
-    console.print(
-        f"peak: {peak / 1e9:,.0f} GFLOP/s, a matrix product in float32 on {device}, one process, measured now"
+    print_line(console, "\nWhere the time went, and the arithmetic done in it:")
+    print_table(console, table)
+    print_text(
+        console, f"peak: {peak / 1e9:,.0f} GFLOP/s, a matrix product in float32 on {device}, one process, measured now"
     )
 
 
