@@ -135,7 +135,7 @@ def _half_widths(results: list[Result]) -> Iterator[float]:
         epsilons = table_epsilons(result.robustness.values.tolist())
         for profile, at in ((result.invariance, TABLE_THETAS), (result.robustness, epsilons)):
             for value in at:
-                if (rate := profile.rate_at(value)) is not None:
+                if (rate := profile.measured_at(value)) is not None:
                     yield (rate.high - rate.low) / 2
 
 

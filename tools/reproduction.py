@@ -66,7 +66,7 @@ def attack_verdict(results: Sequence[Result]) -> str:
 
 def with_floor(results: Sequence[Result], epsilon: float) -> str:
     """The robustness at epsilon as in `mean_over_seeds`, and the floor of it, where every attack was audited."""
-    rate = mean_over_seeds(results, lambda r: r.robustness.rate_at(epsilon))
+    rate = mean_over_seeds(results, lambda r: r.robustness.measured_at(epsilon))
     profiles = [result.robustness for result in results]
     floors, grid = floor_means(profiles), profiles[0].values.tolist()
     if floors is None or epsilon not in grid or attack_verdict(results) == "masked":
@@ -86,7 +86,7 @@ def profiles_table(results: Sequence[Result], epsilons: Sequence[float]) -> str:
                 format_epsilon(trained),
                 str(len(group)),
                 mean_over_seeds(group, lambda r: clean_accuracy(r.robustness)),
-                *(mean_over_seeds(group, lambda r, t=t: r.invariance.rate_at(t)) for t in (90, 180)),
+                *(mean_over_seeds(group, lambda r, t=t: r.invariance.measured_at(t)) for t in (90, 180)),
                 *(with_floor(group, epsilon) for epsilon in epsilons),
                 attack_verdict(group),
             ]
@@ -100,7 +100,7 @@ def beside_table(results: Sequence[Result], epsilon: float) -> str:
 
     def at(result: Result, name: str) -> Estimate | None:
         rates = result.beside.get(name)
-        return None if rates is None else rates.rate_at(epsilon if rates.axis == "epsilon" else 180)
+        return None if rates is None else rates.measured_at(epsilon if rates.axis == "epsilon" else 180)
 
     def turns(result: Result) -> Estimate | None:
         exact = result.quarter_turns
@@ -114,7 +114,7 @@ def beside_table(results: Sequence[Result], epsilon: float) -> str:
             network,
             f"{rotation:g}",
             format_epsilon(trained),
-            mean_over_seeds(group, lambda r: r.invariance.rate_at(180)),
+            mean_over_seeds(group, lambda r: r.invariance.measured_at(180)),
             *(mean_over_seeds(group, lambda r, n=n: at(r, n)) for n in names),
             mean_over_seeds(group, turns),
         ]

@@ -32,8 +32,8 @@ def _shares(result: "Result") -> "dict[str, Estimate | None]":
     thetas, epsilons = (_table_values(result, axis) for axis in ("theta", "epsilon"))
     return {
         "accuracy": clean_accuracy(result.robustness),
-        **{f"invariance_{theta:g}": result.invariance.rate_at(theta) for theta in thetas},
-        **{f"robustness_{epsilon:.4g}": result.robustness.rate_at(epsilon) for epsilon in epsilons},
+        **{f"invariance_{theta:g}": result.invariance.measured_at(theta) for theta in thetas},
+        **{f"robustness_{epsilon:.4g}": result.robustness.measured_at(epsilon) for epsilon in epsilons},
     }
 
 
@@ -44,7 +44,7 @@ def result_row(result: "Result") -> dict[str, Any]:
     for name, rates in result.beside.items():
         usual, grid = _table_values(result, rates.axis), rates.values.tolist()
         values = usual if any(value in grid for value in usual) else grid[-1:]
-        beside[name] = {f"{value:.4g}": _plain(rates.rate_at(value)) for value in values}
+        beside[name] = {f"{value:.4g}": _plain(rates.measured_at(value)) for value in values}
     return {
         "network": result.network,
         "training_theta": recipe.rotation,
@@ -178,7 +178,7 @@ def _print_beside(console: "Console", results: "list[Result]") -> None:
         for measurement in measurements:
             rates = result.beside.get(measurement.name)
             value = strongest if measurement.axis == "epsilon" else 180
-            columns.append(_percent(None if rates is None else rates.rate_at(value)))
+            columns.append(_percent(None if rates is None else rates.measured_at(value)))
         if turns:
             exact = result.quarter_turns
             columns.append("-" if exact is None else percent(float(exact.rate.min())))

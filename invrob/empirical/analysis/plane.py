@@ -250,7 +250,7 @@ def _floor_at(profiles: Sequence[Rates], epsilon: float) -> float | None:
 
 
 def _mean_at(profiles: Sequence[Rates], value: float) -> Estimate:
-    rates = [rate for profile in profiles if (rate := profile.rate_at(value)) is not None]
+    rates = [rate for profile in profiles if (rate := profile.measured_at(value)) is not None]
     return mean_of(rates, profiles[0].images, profiles[0].confidence)
 
 

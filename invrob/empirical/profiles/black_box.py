@@ -12,7 +12,8 @@ from torch import Tensor
 from invrob.empirical.attacks import Finding, findings, square
 from invrob.empirical.attacks import search as searching
 from invrob.empirical.inference import called
-from invrob.empirical.profiles.rates import Levels, RatesOverEpsilon
+from invrob.empirical.profiles.rates import NORM_NAMES, RatesOverEpsilon
+from invrob.records import Levels
 
 FIRST_LOOK = 10  # the first search at a level has a tenth of the queries: most images that fall, fall soon
 LOOKED_AT = 32  # images that the faults of the model are looked for on
@@ -33,7 +34,7 @@ class Caution:
         return "masked" if any(finding.worthless for finding in self.findings) else "black-box"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class BlackBoxProfile(RatesOverEpsilon):
     """The share of predictions that a search by queries could not change: an upper bound of that of other attacks."""
 
@@ -47,6 +48,13 @@ class BlackBoxProfile(RatesOverEpsilon):
     def verdict(self) -> str:
         """'black-box': an upper bound, and not a close one; 'masked' where even that is worth nothing."""
         return self.sanity.verdict
+
+    @property
+    def about(self) -> str:
+        return f"{NORM_NAMES.get(self.norm, self.norm)}, {self.queries:,} queries, no gradients"
+
+    def remarks(self) -> tuple[str, ...]:
+        return (*self.sanity.reasons, *(f"{finding.name}: {finding.text}" for finding in self.sanity.findings))
 
     def to_dict(self) -> dict[str, Any]:
         return {**super().to_dict(), "verdict": self.verdict}

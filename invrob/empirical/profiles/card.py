@@ -1,9 +1,8 @@
 """Both profiles of one model on one card."""
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
@@ -12,18 +11,18 @@ from invrob.empirical.profiles.black_box import BlackBoxProfile
 from invrob.empirical.profiles.grids import usual_epsilons
 from invrob.empirical.profiles.invariance import InvarianceProfile, invariance_profile
 from invrob.empirical.profiles.measured_on import MeasuredOn
-from invrob.empirical.profiles.rates import Result
 from invrob.empirical.profiles.robustness import RobustnessProfile, robustness_profile
 from invrob.empirical.profiles.settings import PGD, Auto, Over, Square, Weak, attack_of, change_of
 from invrob.errors import InputError
+from invrob.shown import Shown, Summary
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
-@dataclass(frozen=True, eq=False)
-class Card(Result):
+@dataclass(frozen=True, eq=False, repr=False)
+class Card(Shown):
     """What rate of invariance and what adversarial robustness a model has, measured on the same images.
 
     Example:
@@ -43,9 +42,19 @@ class Card(Result):
         'black-box' where it is but an upper bound."""
         return self.robustness.verdict
 
-    def to_json(self) -> str:
-        """`to_dict` as one JSON object; there is no NaN or infinity in it."""
-        return json.dumps(self.to_dict(), allow_nan=False)
+    def summary(self) -> Summary:
+        invariance, robustness = self.invariance, self.robustness
+        images = f"{robustness.images:,} images" if robustness.images == invariance.images else "images"
+        tables = (
+            robustness.table(f"Robustness, 1 - fooling rate ({robustness.about})"),
+            invariance.table(f"Rate of invariance ({invariance.about})"),
+        )
+        title = f"{images}; verdict on the attack: {self.verdict}"
+        return Summary(title, tables, (*robustness.remarks(), *invariance.remarks(), robustness.legend))
+
+    def records(self) -> list[dict[str, Any]]:
+        """A row for each value of both axes, as the profiles have them; `axis` tells them apart."""
+        return [*self.robustness.records(), *self.invariance.records()]
 
     def plot(self, ax: "Iterable[Axes] | None" = None) -> "Figure":
         """The card in the paper's layout: robustness on the left, rate of invariance on the right, with their bands.

@@ -32,7 +32,7 @@ from invrob.errors import InputError
 from invrob.intervals import mean_bounds
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class InvarianceProfile(RatesOverTheta):
     """The rate of invariance: the share of predictions that stay under a change drawn at random.
 
@@ -42,6 +42,12 @@ class InvarianceProfile(RatesOverTheta):
     border: str
     path: str
     transformation: str
+
+    @property
+    def about(self) -> str:
+        border = "" if self.border == "zero" else f", border {self.border!r}"
+        path = "" if self.path == "there" else f", path {self.path!r}"
+        return self.transformation + border + path
 
 
 @overload

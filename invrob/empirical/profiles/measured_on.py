@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from invrob.empirical.profiles.rates import Result
+from invrob.records import Record
 
 
 @dataclass(frozen=True, eq=False)
-class MeasuredOn(Result):
+class MeasuredOn(Record):
     """The images that a card or a network of a run was measured on; a field is None where nobody kept it.
 
     Args:

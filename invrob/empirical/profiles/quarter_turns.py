@@ -1,7 +1,7 @@
 """Exact turns by 90, 180 and 270 degrees: what a p4 network promises to take without loss."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -9,18 +9,20 @@ from torch import Tensor
 
 from invrob.checks import check_confidence
 from invrob.empirical.inference import Model, batches, checked_images, evaluating, logits
-from invrob.empirical.profiles.rates import Numbers, Result
+from invrob.empirical.profiles.rates import percents, spans
 from invrob.empirical.transforms import rotate
 from invrob.errors import InputError
 from invrob.intervals import share_bounds
+from invrob.records import Numbers
+from invrob.shown import Shown, Summary, Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
-@dataclass(frozen=True, eq=False)
-class QuarterTurns(Result):
+@dataclass(frozen=True, eq=False, repr=False)
+class QuarterTurns(Shown):
     """How a model takes exact quarter turns, where no pixel is interpolated and none is lost."""
 
     degrees: Numbers  # [3]: 90, 180, 270
@@ -47,6 +49,20 @@ class QuarterTurns(Result):
         from invrob.empirical.profiles.plots import turns_figure
 
         return turns_figure(self, ax)
+
+    def summary(self) -> Summary:
+        turns, deviations = ([f"{number:.3g}" for number in numbers] for numbers in (self.degrees, self.deviation))
+        rows = [*zip(turns, percents(self.rate), spans(self.low, self.high), deviations, strict=True)]
+        title = f"exact turns; {self.images:,} images, intervals of {100 * self.confidence:g} %"
+        headings = ("turned by (degrees)", "stays %", "interval", "deviation of the logits")
+        return Summary(title, (Table(headings, rows),), ("deviation: the largest, over the spread of all logits.",))
+
+    def records(self) -> list[dict[str, Any]]:
+        """A row for each turn; rates are shares in [0, 1], the deviation is one of the spread of all logits."""
+        names = ("degrees", "rate", "low", "high", "deviation")
+        rows = zip(*(getattr(self, name).tolist() for name in names), strict=True)
+        ends = {"images": self.images, "confidence": self.confidence}
+        return [dict(zip(names, row, strict=True)) | ends for row in rows]
 
 
 def quarter_turn_consistency(model: Model, images: Tensor, *, confidence: float = 0.95) -> QuarterTurns:

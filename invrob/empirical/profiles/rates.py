@@ -1,79 +1,33 @@
 """What all profiles have in common: rates with intervals, the accuracy, a row per class; to JSON and back."""
 
-import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, is_dataclass
-from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from pydantic import AfterValidator, ConfigDict, NonNegativeInt, TypeAdapter, ValidationError
 
 from invrob.checks import Array
+from invrob.empirical.profiles.grids import format_epsilon
+from invrob.empirical.transforms import TRANSFORMATIONS
 from invrob.errors import InputError
-from invrob.intervals import Estimate, share_bounds
-
-Bounds = Callable[..., tuple[Array, Array]]
+from invrob.intervals import Estimate, percent, share_bounds
+from invrob.records import PER_IMAGE, Numbers, Record
+from invrob.shown import Shown, Summary, Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    Numbers = Array
-    Levels = Array
-else:  # fields of results, and how a file's lists become them
-    Numbers = Annotated[list[float], AfterValidator(np.array)]
-    Levels = Annotated[list[NonNegativeInt], AfterValidator(partial(np.array, dtype=np.int64))]
+Bounds = Callable[..., tuple[Array, Array]]
 
-PER_IMAGE = ("per_image", "levels")  # fields with a number for each image; the others have one for each value
-
-
-class Result:
-    """A frozen dataclass that goes to JSON and comes back equal: `T.from_dict(result.to_dict()) == result`."""
-
-    __pydantic_config__ = ConfigDict(strict=True, allow_inf_nan=False)  # no text stands for a number, nor true for 1
-
-    def __post_init__(self) -> None:
-        fields = vars(self).items()
-        lengths = {len(v) for name, v in fields if isinstance(v, np.ndarray) and name not in PER_IMAGE}
-        if len(lengths) > 1 or 0 in lengths:
-            raise InputError("its lists need a number for each value, and at least one")
-
-    def to_dict(self) -> dict[str, Any]:
-        """All of it in lists, numbers and strings, ready for `json.dumps(..., allow_nan=False)`."""
-        return {name: _plain(value) for name, value in vars(self).items()}
-
-    @classmethod
-    def from_dict(cls, plain: Mapping[str, Any]) -> Self:
-        """The result that `to_dict` wrote, also after a way through JSON. Keys that are no fields are passed over.
-
-        Raises InputError where a field is missing or is not what it should be, a NaN or an infinity included."""
-        try:
-            result: Self = _reader(cls)(json.dumps(plain))  # type: ignore[arg-type]  # a class is hashable
-            return result
-        except ValidationError as error:
-            fault = error.errors()[0]
-            text = ": ".join([".".join(map(str, fault["loc"])), fault["msg"]]).removeprefix(": ")
-        except (TypeError, ValueError, OverflowError) as error:
-            text = str(error)
-        raise InputError(f"this is no {cls.__name__}: {text[:200]}")
-
-    def __eq__(self, other: object) -> bool:
-        if type(other) is not type(self):
-            return NotImplemented
-        return all(map(_equal, vars(self).values(), vars(other).values()))
-
-    def __hash__(self) -> int:
-        return hash(tuple(value for value in vars(self).values() if not isinstance(value, np.ndarray)))
-
-
-@lru_cache
-def _reader(cls: type[Any]) -> Callable[[str], Any]:
-    return TypeAdapter(cls).validate_json
+MOST_CLASSES = 20  # in a table of classes
+NORM_NAMES = {"linf": "L-inf", "l2": "L2"}
+CLOSE = 1e-6  # of a value: what a float32 is off by, and more
+PER_VALUE = ("rate", "low", "high", "accuracy", "accuracy_low", "accuracy_high", "gap", "gap_high", "floor")
 
 
 @dataclass(frozen=True, eq=False)
-class ClassRates(Result):
+class ClassRates(Record):
     """The rates of the images of one class: the true one where labels were given, else the predicted one."""
 
     label: int
@@ -83,8 +37,8 @@ class ClassRates(Result):
     high: Numbers
 
 
-@dataclass(frozen=True, eq=False)
-class Rates(Result):
+@dataclass(frozen=True, eq=False, repr=False)
+class Rates(Shown):
     """One rate in [0, 1] for each of the T values of a profile's axis, with intervals at level `confidence`."""
 
     rate: Numbers  # [T] float64
@@ -122,6 +76,20 @@ class Rates(Result):
         """'sound', 'masked' or 'black-box': whether the attack can be believed; 'sound' where there is none."""
         return "sound"
 
+    @property
+    def unit(self) -> str:
+        """What the values of the axis are counted in; empty for a number such as a factor."""
+        raise NotImplementedError
+
+    @property
+    def about(self) -> str:
+        """What was measured, in a few words."""
+        raise NotImplementedError
+
+    def named(self, value: float) -> str:
+        """A value of the axis, as people write it."""
+        return f"{value:g}" if self.axis == "theta" else format_epsilon(value)
+
     def plot(self, ax: "Axes | None" = None) -> "Figure":
         """The rates with their intervals, as a figure of matplotlib, which a notebook shows as the value of a cell.
 
@@ -135,19 +103,91 @@ class Rates(Result):
 
         return rates_figure(self, ax)
 
-    def rate_at(self, value: float) -> Estimate | None:
-        """The rate with its interval at a value of the axis; None where that was not measured."""
-        indices = np.flatnonzero(self.values == value)
-        if not len(indices):
+    def rate_at(self, value: float) -> Estimate:
+        """The rate with its interval at a value of the axis that was measured; nothing is interpolated.
+
+        The value may be off by rounding, as a float32 is: by a millionth of itself. Raises InputError for any other,
+        with the values that there are."""
+        found = self.measured_at(value)
+        if found is None:
+            there = [*map(self.named, self.values.tolist())]
+            listed = ", ".join(there if len(there) <= 20 else [*there[:10], "...", *there[-9:]])
+            raise InputError(
+                f"no rate was measured at {self.axis} {value!s:.40}: the profile has {listed}; measure again with that "
+                f"value in `{self.axis}s`"
+            )
+        return found
+
+    def measured_at(self, value: float) -> Estimate | None:
+        """The rate with its interval, as `rate_at` has it; None where nothing was measured at that value."""
+        try:
+            wanted = float(value)
+        except (TypeError, ValueError):
             return None
-        return Estimate(*(float(numbers[indices[0]]) for numbers in (self.rate, self.low, self.high)))
+        away = np.abs(self.values - wanted)
+        index = int(away.argmin())
+        if not away[index] <= CLOSE * abs(wanted):
+            return None
+        return Estimate(*(float(numbers[index]) for numbers in (self.rate, self.low, self.high)))
+
+    def summary(self) -> Summary:
+        title = f"{self.about}; {self.images:,} images"
+        if self.axis == "epsilon":
+            title += f"; verdict: {self.verdict}"
+        return Summary(title, (self.table(), *self._class_tables()), (*self.remarks(), self.legend))
+
+    def remarks(self) -> tuple[str, ...]:
+        """What must be said beside the rates, in sentences."""
+        return ()
+
+    @property
+    def legend(self) -> str:
+        """What the columns of `table` are."""
+        right = "" if self.accuracy is None else "; right: it is the true class"
+        return f"stays: the prediction is that on the unchanged image{right}."
+
+    def table(self, name: str = "") -> Table:
+        """A row for each value of the axis, in percent."""
+        interval = f"{100 * self.confidence:g} % interval"
+        degrees = self.axis == "theta" and self.unit
+        columns = [(f"theta ({self.unit})" if degrees else self.axis, [*map(self.named, self.values.tolist())])]
+        columns += [("stays %", percents(self.rate)), (interval, spans(self.low, self.high))]
+        if self.accuracy is not None and self.accuracy_low is not None and self.accuracy_high is not None:
+            columns += [("right %", percents(self.accuracy))]
+            columns += [(interval, spans(self.accuracy_low, self.accuracy_high))]
+        floor = getattr(self, "floor", None)
+        if self.verdict != "masked" and floor is not None:
+            columns += [("floor %", percents(floor))]
+        headings, cells = zip(*columns, strict=True)
+        return Table(headings, [*zip(*cells, strict=True)], name)
+
+    def _class_tables(self) -> tuple[Table, ...]:
+        if not 1 < len(self.classes) <= MOST_CLASSES:
+            return ()
+        rows = [(str(row.label), str(row.images), *percents(row.rate)) for row in self.classes]
+        headings = ("class", "images", *map(self.named, self.values.tolist()))
+        return (Table(headings, rows, f"Predictions that stay, in %, by class and {self.axis}", folded=True),)
+
+    def records(self) -> list[dict[str, Any]]:
+        """A row for each value of the axis. `value` is in `unit`; all rates are shares in [0, 1]."""
+        shared = {"profile": type(self).__name__, "axis": self.axis, "unit": self.unit}
+        columns = {"value": self.values.tolist()}
+        columns |= {name: _listed(getattr(self, name, None), len(self.rate)) for name in PER_VALUE}
+        ends = {"images": self.images, "confidence": self.confidence, "verdict": self.verdict}
+        rows = zip(*columns.values(), strict=True)
+        return [shared | dict(zip(columns, row, strict=True)) | ends for row in rows]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class RatesOverTheta(Rates):
     """Rates under changes of the images that are drawn or searched for, by how far these changes go."""
 
     thetas: Numbers  # [T] increasing; degrees, or what else the transformation takes
+
+    @property
+    def unit(self) -> str:
+        family = TRANSFORMATIONS.get(vars(self)["transformation"])  # which is among the last fields, by its class
+        return "" if family is None else family.unit
 
     @property
     def axis(self) -> Literal["theta", "epsilon"]:
@@ -158,11 +198,15 @@ class RatesOverTheta(Rates):
         return self.thetas
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class RatesOverEpsilon(Rates):
     """Rates under an attack, by the size of its perturbation."""
 
     epsilons: Numbers  # [T] in pixel units, increasing
+
+    @property
+    def unit(self) -> str:
+        return "pixels in [0, 1]"
 
     @property
     def axis(self) -> Literal["theta", "epsilon"]:
@@ -230,15 +274,15 @@ def rates_per_image(
     }
 
 
-def _equal(a: Any, b: Any) -> bool:
-    return np.array_equal(a, b) if isinstance(a, np.ndarray) or isinstance(b, np.ndarray) else bool(a == b)
+def percents(shares: Array) -> list[str]:
+    """Shares of 1 in percent."""
+    return [*map(percent, shares.tolist())]
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, (np.ndarray, np.generic)):
-        return value.tolist()
-    if isinstance(value, Result):
-        return value.to_dict()
-    if is_dataclass(value):
-        return {name: _plain(field) for name, field in vars(value).items()}
-    return [_plain(v) for v in value] if isinstance(value, tuple) else value
+def spans(low: Array, high: Array) -> list[str]:
+    """Intervals in percent."""
+    return [f"{below} to {above}" for below, above in zip(percents(low), percents(high), strict=True)]
+
+
+def _listed(numbers: Array | None, count: int) -> list[Any]:
+    return [None] * count if numbers is None else numbers.tolist()

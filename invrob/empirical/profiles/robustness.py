@@ -18,12 +18,13 @@ from invrob.empirical.attacks import search as searching
 from invrob.empirical.inference import Model, checked_images, checked_labels, evaluating
 from invrob.empirical.profiles.black_box import BlackBoxProfile, search_by_queries
 from invrob.empirical.profiles.by_gradients import Searched, search_by_gradients
-from invrob.empirical.profiles.rates import Levels, Numbers, RatesOverEpsilon, rates_per_image
+from invrob.empirical.profiles.rates import NORM_NAMES, RatesOverEpsilon, rates_per_image
 from invrob.empirical.profiles.settings import PGD, Attack, Audit, Auto, Square, Weak, attack_of, audit_of
 from invrob.empirical.profiles.weak import WeakProfile, attack_weakly
+from invrob.records import Levels, Numbers
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class RobustnessProfile(RatesOverEpsilon):
     """The share of predictions that an attack by gradients could not change, for each size epsilon: 1 - fooling rate.
 
@@ -59,6 +60,17 @@ class RobustnessProfile(RatesOverEpsilon):
         if not self.audited:
             return "unaudited"
         return "weak" if self.shortfall else "sound"
+
+    @property
+    def about(self) -> str:
+        return f"{NORM_NAMES.get(self.norm, self.norm)}, {self.steps} steps"
+
+    def remarks(self) -> tuple[str, ...]:
+        masked = (f"masked, not to be believed: {reason}" for reason in self.sanity.reasons)
+        weak = [f"weak: {self.shortfall}"] if self.verdict == "weak" else []
+        harmless = (f"{fault.name}: {fault.text}" for fault in self.sanity.findings if not fault.worthless)
+        audited = f"floor: no attack of the audit's strength ({self.audited} images) goes below it."
+        return (*masked, *weak, *harmless, *([audited] if self.audited and self.verdict != "masked" else []))
 
     def to_dict(self) -> dict[str, Any]:
         return {**super().to_dict(), "verdict": self.verdict}

@@ -46,7 +46,7 @@ WEAK = {
 COLOUR = (10, 2 / 255)  # steps and their size: Madry's for CIFAR-10, in the place of a fixed step
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class WeakProfile(RatesOverEpsilon):
     """The share of predictions that a weak attack, run anew for each epsilon, did not change: the curve may rise."""
 
@@ -56,6 +56,14 @@ class WeakProfile(RatesOverEpsilon):
     def verdict(self) -> str:
         """'weak': a rate to be distrusted, whatever it is."""
         return "weak"
+
+    @property
+    def about(self) -> str:
+        return f"L-inf, weak attack {self.attack!r}"
+
+    def remarks(self) -> tuple[str, ...]:
+        weakness = f" ({WEAK[self.attack].text})" if self.attack in WEAK else ""
+        return (f"An attack that flatters the model{weakness}: the rates are to be distrusted.",)
 
 
 def attack_weakly(

@@ -12,17 +12,18 @@ from math import prod
 import numpy as np
 
 from invrob.checks import Array
-from invrob.empirical.profiles.rates import Levels, RatesOverTheta, rates_per_image
+from invrob.empirical.profiles.rates import RatesOverTheta, rates_per_image
 from invrob.empirical.profiles.settings import Grid, WorstOf
 from invrob.empirical.transforms import Transformation
 from invrob.errors import InputError
+from invrob.records import Levels
 
 MOST_POINTS = 1_000_000  # of a grid: more than a model can be asked in days
 
 Ask = Callable[[Array, Array], Array]  # indices of images [n], parameters [n or 1, d] -> predicted classes [n]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class WorstCaseProfile(RatesOverTheta):
     """The share of predictions that stay under all changes that an adversary tries.
 
@@ -33,6 +34,13 @@ class WorstCaseProfile(RatesOverTheta):
     transformation: str
     adversary: str
     finer: int
+
+    @property
+    def about(self) -> str:
+        return f"{self.transformation}, {self.adversary}"
+
+    def remarks(self) -> tuple[str, ...]:
+        return ("Upper bounds on what stays under the worst change of all, as good as the adversary.",)
 
 
 def in_the_worst_case(

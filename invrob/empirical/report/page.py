@@ -97,7 +97,7 @@ def _row(training: Training, result: Result, columns: Sequence[tuple[str, float]
         "theta": recipe.rotation,
         "epsilon": recipe.epsilon,
         "seed": result.cell.seed,
-        "shares": [clean_accuracy(result.robustness), *(profiles[kind].rate_at(value) for kind, value in columns)],
+        "shares": [clean_accuracy(result.robustness), *(profiles[kind].measured_at(value) for kind, value in columns)],
         "floors": [None, *(_floor(result, kind, value) for kind, value in columns)],
         "verdict": verdict_of([result]),
         "quarter_turns": result.quarter_turns,
