@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 
 from invrob import tradeoff
 from invrob.empirical.analysis import (
+    NotMeasuredError,
     Point,
     by_training,
+    crossed,
     floor_means,
     front_line,
     front_notes,
@@ -211,7 +213,12 @@ def test_cards_are_points_at_the_values_that_all_were_measured_at(cards):
     [
         (45, None, r"theta = 45 was not measured: choose one of 0, 90, 180"),
         (float("nan"), None, r"theta = nan was not measured: choose one of 0, 90, 180"),
-        (None, 0.2, r"epsilon = 0.2 was not measured: choose one of 0.1, 0.3"),
+        (None, 0.7, r"epsilon = 0.7 was not measured: choose one of 0.1, 0.3"),
+        (
+            *(None, 0.2),
+            "epsilon = 0.2 was not measured for mine, which has 0, 0.1, 0.3: choose one of 0.1, 0.3, which all have, "
+            "or measure mine there",
+        ),
     ],
 )
 def test_a_place_off_the_grid_is_refused_by_naming_the_grid(cards, theta, epsilon, message):
@@ -220,21 +227,55 @@ def test_a_place_off_the_grid_is_refused_by_naming_the_grid(cards, theta, epsilo
     assert str(caught.value) == message
 
 
+def test_who_lacks_a_value_is_named_and_after_three_only_counted(cards):
+    (mine,), (yours,) = cards["mine"], cards["yours"]
+    several = {f"m{k}": [mine] for k in range(5)} | {"yours": [yours]}
+    with pytest.raises(
+        NotMeasuredError, match=r"not measured for m0, m1, m2 and 2 more, which have 0, 0.1, 0.3: "
+    ) as e:
+        place_of(several, None, 0.2)
+    assert (e.value.name, e.value.value, e.value.shared) == ("epsilon", 0.2, [0.1, 0.3])
+    assert list(e.value.lacking) == [f"m{k}" for k in range(5)]
+    third = replace(mine, robustness=replace(mine.robustness, epsilons=np.array([0.1, 0.3, 0.5])))
+    with pytest.raises(
+        NotMeasuredError, match=r"for mine \(has 0, 0.1, 0.3\); third \(has 0.1, 0.3, 0.5\): choose one of"
+    ):
+        place_of({**cards, "third": [third]}, None, 0.2)
+
+
 def test_models_that_share_nothing_are_refused(cards):
     (card,) = cards["mine"]
     for change, message in (
-        ({"robustness": replace(card.robustness, norm="l2")}, "norm = l2 and linf: plot one at a time"),
+        (
+            {"robustness": replace(card.robustness, norm="l2")},
+            "norm = l2 and linf: plot one at a time .l2: third; linf: mine and yours",
+        ),
         ({"robustness": replace(card.robustness, confidence=0.9)}, "confidence = 0.9 and 0.95: plot one at a time"),
         ({"invariance": replace(card.invariance, transformation="shear")}, "transformation = rotation and shear"),
         (
             {"invariance": replace(card.invariance, thetas=np.array([1.0, 2.0, 3.0]))},
-            "models share none of their thetas",
+            "models share none of their thetas: measure them on the same ones .mine has 0, 90, 180; yours has 0, 90, ",
         ),
     ):
         with pytest.raises(InputError, match=message):
             plane({**cards, "third": [replace(card, **change)]})
     with pytest.raises(InputError, match="a plane takes at least one model"):
         plane({})
+
+
+def test_a_point_at_the_theta_of_one_and_the_epsilon_of_another_is_the_one_that_the_plane_has_there():
+    invariances = [planted.invariance((1.0, 0.8 - k / 100, 0.5)) for k in range(3)]
+    seeds = [
+        Card(profile, planted.robustness((1.0, 0.75, 0.2 + k / 50), missed=0.05 * k))
+        for k, profile in enumerate(invariances)
+    ]
+    points = {(t, e): plane({"a": seeds}, t, e)[0] for t in (90, 180) for e in (0.1, 0.3)}
+    assert points[90, 0.3].of_seeds[0] > points[180, 0.3].of_seeds[0] == 0
+    assert points[90, 0.3].of_seeds[1] > points[90, 0.1].of_seeds[1] == 0
+    assert points[90, 0.3].images == 100
+    for (theta, epsilon), point in points.items():
+        along, up = points[theta, 0.4 - epsilon], points[270 - theta, epsilon]
+        assert crossed(along, up) == point
 
 
 def test_a_card_and_a_result_with_its_profiles_are_the_same_point():

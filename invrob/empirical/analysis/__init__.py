@@ -1,20 +1,20 @@
 """What finished runs say: the paper's claims, the trade-off plane, tables, means over seeds."""
 
 from invrob.empirical.analysis.claims import STATEMENTS, Claim, check_claims
+from invrob.empirical.analysis.place import Models, NotMeasuredError, place_of, settings_of, shared_grids
 from invrob.empirical.analysis.plane import (
     DOMINATED,
+    EXCLUDED,
     FRONT,
-    Models,
+    UNDECIDED,
     Point,
+    crossed,
     front_line,
     front_notes,
     note_on_images,
     pareto_front,
-    place_of,
     plane,
     scope_of,
-    settings_of,
-    shared_grids,
     verdict_of,
 )
 from invrob.empirical.analysis.same_images import images_note
@@ -30,19 +30,26 @@ from invrob.empirical.analysis.statistics import (
 )
 from invrob.empirical.analysis.tables import TABLE_THETAS, write_classes_csv, write_csv
 from invrob.empirical.analysis.trainings import by_training, grouped, other_settings, varied
+from invrob.empirical.analysis.undecided import CHANCE, Pair, undecided_pairs
 
 __all__ = [
+    "CHANCE",
     "DOMINATED",
+    "EXCLUDED",
     "FRONT",
     "STATEMENTS",
     "TABLE_THETAS",
+    "UNDECIDED",
     "Claim",
     "Models",
+    "NotMeasuredError",
+    "Pair",
     "Point",
     "averaged",
     "by_training",
     "check_claims",
     "class_means",
+    "crossed",
     "floor_means",
     "floor_of",
     "front_line",
@@ -61,6 +68,7 @@ __all__ = [
     "scope_of",
     "settings_of",
     "shared_grids",
+    "undecided_pairs",
     "varied",
     "verdict_of",
     "write_classes_csv",

@@ -5,18 +5,18 @@ A front of estimates alone would crown whoever was lucky with the test images: h
 dominated, only where the intervals say so, each at its own level and not at all of them jointly. Robustness counts from
 its `floor`, below which no attack as strong as the audit brings it: no status rests on what the attack missed."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from math import isclose
 
+import numpy as np
+
+from invrob.empirical.analysis.place import Models, place_of
 from invrob.empirical.analysis.same_images import check_same_data, images_note
-from invrob.empirical.analysis.statistics import floor_of, mean_of
+from invrob.empirical.analysis.statistics import floor_of, half_width, mean_of
 from invrob.empirical.experiments import Result, clean_accuracy
-from invrob.empirical.profiles import Card, MeasuredOn, Rates, format_epsilon, table_epsilons
-from invrob.errors import InputError
+from invrob.empirical.profiles import Card, MeasuredOn, Rates
 from invrob.intervals import Estimate
 
-Models = Mapping[str, Sequence[Result | Card]]  # by name: the seeds of a training of a run, or the card of one model
 FRONT, DOMINATED, UNDECIDED, EXCLUDED = "front", "dominated", "undecided", "excluded"
 
 
@@ -36,6 +36,8 @@ class Point:
     seeds: int = 1
     confidence: float = 0.95  # of the intervals and of the floor
     measured_on: MeasuredOn | None = field(default=None, compare=False)  # the images; None where nobody kept them
+    images: int | None = None  # that both rates rest on; None where nobody kept it
+    of_seeds: tuple[float, float] = (0.0, 0.0)  # half the interval of either rate, were the seeds its only error
 
     @property
     def believed(self) -> bool:
@@ -73,45 +75,6 @@ def plane(
     if not mixed:
         check_same_data(models)
     return tuple(_point(name, seeds, theta, epsilon) for name, seeds in models.items())
-
-
-def place_of(models: Models, theta: float | None, epsilon: float | None) -> tuple[float, float]:
-    """Where a plane is to be cut: the theta and the epsilon that were measured, for the ones asked for to three digits.
-    None stands for the largest theta, and the first epsilon that tables show. Raises InputError."""
-    thetas, epsilons = shared_grids(models)
-    return (
-        thetas[-1] if theta is None else _on_grid("theta", theta, thetas),
-        table_epsilons(epsilons)[0] if epsilon is None else _on_grid("epsilon", epsilon, epsilons),
-    )
-
-
-def shared_grids(models: Models) -> tuple[list[float], list[float]]:
-    """The thetas and the epsilons that every model was measured at. Raises InputError where there are none."""
-    settings_of(models)
-    measured = [model for seeds in models.values() for model in seeds]
-    return (
-        _shared("thetas", [model.invariance for model in measured]),
-        _shared("epsilons", [model.robustness for model in measured]),
-    )
-
-
-def settings_of(models: Models) -> tuple[str, str]:
-    """The norm and the transformation that the models were measured with. Raises InputError where there are two."""
-    measured = [model for seeds in models.values() for model in seeds]
-    if not measured:
-        raise InputError("models = {} holds nothing: a plane takes at least one model")
-    for setting, values in (
-        ("norm", {model.robustness.norm for model in measured}),
-        ("transformation", {model.invariance.transformation for model in measured}),
-        ("border", {model.invariance.border for model in measured}),
-        ("path", {model.invariance.path for model in measured}),
-        ("confidence", {f"{p.confidence:g}" for model in measured for p in (model.invariance, model.robustness)}),
-    ):
-        if len(values) > 1:
-            raise InputError(
-                f"models were measured with {setting} = {' and '.join(sorted(values))}: plot one at a time"
-            )
-    return measured[0].robustness.norm, measured[0].invariance.transformation
 
 
 def verdict_of(seeds: Sequence[Result | Card]) -> str:
@@ -203,20 +166,47 @@ def front_line(points: Sequence[Point]) -> tuple[Point, ...]:
 
     It holds every point on the front, and none that is dominated."""
     believed = [point for point in points if point.believed]
-    left = [p for p in believed if not any(_beats(_corner(q, "estimate"), _corner(p, "estimate")) for q in believed)]
+    left = [p for p in believed if not any(estimates_dominate(q, p) for q in believed)]
     return tuple(sorted(left, key=lambda p: (p.invariance.estimate, p.name)))
+
+
+def may_dominate(point: Point, other: Point) -> bool:
+    """Whether one point dominates another one for certain, or as far as the intervals say.
+
+    Args:
+        point, other: of `plane`. One that is not believed dominates nobody.
+
+    Returns:
+        True also where both points may dominate each other.
+    """
+    return point.believed and _beats(_corner(point, "high"), _least(other))
+
+
+def estimates_dominate(point: Point, other: Point) -> bool:
+    """Whether the estimates of one point are at least as good as those of another one, and one of them better.
+
+    Args:
+        point, other: of `plane`, believed or not.
+    """
+    return _beats(_corner(point, "estimate"), _corner(other, "estimate"))
+
+
+def crossed(along: Point, up: Point) -> Point:
+    """The point at the theta of one point and the epsilon of another of the same training.
+
+    Args:
+        along: has the invariance, and all that is no matter of the place.
+        up: has the robustness.
+
+    Returns:
+        The point that `plane` has at that theta and that epsilon.
+    """
+    of_seeds = (along.of_seeds[0], up.of_seeds[1])
+    return replace(along, robustness=up.robustness, floor=up.floor, of_seeds=of_seeds)
 
 
 def _if_exact(point: Point) -> str:
     return "sound" if point.believed else point.verdict
-
-
-def _shared(name: str, profiles: Sequence[Rates]) -> list[float]:
-    grids = [profile.values.tolist() for profile in profiles]
-    shared = [value for value in grids[0] if all(value in grid for grid in grids)]
-    if not shared:
-        raise InputError(f"models share none of their {name}: measure them on the same ones")
-    return shared
 
 
 def _point(name: str, seeds: Sequence[Result | Card], theta: float, epsilon: float) -> Point:
@@ -235,7 +225,18 @@ def _point(name: str, seeds: Sequence[Result | Card], theta: float, epsilon: flo
         len(seeds),
         confidence,
         first.measured_on,
+        min(rates.images for model in seeds for rates in (model.invariance, model.robustness)),
+        (_of_seeds([model.invariance for model in seeds], theta), _of_seeds(profiles, epsilon)),
     )
+
+
+def _of_seeds(profiles: Sequence[Rates], value: float) -> float:
+    """Half the interval of the mean rate at `value`, if the images were no part of its error; 0 for a single seed."""
+    estimates = np.array([profile.rate_at(value).estimate for profile in profiles])
+    if len(estimates) < 2:
+        return 0.0
+    variance = float(estimates.var(ddof=1)) / len(estimates)
+    return half_width([(variance, len(estimates) - 1.0)], profiles[0].confidence)
 
 
 def _floor_at(profiles: Sequence[Rates], epsilon: float) -> float | None:
@@ -250,16 +251,8 @@ def _floor_at(profiles: Sequence[Rates], epsilon: float) -> float | None:
 
 
 def _mean_at(profiles: Sequence[Rates], value: float) -> Estimate:
-    rates = [rate for profile in profiles if (rate := profile.measured_at(value)) is not None]
+    rates = [profile.rate_at(value) for profile in profiles]
     return mean_of(rates, profiles[0].images, profiles[0].confidence)
-
-
-def _on_grid(name: str, value: float, grid: Sequence[float]) -> float:
-    near = [known for known in grid if isclose(known, value, rel_tol=1e-3, abs_tol=1e-9)]
-    if not near:
-        text = format_epsilon if name == "epsilon" else "{:g}".format
-        raise InputError(f"{name} = {value:g} was not measured: choose one of {', '.join(map(text, grid))}")
-    return min(near, key=lambda known: abs(known - value))
 
 
 Corner = tuple[float, float]  # of a point and its intervals: invariance and robustness
@@ -272,10 +265,9 @@ def _beats(these: Corner, those: Corner) -> bool:
 def _status(point: Point, others: Sequence[Point]) -> str:
     if not point.believed:
         return EXCLUDED
-    least, most = _least(point), _corner(point, "high")
-    if any(_beats(_least(other), most) for other in others):
+    if any(_beats(_least(other), _corner(point, "high")) for other in others):
         return DOMINATED
-    return UNDECIDED if any(_beats(_corner(other, "high"), least) for other in others) else FRONT
+    return UNDECIDED if any(may_dominate(other, point) for other in others) else FRONT
 
 
 def _least(point: Point) -> Corner:
