@@ -54,7 +54,8 @@ class Style:
     @contextmanager
     def applied(self) -> Iterator[None]:
         """Inside the block matplotlib draws and writes in this style."""
-        with matplotlib.rc_context(dict(self.settings)):
+        settings: Any = dict(self.settings)
+        with matplotlib.rc_context(settings):
             yield
 
 

@@ -2,19 +2,19 @@
 
 `invrob.theory.check.check`, `invrob.theory.sweep.sweep` and `invrob.theory.plots` are imported from their modules."""
 
+from invrob.theory.curves import frontier_curve, reachable_outline
 from invrob.theory.distribution import GaussianTradeoff
 from invrob.theory.frontier import (
     ExactRates,
     FrontierPoint,
     ThresholdRule,
     distance_to_frontier,
-    frontier_curve,
     frontier_point,
     inequalities,
     paper_rule,
     threshold_rule,
 )
-from invrob.theory.reachable import can_be_reached, reachable_outline
+from invrob.theory.reachable import can_be_reached
 
 __all__ = [
     "ExactRates",

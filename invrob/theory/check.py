@@ -5,9 +5,9 @@ confidence limit of a left side exceeds its right side: `holds` means that the s
 bound that is reached, as sign(x_0) does, can never be told from above)."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,7 +18,12 @@ from invrob.theory.classifiers import EVALUATION_STREAM, Classifier, Spec, build
 from invrob.theory.distribution import COIN_STREAM, Array, GaussianTradeoff, tagged_stream
 from invrob.theory.frontier import ExactRates, distance_to_frontier, inequalities
 from invrob.theory.reachable import can_be_reached
+from invrob.theory.verdicts import worst
 from invrob.threads import single_pool
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 Progress = Callable[[str, int, int], object]  # what is being done, how much of it is done, how much there is
 
@@ -69,6 +74,19 @@ class CheckReport:
     verdict: str
     classifiers: tuple[ClassifierResult, ...]
     inequalities: tuple[InequalityResult, ...]
+
+    def plot(self, ax: "Axes | None" = None) -> "Figure":
+        """The classifiers in the plane of a and b, against the exact frontier, as a figure of matplotlib.
+
+        Args:
+            ax: axes of a figure of your own to draw into; its figure is returned.
+
+        Raises:
+            InputError: for an `ax` that is no axes of matplotlib.
+        """
+        from invrob.theory.plots import check_figure
+
+        return check_figure(self, ax)
 
     def to_json(self) -> dict[str, Any]:
         """Plain dicts, lists, strings and finite numbers."""
@@ -139,11 +157,6 @@ def check(
     verdict = worst([*(result.verdict for result in results), *(test.verdict for test in tests)])
     p, d, c = distribution.p, distribution.d, distribution.c
     return CheckReport(p, d, c, n, seed, confidence, verdict, tuple(results), tuple(tests))
-
-
-def worst(verdicts: Iterable[str]) -> str:
-    """The gravest of some verdicts: "violated", else "self-check failed", else "holds"."""
-    return min(verdicts, key=("violated", "self-check failed", "holds").index)
 
 
 def bernstein_lower_limit(both: int, clean_only: int, attacked_only: int, n: int, weight: float, error: float) -> float:

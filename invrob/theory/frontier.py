@@ -8,13 +8,13 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import ndtr
 
 from invrob.checks import checked_number
+from invrob.theory.curves import attacked_rate, clean_rate, difference
 from invrob.theory.distribution import checked_c, checked_p, separation
+from invrob.theory.on_plane import OnThePlane
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class ExactRates:
 
 
 @dataclass(frozen=True)
-class ThresholdRule(ExactRates):
+class ThresholdRule(OnThePlane, ExactRates):
     """`x_0 unless s contradicts it by more than tau`, that is sign(tau x_0 + s), or sign(tau x_0 - s) if mirrored."""
 
     p: float
@@ -39,7 +39,7 @@ class ThresholdRule(ExactRates):
 
 
 @dataclass(frozen=True)
-class FrontierPoint:
+class FrontierPoint(OnThePlane):
     """The largest weight * accuracy + (1 - weight) * attacked of any classifier, and a rule that reaches it."""
 
     p: float
@@ -93,7 +93,7 @@ def threshold_rule(p: float, tau: float, c: float = 3.0, mirror: bool = False) -
     """
     p, c, m = checked_p(p), checked_c(c), separation(checked_c(c))
     tau = checked_number("tau", tau, lambda value: value == value, "[-inf, inf]: inf is sign(x_0), 0 is sign(s)")
-    clean, attacked = float(_clean(p, tau, m)), float(_attacked(p, tau, m))
+    clean, attacked = float(clean_rate(p, tau, m)), float(attacked_rate(p, tau, m))
     if mirror:
         clean, attacked = attacked, clean
     size = abs(tau)
@@ -103,7 +103,7 @@ def threshold_rule(p: float, tau: float, c: float = 3.0, mirror: bool = False) -
         attacked=attacked,
         transformed=(clean + attacked) / 2,
         invariance=1 - crossing / 2,
-        fooling=_difference(tau, m),
+        fooling=difference(tau, m),
         p=p,
         c=c,
         tau=tau,
@@ -188,29 +188,6 @@ def frontier_points(p: float, c: float = 3.0) -> tuple[FrontierPoint, ...]:
     return (start, *(frontier_point_at(p, start.tau + step * m, c) for step in steps))
 
 
-def frontier_curve(p: float, c: float = 3.0, points: int = 400) -> NDArray[np.float64]:
-    """The exact frontier of (a, b) as a polyline [2 points + 1, 2] from the clean to the attacked Bayes classifier,
-    through the corner (p, p). It is a part of the border of all that can be reached: see `reachable_outline`.
-
-    Args:
-        p: how often x_0 equals the label, in [1/2, 1).
-        c: mean of a number times sqrt(d), in (0, 1e6].
-        points: of each half.
-
-    Raises:
-        InputError: outside these ranges.
-
-    Example:
-        >>> frontier_curve(0.7, points=50).shape
-        (101, 2)
-    """
-    start = frontier_point(p, 1, c).tau
-    p, m = checked_p(p), separation(checked_c(c))
-    tau = start + np.linspace(0, 1, points) * (m + 8)  # 8 standard deviations on, s crosses -tau no more
-    half = np.column_stack([_clean(p, tau, m), _attacked(p, tau, m)])
-    return np.concatenate([half, [[p, p]], half[::-1, ::-1]])
-
-
 def distance_to_frontier(p: float, accuracy: float, attacked: float, c: float = 3.0) -> float:
     """By how much a and b could both be better: the largest t for which some classifier has at least a + t and b + t.
 
@@ -235,16 +212,16 @@ def distance_to_frontier(p: float, accuracy: float, attacked: float, c: float = 
     """
     p, m = checked_p(p), separation(checked_c(c))
     low, high = sorted((_checked_share("accuracy", accuracy), _checked_share("attacked", attacked)))  # it is symmetric
-    gap = high - low  # a - b is kept along the diagonal; on the frontier it is _difference(tau), which falls in tau
+    gap = high - low  # a - b is kept along the diagonal; on the frontier it is difference(tau), which falls in tau
     bayes = frontier_point(p, 1, c).tau
     far = bayes + m + 40
-    if gap >= _difference(bayes, m):
+    if gap >= difference(bayes, m):
         tau = bayes
-    elif gap <= _difference(far, m):
+    elif gap <= difference(far, m):
         tau = math.inf
     else:
-        tau = brentq(lambda t: _difference(t, m) - gap, bayes, far, xtol=1e-13)
-    return float(_clean(p, tau, m)) - high
+        tau = brentq(lambda t: difference(t, m) - gap, bayes, far, xtol=1e-13)
+    return float(clean_rate(p, tau, m)) - high
 
 
 def inequalities(p: float, accuracy: float, attacked: float, transformed: float) -> tuple[Inequality, ...]:
@@ -273,19 +250,6 @@ def inequalities(p: float, accuracy: float, attacked: float, transformed: float)
         Inequality("transformed", "R <= p", transformed, p),
         Inequality("theorem-1", "min(R, b) <= p", min(transformed, attacked), p),
     )
-
-
-def _clean(p: float, tau: float | NDArray[np.float64], m: float) -> NDArray[np.float64]:
-    return np.asarray(p * ndtr(m + tau) + (1 - p) * ndtr(m - tau))
-
-
-def _attacked(p: float, tau: float | NDArray[np.float64], m: float) -> NDArray[np.float64]:
-    return np.asarray(p * ndtr(tau - m) + (1 - p) * ndtr(-m - tau))
-
-
-def _difference(tau: float, m: float) -> float:
-    """a - b of the rule that is not mirrored; also its fooling rate, as A only turns right into wrong. Even in tau."""
-    return float(ndtr(m - abs(tau)) - ndtr(-m - abs(tau)))
 
 
 def _checked_share(name: str, value: float) -> float:

@@ -5,46 +5,15 @@ The set is convex. Its border is the curve of the threshold rules sign(tau x_0 +
 frontier is the part of the border on which neither number can rise unless the other falls. docs/theory.md has the
 proof."""
 
-import math
-
-import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import brentq
 
-from invrob.checks import checked_count, checked_number
+from invrob.checks import checked_number
 from invrob.errors import InputError
-from invrob.theory.distribution import checked_c, separation
+from invrob.theory.distribution import separation
 from invrob.theory.frontier import distance_to_frontier, frontier_point, threshold_rule
 
 ROUNDING = 1e-9  # what lies outside by no more than this counts as reached: the border itself is known by rounding only
 TAIL = 40.0  # standard deviations on which a normal distribution has all of its probability, to the last bit
-
-
-def reachable_outline(p: float, c: float = 3.0, points: int = 400) -> NDArray[np.float64]:
-    """The border of the set of all (a, b) that classifiers have, as a closed polygon [4 points + 5, 2].
-
-    It runs from the corner (p, p), over the clean Bayes classifier, to (1 - p, 1 - p), and back over the attacked one.
-    Every vertex is reached by a threshold rule. At p = 1/2 the set is a segment, which is run through twice.
-
-    Args:
-        p: how often x_0 equals the label, in [1/2, 1).
-        c: mean of a number times sqrt(d), in (0, 1e6].
-        points: vertices of each quarter, at least 1.
-
-    Raises:
-        InputError: outside these ranges.
-
-    Example:
-        >>> outline = reachable_outline(0.7, points=50)
-        >>> outline.shape, outline.max().round(4)
-        ((205, 2), np.float64(1.0))
-    """
-    points = checked_count("points", points)
-    far = separation(checked_c(c)) + 8  # 8 standard deviations on, s crosses the threshold no more
-    taus = [math.inf, *np.linspace(far, -far, 2 * points + 1), -math.inf]
-    rules = [threshold_rule(p, float(tau), c) for tau in taus]
-    half = np.array([(rule.accuracy, rule.attacked) for rule in rules])
-    return np.concatenate([half, half[-2::-1, ::-1]])
 
 
 def can_be_reached(

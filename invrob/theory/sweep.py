@@ -6,12 +6,17 @@ frontier: q = 0 aims at the best accuracy, q = 1 at the corner (p, p)."""
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from invrob.errors import InputError
-from invrob.theory.check import CheckReport, Progress, train_and_check, worst
+from invrob.theory.check import CheckReport, Progress, train_and_check
 from invrob.theory.classifiers import LEARNERS, parse
 from invrob.theory.distribution import GaussianTradeoff, checked_p
+from invrob.theory.verdicts import worst
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 QS = (0.0, 0.25, 0.5, 0.75, 1.0)
 MOST_VALUES = 100
@@ -24,6 +29,20 @@ class SweepReport:
     confidence: float
     verdict: str
     reports: tuple[CheckReport, ...]
+
+    def plot(self, ax: "Axes | None" = None) -> "Figure":
+        """A panel for each p, and one with the distances to the frontier, as a figure of matplotlib.
+
+        Args:
+            ax: axes of a figure of your own to draw into; its figure is returned.
+                They get the distances alone, which are those of all p.
+
+        Raises:
+            InputError: for an `ax` that is no axes of matplotlib.
+        """
+        from invrob.theory.plots import sweep_figure
+
+        return sweep_figure(self.reports, ax)
 
     def to_json(self) -> dict[str, Any]:
         """Plain dicts, lists, strings and finite numbers."""

@@ -12,8 +12,9 @@ from scipy.stats import binom
 
 from invrob.errors import InputError
 from invrob.theory import GaussianTradeoff, distance_to_frontier, inequalities, threshold_rule
-from invrob.theory.check import CheckReport, bernstein_lower_limit, check, train_and_check, worst
+from invrob.theory.check import CheckReport, bernstein_lower_limit, check, train_and_check
 from invrob.theory.classifiers import EVALUATION_STREAM, Classifier, build, linear, paper, parse
+from invrob.theory.verdicts import worst
 
 G = GaussianTradeoff(0.7, 5)
 

@@ -4,7 +4,7 @@ Curves are told apart by dash and marker as well as by colour, so that they read
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import matplotlib
 import numpy as np
@@ -14,12 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from invrob.checks import Array
-from invrob.empirical.profiles.black_box import BlackBoxProfile
 from invrob.empirical.profiles.grids import format_epsilon
-from invrob.empirical.profiles.invariance import InvarianceProfile
-from invrob.empirical.profiles.quarter_turns import QuarterTurns
-from invrob.empirical.profiles.rates import Rates
-from invrob.empirical.profiles.worst_case import WorstCaseProfile
 from invrob.empirical.transforms import transformation_named
 from invrob.pictures import COLOURS, SCREEN, Picture, Style, figure_around, fitted, given_axes
 
@@ -32,6 +27,46 @@ LEVELS = 255  # of the pixels of 8 bits
 FEW_TICKS = 5  # epsilons as fractions are long: no more than about as many are written
 LONG_LABEL = 30  # letters of a label that leaves no room for a second column
 FRAME, GAPS = 0.75, 0.25  # inches of a figure beside its panels: left of them, and between two
+
+
+class Interval(Protocol):
+    """Rates with their intervals, all [T]. What is drawn is said here by what it has: results draw themselves by this
+    module, so that it cannot know their classes."""
+
+    @property
+    def rate(self) -> Array: ...
+    @property
+    def low(self) -> Array: ...
+    @property
+    def high(self) -> Array: ...
+    @property
+    def images(self) -> int: ...
+    @property
+    def confidence(self) -> float: ...
+
+
+class Drawn(Interval, Protocol):
+    """A profile; those of a family of changes have a `transformation`, and attacks but the weak ones a `norm`."""
+
+    @property
+    def axis(self) -> str: ...
+    @property
+    def values(self) -> Array: ...
+    @property
+    def verdict(self) -> str: ...
+    @property
+    def accuracy(self) -> Array | None: ...
+    @property
+    def accuracy_low(self) -> Array | None: ...
+    @property
+    def accuracy_high(self) -> Array | None: ...
+
+
+class Turned(Interval, Protocol):
+    """The rates under turns by these degrees [T]."""
+
+    @property
+    def degrees(self) -> Array: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,10 +101,10 @@ class Panel:
     shares: str = STAY  # what the rates are shares of
 
 
-def panel(title: str, rates: Rates, curves: list[Curve], shares: str = STAY) -> Panel:
+def panel(title: str, rates: Drawn, curves: list[Curve], shares: str = STAY) -> Panel:
     """The axes that suit these rates, with these curves."""
-    if isinstance(rates, (InvarianceProfile, WorstCaseProfile)):
-        family = transformation_named(rates.transformation)
+    if rates.axis == "theta":
+        family = transformation_named(vars(rates)["transformation"])
         return Panel(title, "theta", family.axis, family.unit == "degrees", curves, shares)
     name = NORM_NAMES[getattr(rates, "norm", "linf")]  # weak attacks are in L-inf alone
     label = rf"$\epsilon$, {name} norm of the perturbation (pixels in [0, 1])"
@@ -110,7 +145,7 @@ def draw_panel(axes: Axes, part: Panel, inches: float, legend: str | None) -> No
     shades = matplotlib.colormaps["viridis"](np.linspace(0, 0.82, len(part.curves))) if many else COLOURS
     for i, curve in enumerate(part.curves):
         _draw(axes, curve, shades[i], i, alone=len(part.curves) <= 2)
-    title, label = (fitted(text, inches, size) for text, size in ((part.title, _size("title")), (part.label, None)))
+    title, label = fitted(part.title, inches, matplotlib.rcParams["axes.titlesize"]), fitted(part.label, inches)
     axes.set(title=title, xlabel=label, ylabel=part.shares, ylim=(-0.03, 1.03))
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     axes.grid(alpha=0.25)
@@ -119,10 +154,6 @@ def draw_panel(axes: Axes, part: Panel, inches: float, legend: str | None) -> No
         handles = _handles(axes)
         lines = fitted(legend, 0.8 * inches, "small")
         axes.legend(handles=handles, title=lines or None, fontsize="small", title_fontsize="small")
-
-
-def _size(what: str) -> Any:
-    return matplotlib.rcParams[f"axes.{what}size"]
 
 
 def _draw(axes: Axes, curve: Curve, shade: Any, index: int, alone: bool) -> None:
@@ -151,13 +182,13 @@ def _mark(axes: Axes, part: Panel, inches: float) -> None:
     values = np.unique(np.concatenate([curve.x for curve in part.curves]))
     widest, narrow = values[-1], inches < 2
     if part.degrees:
-        step = (60 if narrow else 30) if widest > 60 else 10
-        axes.set_xticks(np.arange(0, widest + 1, step))
+        apart = (60 if narrow else 30) if widest > 60 else 10
+        axes.set_xticks(np.arange(0, widest + 1, apart))
     elif part.axis == "theta" and {*values} <= {0.0, 1.0}:
         axes.set_xticks(values)
     elif part.axis == "epsilon" and any("/255" in format_epsilon(value) for value in values):
         levels, most = round(LEVELS * widest, 6), 3 if narrow else FEW_TICKS
-        step = next(step for step in (0.5, 1, 2, 4, 8, 16, 32, 64, 128) if levels / step <= most)
+        step = next(float(step) for step in (0.5, 1, 2, 4, 8, 16, 32, 64, 128) if levels / step <= most)
         ticks = np.arange(0, levels + step / 2, step)
         axes.set_xticks(ticks / LEVELS, ["0", *(f"{tick:g}/255" for tick in ticks[1:])])
     elif narrow:
@@ -191,12 +222,12 @@ def _legend_below(figure: Figure, width: float, title: str) -> float:
     return 0.16 * lines
 
 
-def rates_figure(rates: Rates, ax: Axes | None = None) -> Figure:
+def rates_figure(rates: Drawn, ax: Axes | None = None) -> Figure:
     """One profile in a figure of its own, or in the axes `ax` of a user, whose figure is returned."""
     return _in_place([panel_of(rates)], _measured(rates), ax, "for the profile")
 
 
-def card_figure(robustness: Rates, invariance: Rates, ax: Iterable[Axes] | None = None) -> Figure:
+def card_figure(robustness: Drawn, invariance: Drawn, ax: Iterable[Axes] | None = None) -> Figure:
     """Robustness on the left and invariance on the right, in a figure of their own or in a user's pair of axes."""
     title = f"Robustness and invariance: {_measured(robustness)}"
     return _in_place([panel_of(robustness), panel_of(invariance)], title, ax, "for the robustness and the invariance")
@@ -211,7 +242,7 @@ def _in_place(panels: Sequence[Panel], title: str, ax: Axes | Iterable[Axes] | N
     return figure_around(places[0])
 
 
-def turns_figure(turns: QuarterTurns, ax: Axes | None = None) -> Figure:
+def turns_figure(turns: Turned, ax: Axes | None = None) -> Figure:
     """The shares of predictions that stay under quarter turns, with their intervals."""
     if ax is None:
         axes = Picture(figsize=(4.6, 4.0), layout="constrained").subplots()
@@ -227,11 +258,11 @@ def turns_figure(turns: QuarterTurns, ax: Axes | None = None) -> Figure:
     return figure_around(axes)
 
 
-def _measured(rates: Rates) -> str:
+def _measured(rates: Drawn) -> str:
     return f"{rates.images} images, bands of {100 * rates.confidence:g} %"
 
 
-def profile_figures(profiles: Mapping[str, Rates], title: str, style: Style = SCREEN) -> dict[str, Figure]:
+def profile_figures(profiles: Mapping[str, Drawn], title: str, style: Style = SCREEN) -> dict[str, Figure]:
     """The figures of a model: "card", of its robustness and its invariance, and all other profiles by their names.
 
     title: what was measured on what."""
@@ -244,7 +275,7 @@ def profile_figures(profiles: Mapping[str, Rates], title: str, style: Style = SC
     return figures
 
 
-def panel_of(rates: Rates) -> Panel:
+def panel_of(rates: Drawn) -> Panel:
     """How often the prediction stays, and with labels how often it is right."""
     doubt, floor = rates.verdict, None if rates.verdict == "masked" else getattr(rates, "floor", None)
     curves = [Curve("prediction stays", rates.values, rates.rate, rates.low, rates.high, doubt, floor)]
@@ -252,7 +283,8 @@ def panel_of(rates: Rates) -> Panel:
         accuracy = (rates.accuracy, rates.accuracy_low, rates.accuracy_high)
         curves.append(Curve("prediction is right", rates.values, *accuracy, doubt))
     if rates.axis == "epsilon":
-        title = "Robustness: 1 - fooling rate" + (", an upper bound" if isinstance(rates, BlackBoxProfile) else "")
+        title = "Robustness: 1 - fooling rate" + (", an upper bound" if hasattr(rates, "queries") else "")
     else:
-        title = "Rate of invariance" + (f", {rates.adversary}" if isinstance(rates, WorstCaseProfile) else "")
+        adversary = getattr(rates, "adversary", "")
+        title = "Rate of invariance" + (f", {adversary}" if adversary else "")
     return panel(title, rates, curves, "share of images")
