@@ -14,7 +14,11 @@ __all__ = ["AdversarialRobustness", "ProfilesCallback", "RotationInvariance"]
 _PLACES = {  # the module of each name, the extra that it needs, and the packages of that extra
     "AdversarialRobustness": ("metrics", "torchmetrics", ("torchmetrics",)),
     "RotationInvariance": ("metrics", "torchmetrics", ("torchmetrics",)),
-    "ProfilesCallback": ("callback", "lightning", ("lightning", "pytorch_lightning", "torchmetrics")),
+    "ProfilesCallback": (
+        "callback",
+        "lightning",
+        ("lightning", "pytorch_lightning", "lightning_utilities", "torchmetrics"),
+    ),
 }
 
 

@@ -146,9 +146,11 @@ def _together(
     model: Model, images: Tensor, labels: Tensor | None, normalised: Normalised | None
 ) -> tuple[Model, Tensor, Tensor | None]:
     """The network behind the normalisation of its images, and images and labels on its device."""
-    device, layer = device_of(model, images.device), normalisation(normalised)
-    network = model if layer is None else Behind(layer, model, device)
-    return network, images.to(device), None if labels is None else labels.to(device)
+    device = device_of(model, images.device)
+    with torch.inference_mode(False):  # gradients are to pass a layer that is made here
+        layer = normalisation(normalised)
+        network = model if layer is None else Behind(layer, model, device)
+        return network, images.to(device), None if labels is None else labels.to(device)
 
 
 @contextmanager

@@ -82,8 +82,7 @@ class Behind(nn.Module):
 
     def __init__(self, layer: Normalize, network: Model, device: torch.device) -> None:
         super().__init__()
-        self.layer, self.network = Normalize(layer.mean.flatten().tolist(), layer.std.flatten().tolist()), network
-        self.layer.to(device)
+        self.layer, self.network = layer.to(device), network
 
     def forward(self, images: Tensor) -> Tensor:
         outputs: Tensor = called(self.network, self.layer(images))
