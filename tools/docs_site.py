@@ -20,7 +20,7 @@ from invrob.commands.helping import continued, note_and_examples, paragraphs, se
 
 ROOT = Path(__file__).resolve().parents[1]
 ELSEWHERE = {  # page of the site -> file of the repository
-    "index.md": "README.md",
+    "readme.md": "README.md",
     "changelog.md": "CHANGELOG.md",
     "contributing.md": "CONTRIBUTING.md",
     "digits.md": "invrob/empirical/data/assets/README.md",

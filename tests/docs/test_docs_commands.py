@@ -35,6 +35,7 @@ REPLACED = {
     "invrob theory sweep --p 0.5:0.95:0.05": "invrob theory sweep --p 0.5:0.7:0.1 --n 2000 --classifier logistic",
     "invrob theory sweep --p 0.7": "invrob theory sweep --p 0.7 --n 2000 --classifier trees",
     "invrob selftest": "invrob selftest --quick",
+    "invrob profile mynet.py:build --data mnist-mini": "invrob profile mynet.py:build --data mnist-mini --images 20",
     # The run of the test is of fewer digits than the profile, which is of the embedded ones.
     "invrob plane runs/mini runs/profile-mynet-build-mnist-mini": (
         "invrob plane runs/mini runs/profile-mynet-build-mnist-mini --mixed"
@@ -51,9 +52,14 @@ SHORTER = {
 EXACT = {"invrob theory frontier --p 0.7"}
 NOTEBOOKS = {"docs/theory-figures.md"}
 # What a reader of the page has already.
-FILES = {
-    "README.md": {
-        "my.toml": """
+MYNET = """
+from torch import nn
+
+
+def build():
+    return nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
+"""
+MY_TOML = """
 dataset = "mnist-mini"
 [[models]]
 name = "stdcnn"
@@ -64,26 +70,30 @@ training_theta = [0]
 epsilons = [0, 0.1]
 thetas = [0, 90]
 images = 16
-""",
-        "mynet.py": """
-from torch import nn
-
-
-def build():
-    return nn.Sequential(nn.Flatten(), nn.Linear(784, 10))
-""",
-    },
+"""
+FILES = {
+    "docs/index.md": {"mynet.py": MYNET},
+    "docs/questions.md": {"mynet.py": MYNET, "my.toml": MY_TOML},
+    "README.md": {"mynet.py": MYNET, "my.toml": MY_TOML},
 }
-PRELUDE = {
-    "README.md": """
+MODEL = """
 import torch
 from invrob.empirical.data.datasets import load
 test = load("mnist-mini").test
 images, labels = test.images[:16], test.labels[:16]
 torch.manual_seed(0)
 model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(784, 10))
-""",
-}
+"""
+PICTURES = """
+from pathlib import Path
+from torch.utils.data import DataLoader, TensorDataset
+from torchvision.transforms.functional import to_pil_image
+for k, (image, label) in enumerate(zip(images, labels)):
+    Path(f"pictures/{label}").mkdir(parents=True, exist_ok=True)
+    to_pil_image(image).save(f"pictures/{label}/{k}.png")
+loader = DataLoader(TensorDataset(test.images[:64], test.labels[:64]), batch_size=32)
+"""
+PRELUDE = {"README.md": MODEL, "docs/questions.md": MODEL + PICTURES}
 RUN = [path for path in PAGES if any(block.language in {*SHELL, "python"} for block in blocks(path))]
 
 
