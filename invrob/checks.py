@@ -68,3 +68,15 @@ def checked_count(name: str, value: int) -> int:
     if count < 1 or isinstance(value, bool):
         raise InputError(f"{name} = {value!r} must be an integer of at least 1")
     return count
+
+
+def read_epsilon(text: str) -> float:
+    """An epsilon as people write it: 0.1 or 8/255. Raises InputError."""
+    above, slash, below = text.partition("/")
+    try:
+        epsilon = float(above) / float(below if slash else 1)
+    except (ValueError, ZeroDivisionError):
+        epsilon = float("nan")
+    if not math.isfinite(epsilon):
+        raise InputError(f"epsilon = {text!r} is no number: write 0.1, or 8/255")
+    return epsilon

@@ -8,7 +8,7 @@ MOST = 1000  # numbers in a list
 
 def numbers(name: str, text: str) -> tuple[float, ...]:
     """`0,2/255,8/255`, or `0:180:15` for 0, 15, ..., 180. Raises InputError with what `name` should be."""
-    from invrob.empirical.profiles import read_epsilon
+    from invrob.checks import read_epsilon
 
     try:
         if ":" not in text:

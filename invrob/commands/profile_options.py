@@ -157,7 +157,8 @@ Transformations = Annotated[
     list[str],
     typer.Option(
         metavar="NAME",
-        help="What the model should be invariant under: rotation, translation, scaling, shear or rotation+translation.",
+        help="What the model should be invariant under: rotation, translation, scaling, shear, rotation+translation, "
+        "horizontal-flip or vertical-flip.",
         rich_help_panel=ATTACK,
     ),
 ]

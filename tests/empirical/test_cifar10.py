@@ -12,8 +12,8 @@ import torch
 import torchvision
 from mirror import publish, serving
 
+from invrob.empirical import data
 from invrob.empirical.data import cifar10
-from invrob.empirical.data import datasets as data
 from invrob.errors import InputError
 
 CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]

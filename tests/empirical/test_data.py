@@ -9,7 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from invrob.empirical.data import datasets as data
+from invrob.empirical import data
+from invrob.empirical.data import datasets, sources
 from invrob.errors import InputError
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -79,13 +80,13 @@ def test_the_tool_makes_the_embedded_file_again(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("damage", ["flipped", "cut", "gone"])
 def test_a_damaged_embedded_file_is_an_error(tmp_path, monkeypatch, damage):
-    content = bytearray(data.MINI.read_bytes())
+    content = bytearray(sources.MINI.read_bytes())
     copy = tmp_path / "mnist-mini.npz"
     if damage == "flipped":
         content[1_000_000] ^= 1
     if damage != "gone":
         copy.write_bytes(content[: -1 if damage == "cut" else None])
-    monkeypatch.setattr(data, "MINI", copy)
+    monkeypatch.setattr(sources, "MINI", copy)
     with pytest.raises(InputError) as error:
         data.load("mnist-mini")
     assert str(error.value) == (
@@ -158,7 +159,7 @@ def test_fetch_of_the_embedded_set_has_nothing_to_do_and_of_an_unknown_one_says_
 )
 def test_the_usual_data_sets_get_their_usual_validation_size(n, size, held):
     images = np.broadcast_to(np.zeros(size, np.uint8), (n, *size))
-    split = data.with_validation({"train_images": images, "train_labels": np.zeros(n, np.int64)})
+    split = datasets.with_validation({"train_images": images, "train_labels": np.zeros(n, np.int64)})
     assert len(split["validation_labels"]) == len(split["validation_images"]) == held
     assert len(split["train_labels"]) == len(split["train_images"]) == n - held
 

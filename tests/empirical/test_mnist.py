@@ -14,7 +14,7 @@ import torch
 import torchvision
 from mirror import publish, serving
 
-from invrob.empirical.data import datasets as data
+from invrob.empirical import data
 from invrob.empirical.data import download as fetching
 from invrob.empirical.data import mnist
 from invrob.errors import InputError

@@ -10,7 +10,7 @@ from math import sqrt
 import torch
 from torch import Tensor
 
-from invrob.errors import InputError, did_you_mean
+from invrob.names import check_norm
 
 
 def per_image(values: Tensor) -> Tensor:
@@ -166,6 +166,5 @@ def norm_named(name: str) -> Norm:
         >>> norm_named("linf").largest
         1.0
     """
-    if not (isinstance(name, str) and name in NORMS):
-        raise InputError(f"norm {name!r} is unknown: choose one of {', '.join(NORMS)}{did_you_mean(str(name), NORMS)}")
+    check_norm(name)
     return NORMS[name]

@@ -1,12 +1,34 @@
-"""Data sets by name, as tensors: embedded, fetched, or read from a file of arrays, a folder of pictures or a loader."""
+"""Data sets by name, as tensors: embedded, fetched, or read from a file of arrays, a folder of pictures or a loader.
 
-from invrob.empirical.data.choice import Sample, sample, sampled
-from invrob.empirical.data.datasets import SOURCES, Source, fetch, load, stand_in, summarise
-from invrob.empirical.data.loaders import images_of
-from invrob.empirical.data.memory import dataset_in_memory
-from invrob.empirical.data.mnist import read_mnist
-from invrob.empirical.data.paths import data_root
-from invrob.empirical.data.splits import Dataset, Split, chosen, chosen_indices, fixed_order
+Each name is loaded on first use: to list and to fetch data sets takes no PyTorch."""
+
+from typing import TYPE_CHECKING
+
+from invrob.lazy import lazily
+
+if TYPE_CHECKING:
+    from invrob.empirical.data.choice import Sample, sample, sampled
+    from invrob.empirical.data.datasets import load, stand_in, summarise
+    from invrob.empirical.data.loaders import images_of
+    from invrob.empirical.data.memory import dataset_in_memory
+    from invrob.empirical.data.mnist import read_mnist
+    from invrob.empirical.data.paths import data_root
+    from invrob.empirical.data.sources import SOURCES, Source, check_spec, fetch
+    from invrob.empirical.data.splits import Dataset, Split, chosen, chosen_indices, fixed_order
+else:
+    __getattr__ = lazily(
+        __name__,
+        {
+            "choice": ["Sample", "sample", "sampled"],
+            "datasets": ["load", "stand_in", "summarise"],
+            "loaders": ["images_of"],
+            "memory": ["dataset_in_memory"],
+            "mnist": ["read_mnist"],
+            "paths": ["data_root"],
+            "sources": ["SOURCES", "Source", "check_spec", "fetch"],
+            "splits": ["Dataset", "Split", "chosen", "chosen_indices", "fixed_order"],
+        },
+    )
 
 __all__ = [
     "SOURCES",
@@ -14,6 +36,7 @@ __all__ = [
     "Sample",
     "Source",
     "Split",
+    "check_spec",
     "chosen",
     "chosen_indices",
     "data_root",

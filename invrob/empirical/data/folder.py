@@ -14,6 +14,7 @@ import torch
 from invrob.checks import checked_count
 from invrob.empirical.data.pictures import SUFFIXES, is_grey, is_stored_turned, opened, pixels
 from invrob.empirical.data.splits import SPLITS, Dataset, Split, dataset_of_splits, fixed_order, held_out
+from invrob.empirical.data.unread import PICTURES, unread
 from invrob.empirical.inference import dim
 from invrob.errors import InputError
 
@@ -22,7 +23,6 @@ NAMES = {
     **dict.fromkeys(("val", "valid", "validation", "validation_set"), "validation"),
     **dict.fromkeys(("test", "testing", "test_set"), "test"),
 }
-LAYOUT = "a folder per class with pictures in it, or such folders in train, val and test"
 DARK = 0.5  # of white, as for arrays in files
 MOST = 2**34  # bytes of pixels in memory
 
@@ -183,7 +183,7 @@ def _classes(path: Path, roots: Mapping[Path, str]) -> tuple[str, ...]:
     if len(names[first]) < 2:
         raise InputError(
             f"{path} has {len(names[first])} folders of classes, and a classifier needs at least 2: folder:PATH takes "
-            f"{LAYOUT}"
+            f"{PICTURES}"
         )
     return tuple(names[first])
 
@@ -197,7 +197,7 @@ def _folders(path: Path) -> list[Path]:
             if entry.is_dir() and not entry.name.startswith(".") and entry.name != "__MACOSX"  # of archives
         )
     except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}): folder:PATH takes {LAYOUT}") from None
+        raise unread("folder", str(path), error) from None
 
 
 def _pictures(path: Path) -> list[Path]:

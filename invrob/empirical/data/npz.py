@@ -10,10 +10,10 @@ import numpy as np
 from invrob.checks import Array
 from invrob.empirical.data.arrays import read_images
 from invrob.empirical.data.splits import SPLITS
+from invrob.empirical.data.unread import ARRAYS, unread
 from invrob.empirical.inference import class_numbers, out_of_range
 from invrob.errors import InputError, did_you_mean
 
-LAYOUT = "images, labels, or train_images, train_labels, test_images, test_labels (and label_names)"
 PAIRS = (  # what people call images and labels, in a file that has them and no test set
     ("train_images", "train_labels"),
     ("x_train", "y_train"),
@@ -109,10 +109,7 @@ def _arrays(file: str | PathLike[str] | IO[bytes], name: str) -> tuple[list[str]
             known = [*_NAMES, *_OTHERS, *STATED]
             return members, {key: stored[key] for key in known if f"{key}.npy" in members}
     except OSError as error:
-        reason = error.strerror or error
-        raise InputError(
-            f"{name} cannot be read ({reason}): give the path of an .npz file that holds {LAYOUT}"
-        ) from None
+        raise unread("npz", name, error) from None
     except Exception as error:  # zipfile, zlib and numpy raise some ten kinds between them for damaged bytes
         if "Object arrays" in str(error):
             raise InputError(
@@ -146,7 +143,7 @@ def _splits(stored: dict[str, Array], members: list[str], name: str) -> dict[str
         if halves[0] and halves[1]:
             found[split] = (halves[0], halves[1])
         elif halves[0] or halves[1]:
-            raise InputError(f"{name} has no {_other_half(halves)}: np.savez(path, ...) must be given {LAYOUT}")
+            raise InputError(f"{name} has no {_other_half(halves)}: np.savez(path, ...) must be given {ARRAYS}")
     if "test" not in found:
         names = sorted(member.removesuffix(".npy") for member in members)
         held = ", ".join(names[:8]) or "nothing"
@@ -156,7 +153,7 @@ def _splits(stored: dict[str, Array], members: list[str], name: str) -> dict[str
             images, labels = (f"d[{key!r}]" for key in pair)
             line = f"; such as d = np.load({name!r}); np.savez('named.npz', images={images}, labels={labels})"
         raise InputError(
-            f"{name} has no test_images, test_labels, but {held}: np.savez(path, ...) must be given {LAYOUT}{line}"
+            f"{name} has no test_images, test_labels, but {held}: np.savez(path, ...) must be given {ARRAYS}{line}"
         )
     return found
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from invrob import names
 from invrob.empirical.experiments.experiment import Experiment, ModelGrid
 from invrob.empirical.experiments.profiling import Profiling
 from invrob.empirical.training import recipe_named
@@ -66,4 +67,4 @@ PAPER_CIFAR = Experiment(
     ),
 )
 
-PRESETS = {"smoke": SMOKE, "mini": MINI, "paper-mnist": PAPER_MNIST, "paper-cifar": PAPER_CIFAR}
+PRESETS = dict(zip(names.PRESETS, (SMOKE, MINI, PAPER_MNIST, PAPER_CIFAR), strict=True))

@@ -22,8 +22,6 @@ from invrob.empirical.loading.opened import Opened
 from invrob.empirical.loading.torch_export import read_pt2
 from invrob.errors import InputError
 
-SUFFIXES = (".pt2", ".pt", ".pth", ".ts", ".torchscript", ".onnx", ".safetensors", ".bin", ".ckpt", ".pkl")
-
 NAMESPACES = "aten|prim|prims|quantized|_quantized|mkldnn|onednn|mkldnn_prepacked|prepacked|torchvision"
 TOUCHES_FILES = re.compile(rf"\b(torch|ops\.aten)\.(save|from_file)\b|\bops\.(?!({NAMESPACES})\.)\w+")
 DTYPES = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(float16)": np.float16}  # of images

@@ -24,20 +24,18 @@ from torch import nn
 
 from invrob.empirical.inference import Model, set_training
 from invrob.empirical.loading.adapters import AS_THEY_COME, Adapted, Preprocessing, Size
-from invrob.empirical.loading.files import SUFFIXES, open_file
+from invrob.empirical.loading.files import open_file
 from invrob.empirical.loading.fitting import Taken, put_weights
 from invrob.empirical.loading.libraries import open_timm, open_torchvision
 from invrob.empirical.loading.normalisers import with_normaliser
 from invrob.empirical.loading.onnx_weights import files_beside
 from invrob.empirical.loading.opened import Opened
 from invrob.empirical.loading.python import open_python, seeded
+from invrob.empirical.loading.there import LIBRARIES, SPECS, SUFFIXES, WEIGHTS, check_hub, unread
 from invrob.empirical.loading.weights import Stored, read_weights
 from invrob.empirical.models import module_name
 from invrob.errors import InputError
 from invrob.files import expanded
-
-WEIGHTS = "`weights` takes FILE.safetensors, or a state dict by torch.save"
-SPECS = "pkg.module:callable, timm:NAME, torchvision:NAME, FILE.pt2, FILE.pt, FILE.onnx or RUN/cells/KEY"
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,11 +209,10 @@ def _put(network: nn.Module, stored: Stored, name: str, prefix: str) -> Taken:
 def _opened(wanted: Wanted, files: dict[str, str]) -> Opened:
     spec, arguments = wanted.spec, wanted.model_args
     library, _, name = spec.partition(":")
-    if library in ("timm", "torchvision") and name:
+    if library in LIBRARIES and name:
         opening = open_timm if library == "timm" else open_torchvision
         return opening(name, wanted.pretrained, wanted.classes, arguments)
-    if library in ("hf_hub", "hf-hub", "huggingface") and name:
-        raise InputError(f"{spec!r} names no model: a network of the hub that timm knows is timm:hf_hub:{name}")
+    check_hub(spec)
     if wanted.pretrained:
         raise InputError(f"`pretrained` is for timm:NAME and torchvision:NAME, not for {spec!r}: leave it out")
     path = expanded(spec)
@@ -242,7 +239,7 @@ def _content(path: str | PathLike[str], files: dict[str, str], way_out: str = f"
     try:
         content = expanded(path).read_bytes()
     except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror or error}): {way_out}") from None
+        raise unread(path, error, way_out) from None
     files[str(path)] = hashlib.sha256(content).hexdigest()
     if str(path).lower().endswith(".onnx"):
         files |= files_beside(content, expanded(path))

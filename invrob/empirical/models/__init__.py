@@ -20,7 +20,6 @@ from invrob.empirical.models.named import (
     call_factory,
     factory_arguments,
     import_named,
-    is_file,
     module_name,
     required,
 )
@@ -47,7 +46,6 @@ __all__ = [
     "factory_arguments",
     "handed_over",
     "import_named",
-    "is_file",
     "is_own",
     "lent",
     "module_name",

@@ -18,6 +18,7 @@ from typing import Any
 from invrob.empirical.models.sources import Own, is_installed, own_module, sums
 from invrob.errors import InputError, did_you_mean
 from invrob.files import expanded
+from invrob.names import check_source, is_file, not_here
 
 ALIASES = {  # what a factory may call a number that is known from the data
     "classes": ("classes", "num_classes", "n_classes", "nclasses", "nb_classes", "num_labels", "n_class", "nclass"),
@@ -90,11 +91,6 @@ def _shadowed(source: str, attribute: str, own: Own) -> str:
     """Where a file of the current folder has the name of an installed module, how the file is named."""
     here = Path(f"{source}.py")
     return f"; the file of that name is {here}:{attribute}" if source not in own.places and here.is_file() else ""
-
-
-def is_file(source: str) -> bool:
-    """Whether the part of a spec before the colon is the path of a Python file, and no dotted name."""
-    return source.endswith(".py") or "/" in source or "\\" in source
 
 
 def canonical(source: str) -> str:
@@ -189,9 +185,8 @@ def _located(source: str) -> Own:
     here = Path.cwd()
     if not is_file(source):
         return own_module(source, [here])
+    check_source(source)
     path = expanded(source).resolve()
-    if not path.is_file():
-        raise InputError(f"{path} is not there: name the Python file, or pkg.module:callable")
     root, name = _root_of(path)
     own = own_module(name, [root, here])
     if own.places.get(name) == path:
@@ -206,10 +201,7 @@ def _imported(own: Own) -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name is None or not (own.name + ".").startswith(error.name + "."):
             raise  # something that the module itself imports
-        raise InputError(
-            f"module {error.name!r} is not here: it must be installed or in the current folder; a file elsewhere "
-            "is named by its path, such as ./folder/mynet.py:build"
-        ) from None
+        raise InputError(not_here(error.name)) from None
     except SystemExit:
         raise InputError(
             f"module {own.name!r} ended the process as it was imported: put what it does under "

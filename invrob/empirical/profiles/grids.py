@@ -1,9 +1,8 @@
-"""The usual grids of epsilon, and how an epsilon is read and printed."""
+"""The usual grids of epsilon, and how an epsilon is printed."""
 
 from collections.abc import Sequence
-from math import isfinite
 
-from invrob.errors import InputError
+from invrob.checks import read_epsilon as read_epsilon  # beside how one is printed
 
 EPSILONS = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5)  # the paper's range for MNIST, as far as it matters
 L2_EPSILONS = (0.0, 0.25, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0)  # half a pixel of CIFAR-10 to what an MNIST digit can bear
@@ -21,18 +20,6 @@ def usual_epsilons(norm: str, channels: int) -> tuple[float, ...]:
 def table_epsilons(grid: Sequence[float]) -> list[float]:
     """Which two epsilons of a grid stand in tables; planes have the first."""
     return [epsilon for epsilon in TABLE_EPSILONS if epsilon in grid][:2] or [grid[len(grid) // 2], grid[-1]]
-
-
-def read_epsilon(text: str) -> float:
-    """An epsilon as people write it: 0.1 or 8/255. Raises InputError."""
-    above, slash, below = text.partition("/")
-    try:
-        epsilon = float(above) / float(below if slash else 1)
-    except (ValueError, ZeroDivisionError):
-        epsilon = float("nan")
-    if not isfinite(epsilon):
-        raise InputError(f"epsilon = {text!r} is no number: write 0.1, or 8/255")
-    return epsilon
 
 
 def format_epsilon(epsilon: float) -> str:

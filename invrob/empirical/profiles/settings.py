@@ -8,6 +8,7 @@ from typing import Literal, get_args
 from invrob.checks import check_counts
 from invrob.empirical.transforms import TRANSFORMATIONS, Transformation, check_fill, transformation_named
 from invrob.errors import InputError, did_you_mean
+from invrob.names import AVERAGE, GRID, check_adversary
 
 Border = Literal["zero", "canvas", "disc"]
 Path = Literal["there", "there-and-back"]
@@ -225,7 +226,6 @@ Attack = str | Auto | PGD | Square | Weak
 
 Audit = Literal["auto"] | int
 
-AVERAGE = "average"
 ATTACKS: dict[str, Auto | PGD | Square | Weak] = {"auto": Auto(), "pgd": PGD(), "square": Square(), "weak": Weak()}
 
 
@@ -243,16 +243,10 @@ def adversary_of(against: Against, asked_as: str = "against =") -> WorstOf | Gri
     Raises InputError for anything else; asked_as: where its text says that the name comes from."""
     if isinstance(against, (WorstOf, Grid)):
         return against
-    if against == AVERAGE:
-        return None
-    if against == Grid.name:
-        return Grid()
-    before, _, draws = str(against).rpartition("-")
-    if before == "worst-of" and draws.isdecimal() and 1 <= int(draws) < 10**6:
-        return WorstOf(int(draws))
-    raise InputError(
-        f"{asked_as} {against!r} is unknown: use 'average', 'grid', or 'worst-of-10' for ten random changes"
-    )
+    check_adversary(against, asked_as)
+    if against in (AVERAGE, GRID):
+        return Grid() if against == GRID else None
+    return WorstOf(int(against.rpartition("-")[2]))
 
 
 def attack_of(attack: Attack) -> Auto | PGD | Square | Weak:

@@ -24,7 +24,8 @@ from invrob.empirical.transforms.affine import (
     turned,
 )
 from invrob.empirical.transforms.rotation import rotate
-from invrob.errors import InputError, did_you_mean
+from invrob.errors import InputError
+from invrob.names import check_transformation
 
 PIXELS_PER_DEGREE = 0.1  # of rotation with translation: 30 degrees go with 3 pixels
 
@@ -183,7 +184,5 @@ def transformation_named(name: str, asked_as: str = "transformation") -> Transfo
     """The transformation called `name`. Raises InputError with the nearest name and all names.
 
     asked_as: where the text of the error says that the name comes from."""
-    if not isinstance(name, str) or name not in TRANSFORMATIONS:
-        near = did_you_mean(str(name), TRANSFORMATIONS)
-        raise InputError(f"{asked_as} {name!r} is unknown{near}: use {', '.join(TRANSFORMATIONS)}")
+    check_transformation(name, asked_as)
     return TRANSFORMATIONS[name]
