@@ -10,6 +10,7 @@ from traceback import FrameSummary, extract_tb, print_exception
 import typer
 
 import invrob
+from invrob.commands.advice import same_command
 from invrob.commands.model_errors import without_gradients
 from invrob.errors import InputError
 
@@ -17,6 +18,9 @@ PACKAGE = str(Path(invrob.__file__).parent)
 LOADING = str(Path(PACKAGE, "empirical", "loading"))
 ASKS_THE_MODEL = (str(Path(LOADING, "adapters.py")), "forward")  # file and function
 LIBRARIES = ("site-packages", "dist-packages", sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib"), "<")
+
+
+STOPPED = "stopped: nothing is written\nnext: {}"
 
 
 class ModelError(RuntimeError):
@@ -29,10 +33,11 @@ def failing_in_one_line(spec: str, traceback: bool) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        typer.echo("stopped: nothing is written", err=True)
+        typer.echo(STOPPED.format(same_command()), err=True)
         raise
     except SystemExit as end:
         if end.code == 143:  # SIGTERM: see cli.main
+            typer.echo(STOPPED.format(same_command()), err=True)
             raise
         why = "what a module does as a program belongs under `if __name__ == '__main__':`"
         typer.echo(f"error: {spec} ended the program with exit code {end.code}: {why}", err=True)

@@ -4,8 +4,10 @@ import json
 from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
+from invrob.commands.advice import next_line, same_command
 from invrob.commands.outputs import Outputs
 from invrob.commands.profile_identity import differences, fingerprint_of, of_other_files
 from invrob.errors import InputError
@@ -90,6 +92,16 @@ class ProfileFolder:
         except (OSError, ValueError, RecursionError):
             return None
         return there if isinstance(there, dict) else None
+
+
+def next_step(robustness: "Rates", folder: ProfileFolder) -> str:
+    """What may be done after a profile: a stronger attack where this one was too weak, else a page about it."""
+    from invrob.empirical.profiles import RobustnessProfile
+
+    if not isinstance(robustness, RobustnessProfile) or not robustness.shortfall:
+        return next_line("report", folder.path)
+    there = "" if folder.chosen else f" --out {quote(str(folder.path))}"  # where it is named, earlier numbers are kept
+    return f"next: {same_command()} --steps {5 * robustness.steps} --restarts {5 * robustness.restarts}{there}"
 
 
 def picture_names(measured: Iterable[str]) -> list[str]:

@@ -1,11 +1,13 @@
-"""What `invrob profile` prints for a person, in 80 columns."""
+"""What `invrob profile` prints for a person."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from invrob.commands.summary import duration
+from invrob.commands.tables import Table, print_line, print_table, print_text
 from invrob.errors import printable
+from invrob.intervals import percent
 
 if TYPE_CHECKING:
     from invrob.empirical.loading import Loaded
@@ -30,22 +32,20 @@ def print_profile(
     console = Console(highlight=False, markup=False)
     data = document["data"]
     images = f"{data['images']:,} {data['split']} images of {printable(data['name'])}"
-    console.print(f"{loaded.spec} ({loaded.kind}) on {images}")
-    for note in [*loaded.notes, *_fitting(loaded, data["shape"])]:
-        console.print(f"note: {note}")
-    console.print(f"accuracy: {_accuracy(profiles['robustness'])}")
+    print_text(console, f"{loaded.spec} ({loaded.kind}) on {images}")
+    print_text(console, *(f"note: {note}" for note in [*loaded.notes, *_fitting(loaded, data["shape"])]))
+    print_text(console, f"accuracy: {_accuracy(profiles['robustness'])}")
     if doubt := _like_chance(profiles["robustness"], len(data["classes"])):
-        console.print(f"note: {doubt}")
+        print_text(console, f"note: {doubt}")
     for name, profile in profiles.items():
-        console.print(f"\n{_heading(name, profile)}")
-        console.print(_table(profile))
+        print_text(console, f"\n{_heading(name, profile)}")
+        print_table(console, _table(profile))
         if per_class:
-            console.print(_classes(profile, data["classes"]))
-        for line in verdict_lines(profile):
-            console.print(line)
-    console.print(f"\n{', '.join(_costs(profiles))}; {duration(seconds)} on {loaded.device}")
+            print_table(console, _classes(profile, data["classes"]))
+        print_text(console, *verdict_lines(profile))
+    print_text(console, f"\n{', '.join(_costs(profiles))}; {duration(seconds)} on {loaded.device}")
     if paths:
-        console.print("written: " + ", ".join(map(str, paths)), soft_wrap=True)  # a path is there to be copied
+        print_line(console, "written: " + ", ".join(map(str, paths)))  # a path is there to be copied
 
 
 def _fitting(loaded: "Loaded", shape: Sequence[int]) -> list[str]:
@@ -67,7 +67,8 @@ def _accuracy(rates: "Rates") -> str:
 
     share = clean_accuracy(rates)
     assert share is not None
-    return f"{share.estimate:.1%} [{100 * share.low:.1f}, {100 * share.high:.1f}]; all intervals are of 95 %"
+    interval = f"[{percent(share.low)}, {percent(share.high)}]"
+    return f"{percent(share.estimate)}% {interval}; all intervals are of 95 %"
 
 
 def _like_chance(rates: "Rates", classes: int) -> str:
@@ -108,32 +109,27 @@ def _rows(rates: "Rates") -> dict[int, str]:
     return {i: written(float(rates.values[i])) for i in indices[::-1][::step][::-1]}
 
 
-def _table(rates: "Rates") -> Any:
-    from rich.table import Table
-
-    table = Table(rates.axis, "stays", "interval", box=None, pad_edge=False, padding=(0, 3, 0, 0))
+def _table(rates: "Rates") -> Table:
     floor = getattr(rates, "floor", None)
-    for heading in [*(["floor"] if floor is not None else []), *(["is right"] if rates.accuracy is not None else [])]:
-        table.add_column(heading)
-    for column in table.columns:
-        column.justify = "right"
+    more = [*(["floor"] if floor is not None else []), *(["is right"] if rates.accuracy is not None else [])]
+    table = Table([rates.axis, "stays", "interval", *more], gap=3)
     for i, value in _rows(rates).items():
-        interval = f"[{100 * rates.low[i]:.1f}, {100 * rates.high[i]:.1f}]"
+        interval = f"[{_percent(rates.low[i])}, {_percent(rates.high[i])}]"
         shares = [share[i] for share in (floor, rates.accuracy) if share is not None]
-        table.add_row(value, f"{rates.rate[i]:.1%}", interval, *(f"{share:.1%}" for share in shares))
+        table.add(value, f"{_percent(rates.rate[i])}%", interval, *(f"{_percent(share)}%" for share in shares))
     return table
 
 
-def _classes(rates: "Rates", names: Sequence[str]) -> Any:
-    from rich.table import Table
+def _percent(share: Any) -> str:
+    return percent(float(share))
 
+
+def _classes(rates: "Rates", names: Sequence[str]) -> Table:
     chosen = dict(list(_rows(rates).items())[-3:])
-    table = Table("class", "images", box=None, pad_edge=False, padding=(0, 3, 0, 0))
-    for value in chosen.values():
-        table.add_column(value, justify="right")
+    table = Table(["class", "images", *chosen.values()], gap=3)
     for row in rates.classes:
         name = names[row.label] if row.label < len(names) else str(row.label)
-        table.add_row(printable(name), str(row.images), *(f"{row.rate[i]:.1%}" for i in chosen))
+        table.add(printable(name), str(row.images), *(f"{_percent(row.rate[i])}%" for i in chosen))
     return table
 
 
@@ -164,8 +160,8 @@ def _audit(rates: "RobustnessProfile") -> list[str]:
         lines = ["sound: the audit found a gap of 2 points at most, or a single image, at every epsilon"]
     lines.append(f"audit: {rates.audited} images, chosen by chance: {rates.strength}")
     lines.append(
-        f"gap: the rates are about {100 * gap:.1f} points too high at worst, at {rates.axis} {at}; "
-        f"{100 * most:.1f} points at most there, with {100 * rates.confidence:g} % confidence"
+        f"gap: the rates are about {_percent(gap)} points too high at worst, at {rates.axis} {at}; "
+        f"{_percent(most)} points at most there, with {100 * rates.confidence:g} % confidence"
     )
     if rates.verdict != "masked":
         lines.append("floor: no attack as strong as the audit brings the rate of the population below it")

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
 
-LEFT = ("attack", "class", "data", "measured", "model", "name", "network", "stage")  # columns of text
-GAP, INDENT = "  ", "  "
+LEFT = ("attack", "class", "data", "front", "measured", "model", "name", "network", "stage")  # columns of text
+INDENT = "  "
 
 
 @dataclass
@@ -28,6 +28,7 @@ class Table:
     headings: Sequence[str]
     keys: int = 1
     rows: list[tuple[str, ...]] = field(default_factory=list)
+    gap: int = 2  # blanks between columns
 
     def add(self, *cells: str) -> None:
         """Another row, with a cell for each heading."""
@@ -86,9 +87,8 @@ class Table:
     def _laid_out(self, rows: Sequence[Sequence[str]], columns: Sequence[int]) -> list[str]:
         """Rows with these columns, each as wide as its widest cell of all rows of the table."""
         widths = {column: max(_width(row[column]) for row in [self.headings, *self.rows]) for column in columns}
-        return [
-            GAP.join(self._padded(row[column], column, widths[column]) for column in columns).rstrip() for row in rows
-        ]
+        padded = ((self._padded(row[column], column, widths[column]) for column in columns) for row in rows)
+        return [(" " * self.gap).join(cells).rstrip() for cells in padded]
 
     def _padded(self, cell: str, column: int, width: int) -> str:
         blanks = " " * (width - _width(cell))

@@ -106,7 +106,7 @@ def test_a_folder_in_the_place_of_a_file_is_named(finished, config, invrob):
     assert "Traceback" not in again.stderr
     shown = invrob("empirical", "figures", finished)
     assert shown.returncode == 0
-    assert "1 cells are not finished" in shown.stdout
+    assert "1 cell is not finished" in shown.stdout
 
 
 @pytest.mark.parametrize(
