@@ -93,7 +93,16 @@ for k, (image, label) in enumerate(zip(images, labels)):
     to_pil_image(image).save(f"pictures/{label}/{k}.png")
 loader = DataLoader(TensorDataset(test.images[:64], test.labels[:64]), batch_size=32)
 """
-PRELUDE = {"README.md": MODEL, "docs/questions.md": MODEL + PICTURES}
+TRACKERS = """
+import trackers
+
+trackers.install()
+"""
+PRELUDE = {
+    "README.md": MODEL,
+    "docs/questions.md": MODEL + PICTURES,
+    "docs/how-to/frameworks.md": TRACKERS,
+}
 RUN = [path for path in PAGES if any(block.language in {*SHELL, "python"} for block in blocks(path))]
 
 
