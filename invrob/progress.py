@@ -1,12 +1,16 @@
-"""The progress bar on stderr, of commands and of what takes long from Python."""
+"""Progress bars on stderr: of rich for commands, of tqdm for what takes long from Python; both are told the same."""
 
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
+from invrob.errors import InputError
+
 Show = Callable[[str, float, float], object]  # (what is at work, work done, all the work)
+Progress = bool | Show | None  # an argument of functions: a bar, what is called in its place, or nothing
 
 
 class Bar:
@@ -88,3 +92,75 @@ def _time_left(column: Any) -> Any:
 
 def _clock(seconds: float) -> str:
     return str(timedelta(seconds=round(seconds)))
+
+
+@contextmanager
+def reported(progress: Progress, begins: str) -> Iterator[Show]:
+    """What a function with the argument `progress` calls as it goes on, inside the block.
+
+    Args:
+        progress: True for a bar of tqdm, a widget in a notebook; a callable that is called in its place with what is at
+            work, the work done and all the work; False or None for nothing.
+        begins: what is at work until the first call says more.
+
+    Raises:
+        InputError: for anything else.
+    """
+    if progress is None or progress is False:
+        yield lambda what, done, total: None
+    elif progress is True:
+        with _notebook_bar(begins) as show:
+            yield show
+    elif callable(progress):
+        yield progress
+    else:
+        raise InputError(f"progress = {progress!r:.60} must be True for a bar, or False")
+
+
+@contextmanager
+def _notebook_bar(begins: str) -> Iterator[Show]:
+    """A bar of tqdm, which is closed after the block, whatever happens in it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that a notebook without ipywidgets gets a bar of text
+        from tqdm.auto import tqdm
+    layout = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
+    with tqdm(total=1.0, desc=begins, bar_format=layout, miniters=0, smoothing=0, dynamic_ncols=True) as bar:
+
+        def show(what: str, done: float, total: float) -> None:
+            bar.total = max(total, done)
+            bar.set_description_str(what, refresh=False)
+            bar.update(max(0.0, done - bar.n))
+
+        yield show
+        bar.update(max(0.0, bar.total - bar.n))
+        bar.refresh()
+
+
+class WorkProgress:
+    """Passes the work that is done on to a progress bar.
+
+    Nobody knows beforehand what a search takes. A measurement that takes more than was foreseen moves the end of the
+    bar away, and one that took less brings it nearer.
+
+    works: name of the measurement -> its work, as far as it can be foreseen."""
+
+    def __init__(self, show: Show, works: dict[str, float]) -> None:
+        self.show, self.ahead = show, dict(works)
+        self.finished, self.foreseen, self.done = 0.0, 0.0, 0.0
+        self.name = ""
+
+    def begins(self, name: str) -> None:
+        """The measurement `name` begins, and the one before it is done."""
+        self.finished += self.done
+        self.name, self.foreseen, self.done = name, self.ahead.pop(name), 0.0
+
+    def advanced(self, work: float) -> None:
+        """The measurement at work has done that much more."""
+        self.done += work
+        total = self.finished + max(self.foreseen, self.done) + sum(self.ahead.values())
+        self.show(self.name, self.finished + self.done, total)
+
+    def ends(self) -> None:
+        """All is done: the end of the bar is where the work has come to."""
+        self.finished, self.foreseen, self.done = self.finished + self.done, 0.0, 0.0
+        self.show(self.name, self.finished, self.finished)

@@ -21,7 +21,7 @@ from invrob.commands.profile_errors import ModelError, described, failing_in_one
 from invrob.commands.profile_folder import ProfileFolder
 from invrob.commands.profile_identity import folder_name
 from invrob.errors import InputError
-from invrob.progress import progress_bar
+from invrob.progress import WorkProgress, progress_bar
 from invrob.versions import versions
 
 if TYPE_CHECKING:
@@ -238,7 +238,6 @@ def _measured(
     loaded: "Loaded", sample: "Sample", measurements: "list[Measurement]", hidden: bool
 ) -> "tuple[dict[str, Rates], float]":
     """The rates by name of the measurement, with progress on stderr unless hidden, and the seconds that they took."""
-    from invrob.commands.profile_progress import ProfileProgress
     from invrob.empirical.inference import suited_threads
     from invrob.empirical.profiles import Counted
 
@@ -247,7 +246,7 @@ def _measured(
     works = {measurement.name: measurement.work.passes * len(images) for measurement in measurements}
     with warnings.catch_warnings(), suited_threads(loaded.model, images), progress_bar(hidden) as show:
         warnings.filterwarnings("ignore", message="images .*: (all pixels of all images|the brightest of all pixels)")
-        progress = ProfileProgress(show, works)
+        progress = WorkProgress(show, works)
         model = Counted(loaded.model, progress.advanced)
         for measurement in measurements:
             progress.begins(measurement.name)

@@ -14,8 +14,8 @@ from onnx import TensorProto, helper, numpy_helper
 import invrob
 from invrob.cli import main
 from invrob.commands.grids import by_name, numbers
-from invrob.commands.profile_progress import ProfileProgress
 from invrob.commands.profile_summary import verdict_lines
+from invrob.progress import WorkProgress
 
 SOURCE = """
 import torch
@@ -389,7 +389,7 @@ def test_what_is_not_the_fault_of_the_model_is_not_put_down_to_it(run, tmp_path,
     assert (code, out) == (2, "")
     assert "my_nets:build" not in err
 
-    monkeypatch.setattr("invrob.empirical.profiles.measurement.AUTO", None)  # so that this package fails
+    monkeypatch.setattr("invrob.empirical.profiles.work.AUTO", None)  # so that this package fails
     monkeypatch.setattr(sys, "argv", ["invrob", "profile", *map(str, (*OURS, *FEW))])
     with pytest.raises(TypeError, match="NoneType"):
         main()
@@ -427,7 +427,7 @@ def test_numbers_are_read_as_people_write_them():
 
 def test_progress_moves_the_end_where_more_is_done_than_was_foreseen():
     told = []
-    progress = ProfileProgress(lambda *event: told.append(event), {"invariance": 10.0, "robustness": 30.0})
+    progress = WorkProgress(lambda *event: told.append(event), {"invariance": 10.0, "robustness": 30.0})
     progress.begins("invariance")
     progress.advanced(8)
     progress.begins("robustness")

@@ -5,7 +5,7 @@ from invrob.empirical.profiles.card import Card, tradeoff
 from invrob.empirical.profiles.grids import L2_EPSILONS, format_epsilon, read_epsilon, table_epsilons, usual_epsilons
 from invrob.empirical.profiles.invariance import InvarianceProfile, invariance_profile, worst_case_profile
 from invrob.empirical.profiles.measured_on import MeasuredOn
-from invrob.empirical.profiles.measurement import Counted, Measurement, Work
+from invrob.empirical.profiles.measurement import Measurement
 from invrob.empirical.profiles.quarter_turns import QuarterTurns, quarter_turn_consistency
 from invrob.empirical.profiles.rates import ClassRates, Rates
 from invrob.empirical.profiles.robustness import RobustnessProfile, black_box_profile, robustness_profile
@@ -24,6 +24,7 @@ from invrob.empirical.profiles.settings import (
     change_of,
 )
 from invrob.empirical.profiles.weak import WEAK, WeakProfile
+from invrob.empirical.profiles.work import Counted, Work
 from invrob.empirical.profiles.worst_case import WorstCaseProfile
 
 __all__ = [

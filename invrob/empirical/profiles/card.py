@@ -13,7 +13,9 @@ from invrob.empirical.profiles.invariance import InvarianceProfile, invariance_p
 from invrob.empirical.profiles.measured_on import MeasuredOn
 from invrob.empirical.profiles.robustness import RobustnessProfile, robustness_profile
 from invrob.empirical.profiles.settings import PGD, Auto, Over, Square, Weak, attack_of, change_of
+from invrob.empirical.profiles.work import counting, work_of_attack, work_of_change
 from invrob.errors import InputError
+from invrob.progress import Progress
 from invrob.shown import Shown, Summary
 
 if TYPE_CHECKING:
@@ -85,6 +87,7 @@ def tradeoff(
     attack: str | Auto | PGD | Square = "auto",
     over: Over = "rotation",
     seed: int = 0,
+    progress: Progress = False,
 ) -> Card:
     """What invariance and what robustness a model has, measured on the same images and put on one card.
 
@@ -95,6 +98,7 @@ def tradeoff(
         attack: "auto" or `Auto(limit)`, "pgd" or `PGD(steps, restarts)`. "square" or `Square(queries)` for a model
             without gradients, whose robustness is an upper bound.
         over: what changes the images, as for `invariance_profile`.
+        progress: True for a bar over both, as for `robustness_profile`.
 
     Returns:
         A `Card` with `invariance`, `robustness` and `verdict`; `plot()` draws it and `to_json()` writes it.
@@ -111,12 +115,16 @@ def tradeoff(
     """
     chosen, change = attack_of(attack), change_of(over)
     thetas = change.family.values if thetas is None else thetas
-    if epsilons is None:  # images that are none are refused by the profiles
-        epsilons = usual_epsilons(norm, images.shape[1] if isinstance(images, Tensor) and images.ndim == 4 else 1)
+    # Images that are none are refused by the profiles.
+    count, channels = images.shape[:2] if isinstance(images, Tensor) and images.ndim == 4 else (0, 1)
+    epsilons = usual_epsilons(norm, channels) if epsilons is None else epsilons
     if isinstance(chosen, Weak):
         raise InputError(f"attack = {attack!r} flatters the model, and has no place on a card: use 'auto' or 'square'")
-    return Card(
-        invariance_profile(model, images, thetas, labels, over=change, seed=seed),
-        robustness_profile(model, images, epsilons, labels, norm=norm, attack=chosen, seed=seed),
-        MeasuredOn(len(images), images_fingerprint(images)),
-    )
+    thetas = change.family.checked(thetas)
+    works = {"invariance": work_of_change(change, tuple(thetas.tolist()), None), "robustness": work_of_attack(chosen)}
+    with counting(model, progress, works, count) as (model, begins):
+        begins("invariance")
+        invariance = invariance_profile(model, images, thetas, labels, over=change, seed=seed)
+        begins("robustness")
+        robustness = robustness_profile(model, images, epsilons, labels, norm=norm, attack=chosen, seed=seed)
+    return Card(invariance, robustness, MeasuredOn(len(images), images_fingerprint(images)))

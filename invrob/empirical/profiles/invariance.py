@@ -26,10 +26,12 @@ from invrob.empirical.profiles.settings import (
     adversary_of,
     change_of,
 )
+from invrob.empirical.profiles.work import counting, work_of_change
 from invrob.empirical.profiles.worst_case import WorstCaseProfile, in_the_worst_case
 from invrob.empirical.transforms import Interpolation, in_disc, on_canvas
 from invrob.errors import InputError
 from invrob.intervals import mean_bounds
+from invrob.progress import Progress
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -62,6 +64,7 @@ def invariance_profile(
     interpolation: Interpolation = "bilinear",
     seed: int = 0,
     confidence: float = 0.95,
+    progress: Progress = False,
 ) -> InvarianceProfile: ...
 
 
@@ -77,6 +80,7 @@ def invariance_profile(
     interpolation: Interpolation = "bilinear",
     seed: int = 0,
     confidence: float = 0.95,
+    progress: Progress = False,
 ) -> WorstCaseProfile: ...
 
 
@@ -92,6 +96,7 @@ def invariance_profile(
     interpolation: Interpolation = "bilinear",
     seed: int = 0,
     confidence: float = 0.95,
+    progress: Progress = False,
 ) -> InvarianceProfile | WorstCaseProfile: ...
 
 
@@ -106,6 +111,7 @@ def invariance_profile(
     interpolation: Interpolation = "bilinear",
     seed: int = 0,
     confidence: float = 0.95,
+    progress: Progress = False,
 ) -> InvarianceProfile | WorstCaseProfile:
     """How often the prediction of a model stays when the image is changed, by how far it may be changed.
 
@@ -127,6 +133,8 @@ def invariance_profile(
         seed: of the draws, in [0, 2^63).
         confidence: level of the intervals, in (0, 1). They are over the images and their changes: Agresti and Coull's
             rule for means; exact binomial for flips, in the worst case, and for the accuracy of unchanged images.
+        progress: True for a bar with the time left, of tqdm, a widget in a notebook; or a callable that is called in
+            its place with what is at work, the work done and all the work. The numbers are the same.
 
     Returns:
         An `InvarianceProfile`, or a `WorstCaseProfile` for an adversary: rates [T] in [0, 1], with intervals, the
@@ -154,7 +162,9 @@ def invariance_profile(
     if adversary is not None and change.step is not None:
         raise InputError(f"step = {change.step} is made for against = 'average': leave it out for {adversary.name}")
     images = on_canvas(images, change.fill) if change.border == "canvas" else images
-    with evaluating(model):
+    work = {f"invariance to {change.name}": work_of_change(change, tuple(grid.tolist()), adversary)}
+    with counting(model, progress, work, len(images)) as (model, begins), evaluating(model):
+        begins(next(iter(work)))
         labels = checked_labels(labels, images, model)
         truth = None if labels is None else labels.cpu().numpy()
 
@@ -167,7 +177,7 @@ def invariance_profile(
             return in_the_worst_case(ask_rows, len(images), truth, change.family, grid, adversary, seed, confidence)
         rng = np.random.default_rng(seed)
         volumes = change.family.volumes(grid)
-        draws = _draws(change, volumes, len(images), rng)
+        draws = sampling.drawn(change.family.dimensions, change.step, volumes, len(images), rng)
         parameters = change.family.parameters(draws.radii, rng)
         unchanged = np.zeros((1, parameters.shape[-1]))
         predictions = np.stack([ask(images, values) for values in (unchanged, *parameters)], 1)  # [N, 1 + M]
@@ -201,13 +211,14 @@ def worst_case_profile(
     interpolation: Interpolation = "bilinear",
     seed: int = 0,
     confidence: float = 0.95,
+    progress: Progress = False,
 ) -> WorstCaseProfile:
     """How often the prediction of a model stays under all changes that an adversary tries.
 
     It is `invariance_profile` with `against=WorstOf(10)`, under another name.
 
     Args:
-        model, images, thetas, labels, over, interpolation, seed, confidence: as for `invariance_profile`.
+        model, images, thetas, labels, over, interpolation, seed, confidence, progress: as for `invariance_profile`.
         against: `WorstOf(k)` or `Grid(finer)`, or their names "worst-of-10" and "grid".
 
     Returns:
@@ -235,15 +246,8 @@ def worst_case_profile(
         interpolation=interpolation,
         seed=seed,
         confidence=confidence,
+        progress=progress,
     )
-
-
-def _draws(change: Rotation | Change, volumes: Array, n: int, rng: np.random.Generator) -> sampling.Draws:
-    """The draws of all images; a change without a box is either made or not, and every image is asked about it."""
-    if change.family.dimensions:
-        return sampling.draw(volumes, change.step, n, rng)
-    count = int(volumes.any())
-    return sampling.Draws(np.tile([0.0, 1.0], (count, 1)), np.ones((count, n)), np.zeros((count, n), dtype=int))
 
 
 def rates_of_answers(

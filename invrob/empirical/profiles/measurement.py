@@ -1,53 +1,23 @@
 """What is measured of a model, as one value that experiments, plans, figures and the profile of one model share."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from math import ceil
 from typing import Any, Literal
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from invrob.empirical.inference import Model, called
+from invrob.empirical.inference import Model
 from invrob.empirical.profiles.black_box import BlackBoxProfile
 from invrob.empirical.profiles.invariance import InvarianceProfile, invariance_profile
 from invrob.empirical.profiles.rates import Rates
 from invrob.empirical.profiles.robustness import RobustnessProfile, robustness_profile
 from invrob.empirical.profiles.settings import PGD, Audit, Auto, Change, Grid, Rotation, Square, Weak, WorstOf
 from invrob.empirical.profiles.weak import WeakProfile
-from invrob.empirical.profiles.worst_case import WorstCaseProfile, most_evaluations
-
-SEARCH = 30  # gradients per image of a search and its audit, beside the steps of a full attack: measured
-AUTO = 60  # gradients per image where the effort is what the network needs: measured, the audit included
-WEAK_STEPS = 40  # of a weak attack, for each epsilon
-BLACK_BOX = 3.0  # an image is asked about that many times the queries of one epsilon
+from invrob.empirical.profiles.work import Work, work_of_attack, work_of_change
+from invrob.empirical.profiles.worst_case import WorstCaseProfile
 
 NORMS = {"linf": "", "l2": " in L2"}  # in titles
 BORDERS = {"zero": "", "canvas": ", on a larger black canvas", "disc": ", inside the disc only"}
-
-
-@dataclass(frozen=True)
-class Work:
-    """Images that a network is asked about, counted by what is computed of them."""
-
-    forward: float = 0.0  # logits only
-    attack: float = 0.0  # and the gradient for the image: twice the arithmetic
-    training: float = 0.0  # and the gradient for the weights: three times
-
-    def __add__(self, other: "Work") -> "Work":
-        return Work(self.forward + other.forward, self.attack + other.attack, self.training + other.training)
-
-    def __mul__(self, images: float) -> "Work":
-        return Work(images * self.forward, images * self.attack, images * self.training)
-
-    @property
-    def evaluations(self) -> float:
-        """How many images the network is asked about."""
-        return self.forward + self.attack + self.training
-
-    @property
-    def passes(self) -> float:
-        """The forward passes of one image that take as much arithmetic."""
-        return self.forward + 2 * self.attack + 3 * self.training
 
 
 @dataclass(frozen=True)
@@ -114,21 +84,10 @@ class Measurement:
     @property
     def work(self) -> Work:
         """What it asks of the model per image: typical for searches; of a worst case, where no prediction moves."""
-        match self.attack:
-            case Auto():
-                return Work(attack=AUTO)
-            case PGD(steps, restarts):
-                return Work(attack=SEARCH + steps * restarts)
-            case Square(queries):
-                return Work(forward=BLACK_BOX * queries)
-            case Weak():
-                return Work(attack=WEAK_STEPS * len(self.values))
-        assert self.over is not None
-        if self.against is not None:
-            return Work(forward=most_evaluations(self.over.family, self.values, self.against))
-        if isinstance(self.over, Rotation) and self.over.step is not None:
-            return Work(forward=1 + ceil(self.values[-1] / self.over.step))
-        return Work(forward=2 + len(self.values) / 2)
+        if self.over is None:
+            assert self.attack is not None
+            return work_of_attack(self.attack, len(self.values))
+        return work_of_change(self.over, self.values, self.against)
 
     def measure(self, model: Model, images: Tensor, labels: Tensor | None = None) -> Rates:
         """Measure it; arguments and errors are those of `invariance_profile` and `robustness_profile`."""
@@ -152,17 +111,3 @@ class Measurement:
             type(None): InvarianceProfile,
         }
         return kinds[type(self.attack or self.against)].from_dict(plain)
-
-
-class Counted(nn.Module):
-    """`model`, and `advanced` called with the forward passes that each call of it takes."""
-
-    def __init__(self, model: Model, advanced: Callable[[float], None]) -> None:
-        super().__init__()
-        self.model, self.advanced = model, advanced
-
-    def forward(self, images: Tensor) -> Tensor:
-        n = len(images)
-        self.advanced((Work(attack=n) if images.requires_grad else Work(forward=n)).passes)
-        outputs: Tensor = called(self.model, images)
-        return outputs

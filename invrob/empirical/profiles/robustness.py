@@ -21,6 +21,8 @@ from invrob.empirical.profiles.by_gradients import Searched, search_by_gradients
 from invrob.empirical.profiles.rates import NORM_NAMES, RatesOverEpsilon, rates_per_image
 from invrob.empirical.profiles.settings import PGD, Attack, Audit, Auto, Square, Weak, attack_of, audit_of
 from invrob.empirical.profiles.weak import WeakProfile, attack_weakly
+from invrob.empirical.profiles.work import counting, work_of_attack
+from invrob.progress import Progress
 from invrob.records import Levels, Numbers
 
 
@@ -88,6 +90,7 @@ def robustness_profile(
     seed: int = 0,
     confidence: float = 0.95,
     audit: Audit = "auto",
+    progress: Progress = False,
 ) -> RobustnessProfile: ...
 
 
@@ -103,6 +106,7 @@ def robustness_profile(
     seed: int = 0,
     confidence: float = 0.95,
     audit: Audit = "auto",
+    progress: Progress = False,
 ) -> BlackBoxProfile: ...
 
 
@@ -118,6 +122,7 @@ def robustness_profile(
     seed: int = 0,
     confidence: float = 0.95,
     audit: Audit = "auto",
+    progress: Progress = False,
 ) -> RobustnessProfile | BlackBoxProfile | WeakProfile: ...
 
 
@@ -132,6 +137,7 @@ def robustness_profile(
     seed: int = 0,
     confidence: float = 0.95,
     audit: Audit = "auto",
+    progress: Progress = False,
 ) -> RobustnessProfile | BlackBoxProfile | WeakProfile:
     """How often the prediction of a model survives an attack, for all sizes epsilon at about the price of one.
 
@@ -154,6 +160,8 @@ def robustness_profile(
             `floor` as well.
         audit: how many images are audited: a number, 0 for none, or "auto" for an audit that costs about what the
             search does, of 32 to 256 images. An attack without gradients has no audit.
+        progress: True for a bar with the time left, of tqdm, a widget in a notebook; or a callable that is called in
+            its place with what is at work, the work done and all the work. The numbers are the same.
 
     Returns:
         A `RobustnessProfile`, a `BlackBoxProfile` for `Square`, a `WeakProfile` for `Weak`: rates [T] in [0, 1], with
@@ -178,7 +186,9 @@ def robustness_profile(
     grid = checked_grid("epsilons", epsilons, measure.largest, "pixels are in [0, 1], so write 8 / 255, not 8")
     check_settings(confidence=confidence, seed=seed)
     generator = torch.Generator(images.device).manual_seed(int(seed))
-    with evaluating(model):
+    work = {"robustness": work_of_attack(chosen, len(grid))}
+    with counting(model, progress, work, len(images)) as (model, begins), evaluating(model):
+        begins("robustness")
         labels = checked_labels(labels, images, model)
         truth = None if labels is None else labels.cpu().numpy()
         rates = partial(rates_per_image, labels=truth, identity=grid == 0, confidence=confidence, seed=seed)
@@ -225,13 +235,14 @@ def black_box_profile(
     attack: Square = Square(),
     seed: int = 0,
     confidence: float = 0.95,
+    progress: Progress = False,
 ) -> BlackBoxProfile:
     """How often the prediction of a model survives a search by queries, for a model that gives no gradients.
 
     It is `robustness_profile` with `attack=Square()`, under a name of its own.
 
     Args:
-        model, images, epsilons, labels, norm, seed, confidence: as for `robustness_profile`.
+        model, images, epsilons, labels, norm, seed, confidence, progress: as for `robustness_profile`.
         attack: `Square(queries)`.
 
     Returns:
@@ -247,5 +258,13 @@ def black_box_profile(
         array([1., 1., 0.])
     """
     return robustness_profile(
-        model, images, epsilons, labels, norm=norm, attack=attack, seed=seed, confidence=confidence
+        model,
+        images,
+        epsilons,
+        labels,
+        norm=norm,
+        attack=attack,
+        seed=seed,
+        confidence=confidence,
+        progress=progress,
     )

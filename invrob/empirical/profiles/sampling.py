@@ -26,6 +26,14 @@ class Draws:
     part_of: Array  # [M, N] int64, the part that the draw lies in
 
 
+def drawn(dimensions: int, step: float | None, volumes: Array, n: int, rng: np.random.Generator) -> Draws:
+    """`draw` for a change with that many parameters; one without a box is made or not, and every image is asked."""
+    if dimensions:
+        return draw(volumes, step, n, rng)
+    count = int(volumes.any())
+    return Draws(np.tile([0.0, 1.0], (count, 1)), np.ones((count, n)), np.zeros((count, n), dtype=int))
+
+
 def draw(volumes: Array, step: float | None, n: int, rng: np.random.Generator) -> Draws:
     """Draws for n images in bands of volume that reach to the largest of `volumes` [T], which increase.
 
