@@ -90,26 +90,41 @@ def execution_from_options(
     cpus: float | None,
 ) -> "Execution":
     """How the options say that cells are spread. Raises InputError where they do not go together."""
+    check_options(executor, device, jobs, address, gpus, cpus)
     from invrob.empirical.execution import Execution
     from invrob.empirical.inference import chosen_device, cores, pinned
 
+    if executor == "ray":
+        share = _gpus_per_cell(device, gpus)
+        local = chosen_device("auto" if device == "cuda" else device)  # the workers' GPUs need not be here
+        return Execution("ray", local, jobs, stack, retries, address, share, 1.0 if cpus is None else cpus)
+    chosen = chosen_device(device)
+    workers = jobs or (1 if executor == "inline" else len(pinned(chosen)) if chosen.type == "cuda" else cores())
+    return Execution(executor or ("local" if workers > 1 else "inline"), chosen, workers, stack, retries)
+
+
+def check_options(
+    executor: Name | None,
+    device: str,
+    jobs: int | None,
+    address: str | None,
+    gpus: float | None,
+    cpus: float | None,
+) -> None:
+    """Raises InputError where the options do not go together. What the machine has is not asked, nor PyTorch loaded."""
     of_ray = {"--address": address, "--gpus-per-cell": gpus, "--cpus-per-cell": cpus}
     if executor == "ray":
         for option in ("--gpus-per-cell", "--cpus-per-cell"):
             amount = of_ray[option]
             if isinstance(amount, float) and not (amount <= 1 or amount % 1 == 0):
                 raise InputError(f"{option} {amount:g} must be a whole number or below 1: Ray shares out one unit only")
-        share = _gpus_per_cell(device, gpus)
-        local = chosen_device("auto" if device == "cuda" else device)  # the workers' GPUs need not be here
-        return Execution("ray", local, jobs, stack, retries, address, share, 1.0 if cpus is None else cpus)
+        _gpus_per_cell(device, gpus)
+        return
     for option, value in of_ray.items():
         if value is not None:
             raise InputError(f"{option} {value} is for --executor ray: add it, or leave {option} out")
-    chosen = chosen_device(device)
     if executor == "inline" and (jobs or 1) > 1:
         raise InputError(f"--jobs {jobs} is for --executor local or ray: inline does one cell after another")
-    workers = jobs or (1 if executor == "inline" else len(pinned(chosen)) if chosen.type == "cuda" else cores())
-    return Execution(executor or ("local" if workers > 1 else "inline"), chosen, workers, stack, retries)
 
 
 def words(given: Mapping[str, Any]) -> tuple[str, ...]:
