@@ -9,6 +9,7 @@ import typer
 from invrob.commands import workers
 from invrob.commands.advice import next_line
 from invrob.commands.conclusion import conclude, drawn_again
+from invrob.commands.early import check_folders, check_run
 from invrob.commands.helping import Group, examples
 from invrob.commands.outputs import Outputs
 from invrob.commands.run_configuration import asked_for
@@ -99,6 +100,8 @@ def run(
 
     Exit code 0: all cells are finished; 1: a cell failed, which does not stop the others, or with --strict a claim of
     the paper; 2: bad usage."""
+    check_run(preset, config, attack or [])
+    workers.check_options(executor, device, jobs, address, gpus_per_cell, cpus_per_cell)
     from_ray = {"--address": address, "--gpus-per-cell": gpus_per_cell, "--cpus-per-cell": cpus_per_cell}
     usual = {"--device": None if device == "auto" else device, "--retries": None if retries == 2 else retries}
     code = tuple(word for name in imported or [] for word in ("--import", name))
@@ -153,6 +156,7 @@ def figures(
     as_json: Json = False,
 ) -> None:
     """Draw the figures of a run again, and write its profiles.csv, from what its directory holds."""
+    check_folders([run])
     outputs = Outputs()
     with progress_bar(as_json, "loading PyTorch") as progress:
         from invrob.empirical.experiments import going_on

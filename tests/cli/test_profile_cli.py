@@ -408,7 +408,7 @@ def test_help_says_what_a_spec_executes(run):
     told = " ".join(out.split())
     assert code == 0
     assert "Examples:" in told
-    for text in ("runs the code of that module", "no Python", "nothing is ever unpickled"):
+    for text in ("runs the code of that module", "no Python", "Nothing is ever unpickled"):
         assert text in told
 
 
