@@ -91,13 +91,13 @@ def print_results(results: "list[Result]", claims: "tuple[Claim, ...]") -> None:
 
 
 def _print_claim(console: "Console", claim: "Claim") -> None:
-    """The verdict and the evidence, on a line of its own where the two do not fit on one."""
-    verdict, evidence, width = f"        {claim.network}: {claim.verdict}", _evidence(claim), width_of(console)
-    if width is None or len(verdict) + 2 + len(evidence) <= width or not evidence:
-        print_line(console, f"{verdict}  {evidence}".rstrip())
-    else:
-        print_line(console, verdict)
-        print_line(console, f"          {evidence}")
+    """The verdict and the evidence beside the network, or below it where they do not fit."""
+    verdict, width = f"{claim.verdict}  {_evidence(claim)}".rstrip(), width_of(console)
+    line = f"        {claim.network}: {verdict}"
+    for part in (
+        [line] if width is None or len(line) <= width else [f"        {claim.network}:", f"          {verdict}"]
+    ):
+        print_line(console, part)
 
 
 def _notes(claims: "Sequence[Claim]") -> dict[str, list[str]]:
