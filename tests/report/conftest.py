@@ -4,10 +4,12 @@ import json
 import shutil
 
 import numpy as np
+import planted
 import pytest
 from typer.testing import CliRunner
 
 from invrob.cli import app
+from invrob.empirical.profiles import Card
 from invrob.empirical.report import write_report
 
 HOSTILE = "</script><script>document.title='owned'</script><img src=x onerror=alert(1)>"
@@ -66,6 +68,32 @@ def made(tmp_path_factory):
     result = invoke("empirical", "run", "--config", config, "--out", out, "--jobs", 1, "--json")
     assert result.exit_code == 0, result.output
     return out
+
+
+def profile_folder(path, **changes):
+    """A folder of `invrob profile` with planted rates. changes: tables of its profile.json, or its two profiles."""
+    profiles = {
+        "invariance": planted.invariance(rate=(1.0, 0.94, 0.1235), images=2000),
+        "robustness": planted.robustness(missed=0.05, images=2000),
+    }
+    card = Card(**{name: changes.pop(name, profile) for name, profile in profiles.items()})
+    data = {"name": "bars", "split": "test", "fingerprint": "f", "images_fingerprint": "g", "classes": ["a", HOSTILE]}
+    about = {"model": {"spec": f"mynet:{HOSTILE}", "notes": []}, "settings": {"epsilons": {"linf": [0.0, 8 / 255]}}}
+    document = {**about, "data": data, "versions": {"torch": "2.0"}, **card.to_dict(), "beside": {}, **changes}
+    path.mkdir()
+    (path / "profile.json").write_text(json.dumps(document))
+    return path
+
+
+@pytest.fixture(scope="session")
+def profiled(tmp_path_factory):
+    """A folder of one model; not to be written to."""
+    return profile_folder(tmp_path_factory.mktemp("profiled") / "profile-mynet")
+
+
+@pytest.fixture(name="profile_folder")
+def _profile_folder():
+    return profile_folder
 
 
 @pytest.fixture

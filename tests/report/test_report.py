@@ -32,10 +32,11 @@ from invrob.empirical.experiments import (
 from invrob.empirical.experiments.store import read_json, write_json
 from invrob.empirical.report import page as words
 from invrob.empirical.report import write_report
-from invrob.empirical.report.charts import plane_chart, styles
+from invrob.empirical.report.charts import styles
 from invrob.empirical.report.compare import configuration_differences, differences, mean_difference
 from invrob.empirical.report.examples import RunData, png
 from invrob.empirical.report.gather import Training, read_runs, trainings_of
+from invrob.empirical.report.planes import plane_chart
 from invrob.empirical.report.render import rendered
 from invrob.errors import InputError
 
@@ -156,9 +157,14 @@ def test_the_embedded_plane_is_the_plane_at_every_place(embedded, results):
     for i, theta in enumerate(chart["thetas"]):
         for j, epsilon in enumerate(chart["epsilons"]):
             points = plane(by_training(results), theta, epsilon)
-            assert chart["statuses"][f"{i},{j}"] == list(pareto_front(points))
-            assert chart["notes"][f"{i},{j}"] == list(front_notes(points))
-            assert [points[k].name for k in chart["lines"][f"{i},{j}"]] == [p.name for p in front_line(points)]
+            here, line = chart["places"][f"{i},{j}"], front_line(points)
+            on_line = [any(point is other for other in line) for point in points]
+            assert here["standings"] == [
+                "estimated" if status == "undecided" and estimated else status
+                for status, estimated in zip(pareto_front(points), on_line, strict=True)
+            ]
+            assert here["notes"] == list(front_notes(points))
+            assert [points[k].name for k in here["line"]] == [p.name for p in line]
             for k, point in enumerate(points):
                 assert chart["invariance"][k][i] == pytest.approx([*asdict(point.invariance).values()], abs=1e-5)
                 assert chart["floors"][k][j] == pytest.approx(point.floor, abs=1e-5)
@@ -168,16 +174,16 @@ def test_the_embedded_plane_is_the_plane_at_every_place(embedded, results):
 
 def test_charts_hold_every_profile_that_was_measured(embedded, results):
     charts = embedded["profiles"] + embedded["beside"]
-    assert [chart["axis"] for chart in charts] == ["theta", "epsilon", "theta", "epsilon"]
-    kinds = [lambda r: r.invariance, lambda r: r.robustness, *(lambda r, n=n: r.beside[n] for n in results[0].beside)]
+    assert [chart["axis"] for chart in charts] == ["epsilon", "theta", "theta", "epsilon"]  # the paper's order
+    kinds = [lambda r: r.robustness, lambda r: r.invariance, *(lambda r, n=n: r.beside[n] for n in results[0].beside)]
     for chart, kind in zip(charts, kinds, strict=True):
         for line, result in zip(chart["lines"], results, strict=True):
             for key, values in (("y", "rate"), ("low", "low"), ("high", "high")):
                 assert line["rate"][key] == pytest.approx(getattr(kind(result), values), abs=1e-5)
             assert line["accuracy"]["y"] == pytest.approx(kind(result).accuracy, abs=1e-5)
-    for line, result in zip(charts[1]["lines"], results, strict=True):
+    for line, result in zip(charts[0]["lines"], results, strict=True):
         assert line["floor"] == pytest.approx(result.robustness.floor, abs=1e-5)
-    assert not any("floor" in line for line in charts[0]["lines"])
+    assert not any("floor" in line for line in charts[1]["lines"])
 
 
 def decoded(picture):
@@ -252,12 +258,15 @@ def test_a_masked_attack_is_marked_wherever_its_rate_stands_and_takes_no_part(ru
 
     spoil(run, f"cells/{results[1].cell.key}/profiles-*.json", masked)
     document = parsed(write_report([run], tmp_path / "r.html").path)
-    summary = document.text[document.text.index("The networks") : document.text.index("The trade-off plane")]
+    models = document.text[document.text.index("The models") : document.text.index("The paper's claims")]
+    assert "masked takes no part" in models
+    summary = document.text[document.text.index("The networks of the run") :]
+    summary = summary[: summary.index("Measured beside")]
     assert re.fullmatch(r".* sound stdcnn .* masked", summary.strip())
     assert "A = 180 is masked: the gradient is <b>zero</b>" in document.text
     chart = json.loads(document.scripts[0])
     assert chart["trainings"][1]["verdict"] == "masked"
-    assert {status[1] for status in chart["plane"]["statuses"].values()} == {"excluded"}
+    assert {here["standings"][1] for here in chart["plane"]["places"].values()} == {"excluded"}
 
 
 def least(name):
@@ -315,12 +324,12 @@ def test_the_attacks_are_told_with_their_audit_and_weak_and_unaudited_ones_have_
     badges = [a["class"] for tag, a in page.elements if tag == "span" and a.get("class", "").startswith("badge")]
     assert {"badge weak", "badge unaudited", "badge sound"} <= set(badges)
     lowest = 100 * kinds["weak"].floor[1]
-    assert f"floor {lowest:.1f}" in page.text[: page.text.index("The trade-off plane")]
+    assert f"floor {lowest:.1f}" in page.text[: page.text.index("All values as tables")]
     assert "p = 0.04" in page.text
     assert "p = 0.01" not in page.text
     chart = json.loads(page.scripts[0])
     assert [style["verdict"] for style in chart["trainings"]] == [*kinds]
-    assert ["floor" in line for line in chart["profiles"][1]["lines"]] == [True, False, True]
+    assert ["floor" in line for line in chart["profiles"][0]["lines"]] == [True, False, True]
 
 
 def test_a_run_beside_itself_differs_in_nothing_and_by_nothing(made, run, tmp_path):
@@ -423,8 +432,12 @@ def test_any_name_of_a_data_set_survives_pasting(tmp_path_factory, name):
 def test_bad_input_is_refused_with_the_way_out(made, run, tmp_path):
     (tmp_path / "plain").write_text("a file")
     for paths, out, message in (
-        ([tmp_path], None, f"{tmp_path} holds no run: its experiment.json is missing or damaged"),
-        ([made, made / "."], None, "is named twice: a run has nothing to be compared with in itself"),
+        (
+            [tmp_path],
+            None,
+            f"{tmp_path} holds no run and no profile: it has neither an experiment.json",
+        ),
+        ([made, made / "."], None, "is named twice: it has nothing to be compared with in itself"),
         ([made], tmp_path, f"{tmp_path} is a folder: name a file, such as {tmp_path / 'report.html'}"),
         ([made], tmp_path / "plain" / "r.html", f"{tmp_path / 'plain' / 'r.html'} cannot be written"),
     ):
@@ -445,13 +458,15 @@ def test_the_command_writes_into_the_run_and_prints_one_json_object(invoke, run,
         "report": str(path),
         "bytes": path.stat().st_size,
         "runs": [str(run)],
+        "profiles": [],
         "cells": 2,
         "missing_cells": 0,
         "networks_with_examples": 2,
         "without_examples": [],
     }
     result = invoke("report", run, "--out", tmp_path / "sub" / "r.html")
-    assert "self-contained: open it in a browser" in result.output
+    assert "self-contained)" in result.output
+    assert result.output.endswith(f"next: open {(tmp_path / 'sub' / 'r.html').as_uri()} in a browser\n")
     assert (tmp_path / "sub" / "r.html").is_file()
 
 
@@ -518,7 +533,7 @@ def test_a_page_says_where_its_points_are_not_on_the_same_images(made, tmp_path,
     note = "not all on the same images: digits: 100 test images of digits; bars: 100 test images of bars"
     assert plane_chart(trainings)["images"] == note
     assert plane_chart(trainings[:1])["images"] == ""
-    monkeypatch.setattr("invrob.empirical.report.charts.note_on_images", lambda _: "not <b>")
+    monkeypatch.setattr("invrob.empirical.report.planes.note_on_images", lambda _: "not <b>")
     text = write_report([made], tmp_path / "r.html").path.read_text(encoding="utf-8")
     assert '<p class="warning">The points are not &lt;b&gt;.</p>' in text
 
@@ -537,7 +552,7 @@ def test_a_page_that_cannot_be_written_is_refused_before_it_is_drawn_and_a_full_
     assert (done.exit_code, done.stdout) == (1, "")
     for said in (done, document):
         assert said.stderr.endswith(
-            f"error: {tmp_path / 'new' / 'r.html'} could not be written (No space left on device); the runs are as "
+            f"error: {tmp_path / 'new' / 'r.html'} could not be written (No space left on device); the folders are as "
             "they were: the same command makes the page again once it can be written\n"
         )
     assert document.exit_code == 1

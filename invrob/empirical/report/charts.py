@@ -1,9 +1,6 @@
-"""The interactive charts as plain data: lines with bands, the trade-off plane at every place, a table of classes. The
-page's script draws them."""
+"""The interactive charts as plain data: lines with bands, and a table of classes. The page's script draws them."""
 
 from collections.abc import Sequence
-from dataclasses import replace
-from itertools import product
 from typing import Any
 
 import matplotlib
@@ -11,28 +8,28 @@ import numpy as np
 from matplotlib.colors import to_hex
 
 from invrob.checks import Array
-from invrob.empirical.analysis import (
-    Point,
-    averaged,
-    class_means,
-    floor_means,
-    front_line,
-    front_notes,
-    note_on_images,
-    pareto_front,
-    place_of,
-    plane,
-    shared_grids,
+from invrob.empirical.analysis import averaged, class_means, floor_means, shared_grids
+from invrob.empirical.profiles import (
+    BlackBoxProfile,
+    InvarianceProfile,
+    Rates,
+    WeakProfile,
+    WorstCaseProfile,
+    format_epsilon,
 )
-from invrob.empirical.profiles import Measurement, Rates, format_epsilon
 from invrob.empirical.profiles.plots import NORM_NAMES
-from invrob.empirical.report.gather import Training
-from invrob.intervals import Estimate
+from invrob.empirical.report.gather import Profiled, Training
+from invrob.empirical.transforms import transformation_named
 
-HUES = ("Blues", "Oranges", "Greens", "Purples", "Reds", "Greys")  # of matplotlib: one per network
+HUES = (  # of matplotlib: one per network, and one per model of one's own
+    *("Blues", "Oranges", "Greens", "Purples", "Reds", "Greys"),
+    *("YlOrBr", "PuRd", "GnBu", "RdPu", "BuGn", "copper_r"),
+)
+BORDERS = {"zero": "", "canvas": ", on a larger black canvas", "disc": ", inside the disc only"}
 MARKERS = ("circle", "square", "diamond", "triangle-up", "x", "cross", "star", "pentagon")  # of plotly: one per network
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")  # of plotly: one per training of a network
-DIGITS = 5  # of a rate in the page
+DIGITS = 12  # of a rate in the page: as many as `percent` looks at, so that the page's script rounds as Python does
+OWN = "own models"  # what folders of `invrob profile` hold
 
 
 def styles(trainings: Sequence[Training]) -> list[dict[str, Any]]:
@@ -49,7 +46,7 @@ def styles(trainings: Sequence[Training]) -> list[dict[str, Any]]:
             {
                 "name": training.name,
                 "short": training.short,
-                "group": training.group,
+                "group": OWN if isinstance(training.source, Profiled) else training.group,
                 "light": to_hex(shades(1 - 0.42 * place)),
                 "dark": to_hex(shades(0.25 + 0.35 * place)),
                 "marker": MARKERS[group % len(MARKERS)],
@@ -62,57 +59,45 @@ def styles(trainings: Sequence[Training]) -> list[dict[str, Any]]:
 
 
 def profile_charts(trainings: Sequence[Training]) -> list[dict[str, Any]]:
-    """The two profiles of every training."""
-    invariance, robustness = trainings[0].seeds[0].cell.profiling.card
+    """The two profiles of every training, in the paper's order."""
     return [
-        _chart("invariance", invariance, [(i, [r.invariance for r in t.seeds]) for i, t in enumerate(trainings)]),
-        _chart("robustness", robustness, [(i, [r.robustness for r in t.seeds]) for i, t in enumerate(trainings)]),
+        _chart("robustness", [(i, [model.robustness for model in t.seeds]) for i, t in enumerate(trainings)]),
+        _chart("invariance", [(i, [model.invariance for model in t.seeds]) for i, t in enumerate(trainings)]),
     ]
 
 
 def beside_charts(trainings: Sequence[Training]) -> list[dict[str, Any]]:
-    """What else was measured: a chart for each measurement."""
-    measurements = {
-        name: result.cell.profiling.beside[name] for t in trainings for result in t.seeds for name in result.beside
-    }
-    charts = []
-    for number, (name, measurement) in enumerate(measurements.items()):
-        lines = [(i, [r.beside[name] for r in t.seeds if name in r.beside]) for i, t in enumerate(trainings)]
-        charts.append(_chart(f"beside-{number}", measurement, [line for line in lines if line[1]]))
-    return charts
+    """What else was measured: a chart for each title and unit of the values."""
+    charts: dict[tuple[str, str], list[tuple[int, list[Rates]]]] = {}
+    for number, training in enumerate(trainings):
+        for name in dict.fromkeys(name for of_seed in training.beside for name in of_seed):
+            profiles = [of_seed[name] for of_seed in training.beside if name in of_seed]
+            charts.setdefault((title_of(profiles[0]), label_of(profiles[0])), []).append((number, profiles))
+    return [_chart(f"beside-{number}", lines) for number, lines in enumerate(charts.values())]
 
 
-def plane_chart(trainings: Sequence[Training]) -> dict[str, Any]:
-    """The points at every theta and epsilon that all were measured at, the statuses, and the line of the front; and a
-    note where they are not on the same images, as runs on two data sets are."""
-    models = {training.name: training.seeds for training in trainings}
-    thetas, epsilons = shared_grids(models)
-    theta, epsilon = place_of(models, None, None)
-    along = [plane(models, value, epsilons[0], mixed=True) for value in thetas]
-    up = [plane(models, thetas[0], value, mixed=True) for value in epsilons]
-    statuses, notes, lines = {}, {}, {}
-    for (i, row), (j, column) in product(enumerate(along), enumerate(up)):
-        points = [_crossed(a, b) for a, b in zip(row, column, strict=True)]
-        statuses[f"{i},{j}"] = pareto_front(points)
-        notes[f"{i},{j}"] = front_notes(points)
-        lines[f"{i},{j}"] = [next(k for k, p in enumerate(points) if p is point) for point in front_line(points)]
-    return {
-        "thetas": thetas,
-        "epsilons": epsilons,
-        "shownEpsilons": [format_epsilon(value) for value in epsilons],
-        "theta": thetas.index(theta),
-        "epsilon": epsilons.index(epsilon),
-        "norm": NORM_NAMES[trainings[0].seeds[0].robustness.norm],
-        "invariance": [[rounded(row[k].invariance) for row in along] for k in range(len(trainings))],
-        "robustness": [[rounded(column[k].robustness) for column in up] for k in range(len(trainings))],
-        "accuracy": [rounded(point.accuracy) if point.accuracy else None for point in along[0]],
-        "believed": [point.believed for point in along[0]],
-        "floors": [[_rounded_floor(column[k]) for column in up] for k in range(len(trainings))],
-        "statuses": statuses,
-        "notes": notes,
-        "lines": lines,
-        "images": note_on_images(along[0]),
-    }
+def title_of(rates: Rates) -> str:
+    """What was measured, for a person: the title of a chart."""
+    if isinstance(rates, WeakProfile):
+        return f"Weak attack ({rates.attack}): to be distrusted"
+    if rates.axis == "epsilon":
+        bound = ", an upper bound" if isinstance(rates, BlackBoxProfile) else ""
+        norm = getattr(rates, "norm", "linf")
+        return f"Robustness{f' in {NORM_NAMES[norm]}' if norm != 'linf' else ''}: 1 - fooling rate{bound}"
+    if isinstance(rates, WorstCaseProfile):
+        return f"Rate of invariance, {rates.adversary}: {rates.transformation}"
+    assert isinstance(rates, InvarianceProfile)
+    if rates.path == "there-and-back":
+        return "Turned there and back: interpolation alone"
+    changed = "" if rates.transformation == "rotation" else f": {rates.transformation}"
+    return f"Rate of invariance{changed}{BORDERS.get(rates.border, '')}"
+
+
+def label_of(rates: Rates) -> str:
+    """What the values of a chart are, for its axis."""
+    if isinstance(rates, InvarianceProfile | WorstCaseProfile):
+        return transformation_named(rates.transformation).axis
+    return f"epsilon, {NORM_NAMES[getattr(rates, 'norm', 'linf')]} norm of the perturbation"
 
 
 def class_tables(trainings: Sequence[Training]) -> dict[str, Any]:
@@ -130,42 +115,28 @@ def class_tables(trainings: Sequence[Training]) -> dict[str, Any]:
     return {"labels": labels, **tables}
 
 
-def rounded(share: Estimate) -> list[float]:
-    """[estimate, low, high]."""
-    return [round(value, DIGITS) for value in (share.estimate, share.low, share.high)]
-
-
-def _rounded_floor(point: Point) -> float | None:
-    return None if point.floor is None else round(point.floor, DIGITS)
-
-
-def _crossed(along: Point, up: Point) -> Point:
-    return replace(along, robustness=up.robustness, floor=up.floor)
-
-
-def _chart(name: str, measurement: Measurement, lines: Sequence[tuple[int, list[Rates]]]) -> dict[str, Any]:
+def _chart(name: str, lines: Sequence[tuple[int, list[Rates]]]) -> dict[str, Any]:
     """lines: the index of each training, and its rates, a profile for each seed."""
-    label, ticks = f"epsilon, {NORM_NAMES[measurement.norm]} norm of the perturbation", None
-    if measurement.over is not None:
-        label = measurement.over.family.axis
-    else:
-        ticks = [format_epsilon(value) for value in lines[0][1][0].values]
+    first = lines[0][1][0]
     return {
         "id": name,
-        "title": measurement.title,
-        "axis": measurement.axis,
-        "label": label,
-        "ticks": ticks,
+        "title": title_of(first),
+        "axis": first.axis,
+        "label": label_of(first),
         "lines": [{"training": number, **_line(profiles)} for number, profiles in lines],
     }
 
 
 def _line(profiles: Sequence[Rates]) -> dict[str, Any]:
-    """One line of a chart, and its accuracy under the same changes of the images."""
-    line: dict[str, Any] = {"images": profiles[0].images}
-    for rate in ("rate", "accuracy"):
+    """One line of a chart, its values as people read them, and its accuracy under the same changes of the images, where
+    there were labels."""
+    write = format_epsilon if profiles[0].axis == "epsilon" else "{:g}".format
+    line: dict[str, Any] = {"images": profiles[0].images, "accuracy": None}
+    labelled = all(profile.accuracy is not None for profile in profiles)
+    for rate in ("rate", "accuracy") if labelled else ("rate",):
         x, mean, low, high = averaged(profiles, rate)
         line |= {"x": x.tolist(), rate: {"y": _listed(mean), "low": _listed(low), "high": _listed(high)}}
+    line["values"] = [write(value) for value in line["x"]]
     floor = None if any(profile.verdict == "masked" for profile in profiles) else floor_means(profiles)
     return line if floor is None else line | {"floor": _listed(floor)}
 

@@ -83,9 +83,10 @@ def classes_of(run: Run, dataset: data.Dataset | None) -> tuple[str, ...]:
 
 
 def examples_of(training: Training, dataset: data.Dataset) -> TrainingExamples:
-    """The examples of a training."""
-    result = training.seeds[0]
-    stored = training.run.store.read_training(result.cell.key)
+    """The examples of a training of a run."""
+    result, run = training.results[0], training.source
+    assert isinstance(run, Run), "a folder of `invrob profile` keeps no weights"
+    stored = run.store.read_training(result.cell.key)
     try:
         if stored is None:
             raise InputError("its weights are missing or damaged")

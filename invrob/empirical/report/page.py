@@ -9,10 +9,10 @@ from typing import Any
 from invrob.empirical.analysis import STATEMENTS, TABLE_THETAS, Claim, verdict_of
 from invrob.empirical.data import Dataset
 from invrob.empirical.experiments import Result, clean_accuracy, to_toml
-from invrob.empirical.profiles import format_epsilon, table_epsilons
+from invrob.empirical.profiles import BlackBoxProfile, Card, format_epsilon, table_epsilons
 from invrob.empirical.report.examples import classes_of
-from invrob.empirical.report.gather import Run, Training, cell_name
-from invrob.intervals import Estimate
+from invrob.empirical.report.gather import Profiled, Run, Source, Training, cell_name
+from invrob.intervals import Estimate, percent
 from invrob.versions import versions
 
 PROBES = {  # a field of Sanity that a verdict may rest on or that explains one, and its heading
@@ -75,9 +75,10 @@ def _claim(run: Run, claim: Claim) -> dict[str, Any]:
 
 
 def summary_table(trainings: Sequence[Training]) -> dict[str, Any]:
-    """One row per cell: accuracy, both rates where tables show them, the verdict on the attack."""
+    """One row per cell of the runs: accuracy, both rates where tables show them, the verdict on the attack."""
     headings: dict[tuple[str, float], str] = {}  # by axis and value; what only some runs measured is a dash in others
-    for training in trainings:
+    trained = [training for training in trainings if training.results]
+    for training in trained:
         first = training.seeds[0]
         thetas, epsilons = first.invariance.values.tolist(), first.robustness.values.tolist()
         for theta in [theta for theta in TABLE_THETAS if theta in thetas] or [thetas[-1]]:
@@ -85,14 +86,14 @@ def summary_table(trainings: Sequence[Training]) -> dict[str, Any]:
         for epsilon in table_epsilons(epsilons):
             headings["robustness", epsilon] = f"rob {format_epsilon(epsilon)}"
     columns = sorted(headings, key=lambda column: column[0])
-    rows = [_row(training, result, columns) for training in trainings for result in training.seeds]
+    rows = [_row(training, result, columns) for training in trained for result in training.results]
     return {"columns": [headings[column] for column in columns], "rows": rows}
 
 
 def _row(training: Training, result: Result, columns: Sequence[tuple[str, float]]) -> dict[str, Any]:
     recipe, profiles = result.cell.recipe, {"invariance": result.invariance, "robustness": result.robustness}
     return {
-        "run": training.run.label,
+        "run": training.source.label,
         "network": result.network,
         "theta": recipe.rotation,
         "epsilon": recipe.epsilon,
@@ -109,36 +110,37 @@ def _floor(result: Result, kind: str, value: float) -> float | None:
     floor, grid = result.robustness.floor, result.robustness.values.tolist()
     if kind != "robustness" or floor is None or result.verdict == "masked" or value not in grid:
         return None
-    return 100 * float(floor[grid.index(value)])
+    return float(floor[grid.index(value)])
 
 
 def sanity_rows(trainings: Sequence[Training]) -> list[dict[str, Any]]:
     """What the audit and the probes of each attack came to, the audit at its worst epsilon.
 
     What a masked verdict rests on is marked."""
-    rows = []
-    for training in trainings:
-        for result in training.seeds:
-            robustness, sanity = result.robustness, result.robustness.sanity
-            suspicious = sanity.suspicious()
-            rows.append(
-                {
-                    "cell": _named(training, result),
-                    "verdict": result.verdict,
-                    "probed": sanity.probed,
-                    "evaluations": robustness.gradient_evaluations,
-                    "audited": robustness.audited,
-                    "missed": None if robustness.missed is None else int(robustness.missed.max()),
-                    "gap": None if robustness.gap is None else 100 * float(robustness.gap.max()),
-                    "gap_high": None if robustness.gap_high is None else 100 * float(robustness.gap_high.max()),
-                    "strength": robustness.strength,
-                    "shortfall": robustness.shortfall,
-                    "probes": [(_probe(getattr(sanity, name)), name in suspicious) for name in PROBES],
-                    "reasons": sanity.reasons,
-                    "findings": sanity.findings,
-                }
-            )
-    return rows
+    return [_sanity(training, model) for training in trainings for model in training.seeds]
+
+
+def _sanity(training: Training, model: Result | Card) -> dict[str, Any]:
+    row = {"cell": _named(training, model), "verdict": model.verdict, "findings": model.robustness.sanity.findings}
+    row |= {"reasons": model.robustness.sanity.reasons, "shortfall": "", "strength": ""}
+    robustness = model.robustness
+    if isinstance(robustness, BlackBoxProfile):  # no gradients, so no audit of them and no probes
+        unknown: dict[str, Any] = dict.fromkeys(("missed", "gap", "gap_high"))
+        asked = {"audited": 0, "probed": "-", "evaluations": "-", "probes": [("-", False)] * len(PROBES)}
+        return {**row, **asked, **unknown}
+    sanity, suspicious = robustness.sanity, robustness.sanity.suspicious()
+    return {
+        **row,
+        "probed": sanity.probed,
+        "evaluations": f"{robustness.gradient_evaluations:,.1f}",
+        "audited": robustness.audited,
+        "missed": None if robustness.missed is None else int(robustness.missed.max()),
+        "gap": None if robustness.gap is None else float(robustness.gap.max()),
+        "gap_high": None if robustness.gap_high is None else float(robustness.gap_high.max()),
+        "strength": robustness.strength,
+        "shortfall": robustness.shortfall,
+        "probes": [(_probe(getattr(sanity, name)), name in suspicious) for name in PROBES],
+    }
 
 
 def _probe(value: float | bool | tuple[Any, ...] | None) -> str:
@@ -147,11 +149,13 @@ def _probe(value: float | bool | tuple[Any, ...] | None) -> str:
         return "yes" if value else "no"
     if isinstance(value, tuple):
         return str(len(value))
-    return "-" if value is None else f"{100 * value:.1f}"
+    return "-" if value is None else percent(value)
 
 
-def _named(training: Training, result: Result) -> str:
-    return f"{training.name}, seed {result.cell.seed}" if len(training.seeds) > 1 else training.name
+def _named(training: Training, model: Result | Card) -> str:
+    if isinstance(model, Card) or len(training.seeds) == 1:
+        return training.name
+    return f"{training.name}, seed {model.cell.seed}"
 
 
 def value_tables(charts: Sequence[dict[str, Any]], trainings: Sequence[Training]) -> list[dict[str, Any]]:
@@ -161,8 +165,8 @@ def value_tables(charts: Sequence[dict[str, Any]], trainings: Sequence[Training]
         grids: dict[tuple[float, ...], list[Any]] = {}
         for line in chart["lines"]:
             grids.setdefault(tuple(line["x"]), []).append(line)
-        for grid, lines in grids.items():
-            heads = [format_epsilon(x) if chart["axis"] == "epsilon" else f"{x:g}" for x in grid]
+        for lines in grids.values():
+            heads = lines[0]["values"]
             rows = [(trainings[line["training"]].name, _triples(line["rate"])) for line in lines]
             tables.append({"title": chart["title"], "label": chart["label"], "heads": heads, "rows": rows})
     return tables
@@ -208,13 +212,16 @@ def about(run: Run, dataset: Dataset | None) -> dict[str, Any]:
     }
 
 
-def version_rows(runs: Sequence[Run]) -> list[tuple[str, list[str], str]]:
-    """(name, what each run was computed with, what wrote this page). A run that went on after an update has several."""
+def version_rows(sources: Sequence[Source]) -> list[tuple[str, list[str], str]]:
+    """(name, what each was computed with, what wrote this page). A run that went on after an update has several."""
     notes = []
-    for run in runs:
-        costs = [cost for result in run.results for cost in run.store.read_costs(result.cell.key).values()]
+    for source in sources:
+        if isinstance(source, Profiled):
+            notes.append([source.document["versions"]])
+            continue
+        costs = [cost for result in source.results for cost in source.store.read_costs(result.cell.key).values()]
         notes.append([cost["versions"] for cost in costs if isinstance(cost.get("versions"), dict)])
     return [
-        (name, [", ".join(sorted({str(note[name]) for note in of_run if name in note})) for of_run in notes], here)
+        (name, [", ".join(sorted({str(note[name]) for note in of_one if name in note})) for of_one in notes], here)
         for name, here in {**versions(), "plotly": version("plotly")}.items()
     ]
