@@ -3,12 +3,14 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from invrob.commands.advice import next_line
 from invrob.commands.helping import Group, examples
-from invrob.errors import InputError, printable
+from invrob.commands.tables import Table, print_line, print_table, print_text
+from invrob.errors import InputError, command, printable
 from invrob.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -34,15 +36,12 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document an
 @app.command("list", **examples("invrob data list", "invrob data list --json"))
 def list_(as_json: AsJson = False, root: Root = None) -> None:
     """List the data sets that have a name: how large they are, and whether they are on this disk."""
-    from rich.console import Console
-    from rich.table import Table
-
     from invrob.empirical.data import SOURCES, data_root
 
     try:
-        where = f"Fetched data go to {data_root(root)}"
+        where = f"Fetched data go to {data_root(root)}."
     except InputError:  # without a home directory, what is in the package is there all the same
-        where = "There is no home directory for fetched data: set INVROB_DATA, or give --root"
+        where = "There is no home directory for fetched data: set INVROB_DATA, or give --root."
     rows = [
         dict(zip(("name", "train", "validation", "test"), (name, *source.sizes), strict=True))
         | {"present": _is_present(source, root), "licence": source.licence}
@@ -50,16 +49,29 @@ def list_(as_json: AsJson = False, root: Root = None) -> None:
     ]
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
-        return
-    table = Table("name", "train", "validation", "test", "on this disk", "licence")
-    for column in table.columns[1:4]:
-        column.justify = "right"
+    else:
+        _print_list(rows, where, root)
+
+
+def _print_list(rows: list[dict[str, Any]], where: str, root: Path | None) -> None:
+    """The data sets for a person: sizes, then where each licence is from, then what may be done next."""
+    from rich.console import Console
+
+    console, table = Console(highlight=False), Table(["name", "train", "validation", "test", "on this disk"])
     for row in rows:
-        sizes = [f"{row[split]:,}" for split in ("train", "validation", "test")]
-        present = "yes" if row["present"] else f"no: invrob data fetch {row['name']}"
-        table.add_row(str(row["name"]), *sizes, present, str(row["licence"]))
-    Console().print(table)
-    typer.echo(f"{where}. Your own images: npz:PATH or folder:PATH, wherever a data set is named.")
+        sizes = (f"{row[split]:,}" for split in ("train", "validation", "test"))
+        table.add(row["name"], *sizes, "yes" if row["present"] else f"no: {command(*_fetch(row['name'], root))}")
+    print_table(console, table)
+    print_line(console, "")
+    print_text(console, "Licences:", *(f"  {row['name']}: {row['licence']}" for row in rows), where)
+    print_text(console, "Your own images: npz:PATH or folder:PATH, wherever a data set is named.")
+    absent = [row["name"] for row in rows if not row["present"]]
+    typer.echo(next_line(*_fetch(absent[0], root)) if absent else next_line("data", "info", rows[0]["name"]))
+
+
+def _fetch(name: str, root: Path | None) -> tuple[str | Path, ...]:
+    """The words of the command that fetches a data set."""
+    return ("data", "fetch", name, *(("--root", root) if root is not None else ()))
 
 
 def _is_present(source: "Source", root: Path | None) -> bool:
@@ -84,9 +96,15 @@ def fetch(
     Where it was interrupted, the same command goes on."""
     from invrob.empirical import data
 
-    with progress_bar(hidden=False) as progress:
-        where = data.fetch(name, root, offline=offline, progress=progress)
+    try:
+        with progress_bar(False, f"looking for {name}") as progress:
+            where = data.fetch(name, root, offline=offline, progress=progress)
+    except KeyboardInterrupt:
+        again = command(*_fetch(name, root))
+        typer.echo(f"stopped: what was downloaded is kept, and `{again}` goes on with it", err=True)
+        raise
     typer.echo(f"{name} is ready: {where}")
+    typer.echo(next_line("data", "info", name, *(("--root", root) if root is not None else ())))
 
 
 @app.command(**examples("invrob data info cifar10", "invrob data info npz:images.npz --json"))
@@ -105,26 +123,28 @@ def info(
     ] = None,
 ) -> None:
     """Show what is in a data set: shapes, images per class, mean and deviation, fingerprint, licence."""
-    from rich.console import Console
-    from rich.table import Table
+    from invrob.empirical.data import check_spec
 
-    from invrob.empirical.data import load, summarise
+    check_spec(spec)
+    with progress_bar(as_json, f"loading {printable(spec)}"):
+        from invrob.empirical.data import load, summarise
 
-    summary = summarise(load(spec, root, size=size))
+        summary = summarise(load(spec, root, size=size))
     if as_json:
         typer.echo(json.dumps(asdict(summary), indent=2))
         return
-    table = Table("", *summary.splits)
-    for column in table.columns[1:]:
-        column.justify = "right"
+    from rich.console import Console
+
+    console, table = Console(highlight=False), Table(["data", *summary.splits])
     splits = summary.splits.values()
-    table.add_row("images", *(f"{split.images:,}" for split in splits))
-    table.add_row("shape [C, H, W]", *(str([*split.shape]) for split in splits))
-    table.add_row("mean per channel", *(" ".join(f"{value:.4f}" for value in split.mean) for split in splits))
-    table.add_row("std per channel", *(" ".join(f"{value:.4f}" for value in split.std) for split in splits))
+    table.add("images", *(f"{split.images:,}" for split in splits))
+    table.add("shape [C, H, W]", *(str([*split.shape]) for split in splits))
+    table.add("mean per channel", *(" ".join(f"{value:.4f}" for value in split.mean) for split in splits))
+    table.add("std per channel", *(" ".join(f"{value:.4f}" for value in split.std) for split in splits))
     for label, name in enumerate(summary.classes):
-        table.add_row(f"class {printable(name)}", *(f"{split.class_counts[label]:,}" for split in splits))
-    Console(markup=False).print(table)
-    typer.echo(f"name:        {printable(summary.name)}")
-    typer.echo(f"fingerprint: {summary.fingerprint}")
-    typer.echo(f"licence:     {summary.licence}")
+        table.add(f"class {printable(name)}", *(f"{split.class_counts[label]:,}" for split in splits))
+    print_table(console, table)
+    print_line(console, "")
+    print_line(console, f"name:        {printable(summary.name)}")
+    print_line(console, f"fingerprint: {summary.fingerprint}")
+    print_line(console, f"licence:     {summary.licence}")

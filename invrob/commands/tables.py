@@ -14,7 +14,18 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
 
-LEFT = ("attack", "class", "data", "front", "measured", "model", "name", "network", "stage")  # columns of text
+LEFT = (
+    "attack",
+    "class",
+    "data",
+    "front",
+    "measured",
+    "model",
+    "name",
+    "network",
+    "on this disk",
+    "stage",
+)  # columns of text
 INDENT = "  "
 
 

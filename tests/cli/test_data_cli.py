@@ -105,7 +105,7 @@ def test_fetch_of_what_is_here_says_where(run):
     code, out, err = run("fetch", "mnist-mini")
     assert (code, err) == (0, "")
     assert out.startswith("mnist-mini is ready: ")
-    assert out.endswith("mnist-mini.npz\n")
+    assert out.endswith("mnist-mini.npz\nnext: invrob data info mnist-mini\n")
 
 
 @pytest.mark.parametrize(
