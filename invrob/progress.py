@@ -20,7 +20,7 @@ class Bar:
 
     def __init__(self, bar: Any = None) -> None:
         self.bar = bar
-        self.task = None if bar is None else bar.add_task("", total=None)
+        self.task: Any = None if bar is None else bar.add_task("", total=None)
 
     @property
     def visible(self) -> bool:
@@ -133,7 +133,6 @@ def _notebook_bar(begins: str) -> Iterator[Show]:
 
         yield show
         bar.update(max(0.0, bar.total - bar.n))
-        bar.refresh()
 
 
 class WorkProgress:

@@ -5,7 +5,7 @@ confidence limit of a left side exceeds its right side: `holds` means that the s
 bound that is reached, as sign(x_0) does, can never be told from above)."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +14,14 @@ import numpy as np
 from invrob.checks import checked_count, checked_number
 from invrob.errors import InputError
 from invrob.intervals import Estimate, clopper_pearson
+from invrob.progress import Progress, Show, reported
+from invrob.records import Record
+from invrob.shown import Shown, Summary
 from invrob.theory.classifiers import EVALUATION_STREAM, Classifier, Spec, build
 from invrob.theory.distribution import COIN_STREAM, Array, GaussianTradeoff, tagged_stream
-from invrob.theory.frontier import ExactRates, distance_to_frontier, inequalities
+from invrob.theory.frontier import ExactRates, ThresholdRule, distance_to_frontier, inequalities
 from invrob.theory.reachable import can_be_reached
+from invrob.theory.tables import RATES, check_records, check_summary
 from invrob.theory.verdicts import worst
 from invrob.threads import single_pool
 
@@ -25,14 +29,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Progress = Callable[[str, int, int], object]  # what is being done, how much of it is done, how much there is
-
-RATES = {"a": "accuracy", "b": "attacked", "R": "transformed", "invariance": "invariance", "fooling": "fooling"}
 STATEMENTS = len(RATES) + 2  # per classifier: an interval for each rate and a lower limit for each weighted mean
 
 
 @dataclass(frozen=True)
-class ClassifierResult:
+class ClassifierResult(Record):
     """The rates of one classifier on n samples; every interval of a report holds at once at the joint level."""
 
     name: str
@@ -42,13 +43,13 @@ class ClassifierResult:
     invariance: Estimate
     fooling: Estimate
     distance: Estimate  # to the exact frontier: 0 on it, > 0 short of it; an interval below 0 is impossible
-    exact: ExactRates | None
+    exact: ThresholdRule | ExactRates | None
     excluded: tuple[str, ...]  # the rates whose interval excludes the exact value: the self-check failed
     verdict: str  # "holds", "violated" (no classifier has its a and its b) or "self-check failed"
 
 
 @dataclass(frozen=True)
-class InequalityResult:
+class InequalityResult(Record):
     """One bound for one classifier: the estimate of its left side and the lower confidence limit of that."""
 
     name: str
@@ -60,8 +61,8 @@ class InequalityResult:
     verdict: str  # "holds" or "violated"
 
 
-@dataclass(frozen=True)
-class CheckReport:
+@dataclass(frozen=True, repr=False)
+class CheckReport(Shown):
     """What a check found. verdict: "violated" if any bound is or a classifier is where none can be, else
     "self-check failed" or "holds"."""
 
@@ -74,6 +75,13 @@ class CheckReport:
     verdict: str
     classifiers: tuple[ClassifierResult, ...]
     inequalities: tuple[InequalityResult, ...]
+
+    def summary(self) -> Summary:
+        return check_summary(self)
+
+    def records(self) -> list[dict[str, Any]]:
+        """A row for each classifier and rate, and for its distance to the frontier; all are shares in [0, 1]."""
+        return check_records(self)
 
     def plot(self, ax: "Axes | None" = None) -> "Figure":
         """The classifiers in the plane of a and b, against the exact frontier, as a figure of matplotlib.
@@ -114,16 +122,16 @@ def train_and_check(
     n: int,
     seed: int,
     confidence: float = 0.99,
-    progress: Progress | None = None,
+    progress: Progress = None,
 ) -> CheckReport:
     """`check` of the classifiers that `specs` describe, after training those that learn on draws of their own."""
     seed, confidence, n = _checked_seed(seed), _checked_confidence(confidence), checked_count("n", n)
     classifiers = []
-    for index, spec in enumerate(specs):
-        if progress:
-            progress(f"preparing {spec.text}", index, len(specs))
-        classifiers.append(build(spec, distribution, seed))
-    return check(distribution, classifiers, n, seed, confidence, progress)
+    with reported(progress, "preparing") as show:
+        for index, spec in enumerate(specs):
+            show(f"preparing {spec.text}", index, len(specs))
+            classifiers.append(build(spec, distribution, seed))
+        return check(distribution, classifiers, n, seed, confidence, show)
 
 
 @single_pool()
@@ -133,19 +141,21 @@ def check(
     n: int,
     seed: int,
     confidence: float = 0.99,
-    progress: Progress | None = None,
+    progress: Progress = None,
 ) -> CheckReport:
     """Estimate the rates of each classifier on n >= 1 fresh paired samples and test the bounds.
 
     confidence: in (0, 1), the level at which all intervals and tests of the report hold at once (Bonferroni over
     classifiers x (five Clopper-Pearson intervals and two empirical Bernstein limits)). seed: an integer >= 0.
-    progress: called with what is done, rows done and rows in all. Memory: a few chunks of 16 MiB, whatever n is.
+    progress: True for a bar; or a callable, called with what is done, rows done and rows in all.
+    Memory: a few chunks of 16 MiB, whatever n is.
     Raises InputError outside these ranges, for no classifier, two of one name, or one that returns no labels +-1."""
     seed, confidence, n = _checked_seed(seed), _checked_confidence(confidence), checked_count("n", n)
     names = [classifier.name for classifier in classifiers]
     if not names or len({*names}) < len(names):
         raise InputError(f"classifiers = {names} must be at least one and differ in name: name each once")
-    counts = _count(distribution, classifiers, n, seed, progress)
+    with reported(progress, "sampling") as show:
+        counts = _count(distribution, classifiers, n, seed, show)
     error = (1 - confidence) / (STATEMENTS * len(names))
     pairs = zip(classifiers, counts, strict=True)
     results = [_result(distribution, classifier, tally, n, error) for classifier, tally in pairs]
@@ -176,7 +186,7 @@ def bernstein_lower_limit(both: int, clean_only: int, attacked_only: int, n: int
 
 
 def _count(
-    distribution: GaussianTradeoff, classifiers: Sequence[Classifier], n: int, seed: int, progress: Progress | None
+    distribution: GaussianTradeoff, classifiers: Sequence[Classifier], n: int, seed: int, show: Show
 ) -> list[_Counts]:
     rng = np.random.default_rng([EVALUATION_STREAM, seed])
     counts, done = [_Counts() for _ in classifiers], 0
@@ -194,8 +204,7 @@ def _count(
             tally.invariant += int((on_transformed == on_clean).sum())
             tally.fooled += int((on_attacked != on_clean).sum())
         done += len(x)
-        if progress:
-            progress("sampling", done, n)
+        show("sampling", done, n)
     return counts
 
 

@@ -12,13 +12,16 @@ from scipy.optimize import brentq
 from scipy.special import ndtr
 
 from invrob.checks import checked_number
+from invrob.records import Unbounded, unbounded
+from invrob.shown import Shown, Summary
 from invrob.theory.curves import attacked_rate, clean_rate, difference
 from invrob.theory.distribution import checked_c, checked_p, separation
 from invrob.theory.on_plane import OnThePlane
+from invrob.theory.tables import rates_summary, rule_title
 
 
-@dataclass(frozen=True)
-class ExactRates:
+@dataclass(frozen=True, repr=False)
+class ExactRates(Shown):
     """The exact rates of one classifier, each a probability in [0, 1]."""
 
     accuracy: float  # a: on clean samples
@@ -27,29 +30,53 @@ class ExactRates:
     invariance: float  # Pr(f(r(X)) = f(X))
     fooling: float  # Pr(f(X + A(X)) != f(X))
 
+    def summary(self) -> Summary:
+        return rates_summary(self, "exact, of one classifier")
 
-@dataclass(frozen=True)
+    def records(self) -> list[dict[str, Any]]:
+        """One row with all numbers."""
+        return [dict(vars(self))]
+
+
+@dataclass(frozen=True, repr=False)
 class ThresholdRule(OnThePlane, ExactRates):
     """`x_0 unless s contradicts it by more than tau`, that is sign(tau x_0 + s), or sign(tau x_0 - s) if mirrored."""
 
     p: float
     c: float
-    tau: float
+    tau: Unbounded
     mirror: bool
 
+    def summary(self) -> Summary:
+        return rates_summary(self, rule_title(self))
 
-@dataclass(frozen=True)
-class FrontierPoint(OnThePlane):
+    def to_dict(self) -> dict[str, Any]:
+        return super().to_dict() | {"tau": unbounded(self.tau)}
+
+
+@dataclass(frozen=True, repr=False)
+class FrontierPoint(OnThePlane, Shown):
     """The largest weight * accuracy + (1 - weight) * attacked of any classifier, and a rule that reaches it."""
 
     p: float
     c: float
     weight: float
-    tau: float  # inf for sign(x_0)
+    tau: Unbounded  # inf for sign(x_0)
     mirror: bool  # true where weight < 1 - p: the rule is then sign(tau x_0 - s)
     accuracy: float
     attacked: float
     value: float
+
+    def summary(self) -> Summary:
+        best = f"weight {self.weight:g}: the largest {self.weight:g} a + {1 - self.weight:g} b is {self.value:.6f}"
+        return rates_summary(self.rule, f"{best}, by {rule_title(self)}")
+
+    def records(self) -> list[dict[str, Any]]:
+        """One row with all numbers, those of the rule that reaches the point included."""
+        return [{**vars(self.rule), "weight": self.weight, "value": self.value}]
+
+    def to_dict(self) -> dict[str, Any]:
+        return super().to_dict() | {"tau": unbounded(self.tau)}
 
     @property
     def rule(self) -> ThresholdRule:

@@ -9,9 +9,12 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 from invrob.errors import InputError
-from invrob.theory.check import CheckReport, Progress, train_and_check
+from invrob.progress import Progress, reported
+from invrob.shown import Shown, Summary
+from invrob.theory.check import CheckReport, train_and_check
 from invrob.theory.classifiers import LEARNERS, parse
 from invrob.theory.distribution import GaussianTradeoff, checked_p
+from invrob.theory.tables import sweep_summary
 from invrob.theory.verdicts import worst
 
 if TYPE_CHECKING:
@@ -22,13 +25,20 @@ QS = (0.0, 0.25, 0.5, 0.75, 1.0)
 MOST_VALUES = 100
 
 
-@dataclass(frozen=True)
-class SweepReport:
+@dataclass(frozen=True, repr=False)
+class SweepReport(Shown):
     """One CheckReport per p; all intervals of all of them hold at once at `confidence`."""
 
     confidence: float
     verdict: str
     reports: tuple[CheckReport, ...]
+
+    def summary(self) -> Summary:
+        return sweep_summary(self)
+
+    def records(self) -> list[dict[str, Any]]:
+        """The rows of all its reports, as `CheckReport.records` has them."""
+        return [row for report in self.reports for row in report.records()]
 
     def plot(self, ax: "Axes | None" = None) -> "Figure":
         """A panel for each p, and one with the distances to the frontier, as a figure of matplotlib.
@@ -60,7 +70,7 @@ def sweep(
     n: int = 10_000,
     seed: int = 0,
     confidence: float = 0.99,
-    progress: Progress | None = None,
+    progress: Progress = None,
 ) -> SweepReport:
     """Train every learner at every q for every p and check it on n fresh samples; see `check` for the other arguments.
 
@@ -69,16 +79,16 @@ def sweep(
     specs = [parse(f"{learner}:q={q:g}") for learner in learners for q in qs]
     if not (distributions and specs):
         raise InputError("ps, qs and learners must each have at least one value")
-    reports = []
-    for index, distribution in enumerate(distributions):
+    reports, level = [], 1 - (1 - confidence) / len(distributions)
+    with reported(progress, "preparing") as show:
+        for index, distribution in enumerate(distributions):
 
-        def note(what: str, done: int, total: int, index: int = index, p: float = distribution.p) -> None:
-            if progress:  # all steps of one p count as one unit: half of it training, half sampling
+            def note(what: str, done: float, total: float, index: int = index, p: float = distribution.p) -> None:
+                # All steps of one p count as one unit: half of it training, half sampling.
                 share = (done / total + (what == "sampling")) / 2
-                progress(f"p = {p:g}: {what}", round(100 * (index + share)), 100 * len(distributions))
+                show(f"p = {p:g}: {what}", round(100 * (index + share)), 100 * len(distributions))
 
-        level = 1 - (1 - confidence) / len(distributions)
-        reports.append(train_and_check(distribution, specs, n, seed, level, note))
+            reports.append(train_and_check(distribution, specs, n, seed, level, note))
     return SweepReport(confidence, worst(report.verdict for report in reports), tuple(reports))
 
 
