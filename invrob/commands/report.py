@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from invrob.commands import workers
+from invrob.commands.advice import same_command
+from invrob.commands.conclusion import unfinished_cells
 from invrob.commands.early import check_folders
 from invrob.commands.helping import examples
 from invrob.commands.outputs import Outputs
@@ -60,13 +62,18 @@ def report(
 
     Nothing is trained or measured again. Only for the example images, the stored weights are asked."""
     check_folders(folders)
-    from invrob.empirical.experiments import read_model_card
-    from invrob.empirical.models import trusting
-    from invrob.empirical.report import make_report
+    try:
+        with progress_bar(as_json, "loading PyTorch") as progress, redirect_stdout(sys.stderr):
+            from invrob.empirical.experiments import read_model_card
+            from invrob.empirical.models import trusting
+            from invrob.empirical.report import make_report
 
-    told = None if card is None else read_model_card(card)
-    with trusting(imported or []), redirect_stdout(sys.stderr), progress_bar(hidden=as_json) as progress:
-        page = make_report(folders, out, progress, told)
+            told = None if card is None else read_model_card(card)
+            with trusting(imported or []):
+                page = make_report(folders, out, progress, told)
+    except KeyboardInterrupt:
+        typer.echo(f"stopped: no page is written\nnext: {same_command()}", err=True)
+        raise
     outputs = Outputs()
     written = outputs.written(page.write)
     _show(page, written, as_json)
@@ -90,10 +97,12 @@ def _show(page: "Report", written: Path | None, as_json: bool) -> None:
         return
     for why in page.skipped:
         typer.echo(f"no example images: {why}", err=True)
+    from invrob.empirical.experiments import going_on
+
     for run in page.runs:
-        missing = len(run.absent) + len(run.partial)
-        if missing:
-            typer.echo(f"{run.path}: {missing} cells are not finished", err=True)
+        if missing := len(run.absent) + len(run.partial):
+            again = going_on(run.path, run.experiment)
+            typer.echo(f"{run.path}: {unfinished_cells(missing)}, and `{again}` goes on", err=True)
     if written is not None:
         typer.echo(f"report: {written} ({page.size / 1e6:.1f} MB, self-contained)")
         typer.echo(f"next: open {written.resolve().as_uri()} in a browser")
