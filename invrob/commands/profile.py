@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING, Any, Literal
 import typer
 
 from invrob.commands import profile_options as option
+from invrob.commands.early import audit_of, check_profile
 from invrob.commands.grids import by_name, numbers
 from invrob.commands.model_args import arguments
 from invrob.commands.model_errors import about_images
 from invrob.commands.outputs import Outputs
 from invrob.commands.profile_errors import ModelError, described, failing_in_one_line, is_of_the_model
-from invrob.commands.profile_folder import ProfileFolder
+from invrob.commands.profile_folder import ProfileFolder, next_step
 from invrob.commands.profile_identity import folder_name
 from invrob.errors import InputError
-from invrob.progress import WorkProgress, progress_bar
+from invrob.progress import Show, WorkProgress, progress_bar
 from invrob.versions import versions
 
 if TYPE_CHECKING:
@@ -70,15 +71,24 @@ def profile(
 
     The model takes images in [0, 1] and returns logits. Exit code 0: it is measured; 1: it raises an exception, or a
     file cannot be written; 2: bad usage."""
-    with failing_in_one_line(spec, traceback), redirect_stdout(sys.stderr):  # what the model prints is no answer
+    lists = {"--norm": norm, "--epsilons": epsilons, "--transformation": transformation, "--thetas": thetas}
+    lists |= {"--adversary": adversary, "--model-args": model_args}
+    check_profile(spec, data, None if pretrained else weights, lists, {"--audit": audit, "--mean": mean, "--std": std})
+    with (
+        failing_in_one_line(spec, traceback),
+        progress_bar(hidden := quiet or as_json, "loading PyTorch") as show,
+        redirect_stdout(sys.stderr),  # what the model prints is no answer
+    ):
         from invrob.empirical.models import trusting
         from invrob.empirical.profiles import adversary_of
 
-        audited = _audit(audit)
+        audited = audit_of(audit)
         published: dict[str, Any] = {"pretrained": pretrained, "offline": offline, "model_args": arguments(model_args)}
         options = {"weights": weights, "prefix": prefix, "seed": seed, **published}
         folder = ProfileFolder(out or Path("runs") / folder_name(spec, options, data, split), chosen=out is not None)
+        show(f"loading {data}", 0, 1)
         sample = _sample(data, split, images, size)
+        show(f"loading {spec}", 0, 1)
         grids = _grids(norm, epsilons, transformation, thetas, sample.images.shape[1])
         adversaries = dict.fromkeys(adversary_of(text, "--adversary") for text in adversary)
         names = [worst.name if worst else "average" for worst in adversaries]
@@ -96,9 +106,10 @@ def profile(
         about = _about(loaded, sample, settings, options)
         folder.check(about, [measurement.name for measurement in measurements], force)
         with chdir(there):
-            rates, seconds = _measured(loaded, sample, measurements, quiet or as_json)
+            rates, seconds = _measured(loaded, sample, measurements, show)
     document, outputs = _document(about, rates), Outputs()
-    paths = folder.write(document, rates, outputs)
+    with progress_bar(hidden, "drawing the picture"):
+        paths = folder.write(document, rates, outputs)
     if as_json:
         typer.echo(json.dumps({**document, "written": [str(path) for path in paths]}, allow_nan=False))
     elif not quiet or outputs.failures:  # what is kept nowhere else is printed
@@ -108,6 +119,8 @@ def profile(
     if folder.kept is not None and not outputs.failures:
         typer.echo(f"note: the numbers of the profile that was there before are now in {folder.kept}", err=True)
     outputs.end("the numbers are printed above")
+    if not hidden:
+        typer.echo(next_step(rates["robustness"], folder))
 
 
 def _sample(data: str, split: str, count: int, size: int | None) -> "Sample":
@@ -161,15 +174,6 @@ def _preprocessing(
 
     means, stds = None if mean is None else numbers("--mean", mean), None if std is None else numbers("--std", std)
     return Preprocessing(means, stds, size, channels)
-
-
-def _audit(text: str) -> "Literal['auto'] | int":
-    """How many images are audited. Raises InputError for what is no such number."""
-    if text == "auto":
-        return "auto"
-    if not (text.isascii() and text.isdecimal()) or len(text) > 9:
-        raise InputError(f"--audit {text!r} must be auto, a number of images, or 0 for none")
-    return int(text)
 
 
 def _attack(name: str, loaded: "Loaded") -> str:
@@ -235,16 +239,16 @@ def _measurements(settings: Mapping[str, Any], adversaries: "Sequence[WorstOf | 
 
 
 def _measured(
-    loaded: "Loaded", sample: "Sample", measurements: "list[Measurement]", hidden: bool
+    loaded: "Loaded", sample: "Sample", measurements: "list[Measurement]", show: Show
 ) -> "tuple[dict[str, Rates], float]":
-    """The rates by name of the measurement, with progress on stderr unless hidden, and the seconds that they took."""
+    """The rates by name of the measurement, and the seconds that they took; `show` is told of the work."""
     from invrob.empirical.inference import suited_threads
     from invrob.empirical.profiles import Counted
 
     began, rates = time.monotonic(), {}
     images, labels = sample.images.to(loaded.device), sample.labels.to(loaded.device)
     works = {measurement.name: measurement.work.passes * len(images) for measurement in measurements}
-    with warnings.catch_warnings(), suited_threads(loaded.model, images), progress_bar(hidden) as show:
+    with warnings.catch_warnings(), suited_threads(loaded.model, images):
         warnings.filterwarnings("ignore", message="images .*: (all pixels of all images|the brightest of all pixels)")
         progress = WorkProgress(show, works)
         model = Counted(loaded.model, progress.advanced)
