@@ -2,21 +2,25 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from invrob.commands.advice import next_line
+from invrob.commands.early import check_folders
 from invrob.commands.helping import examples
 from invrob.commands.outputs import Outputs
-from invrob.errors import InputError, printable
+from invrob.errors import InputError, command, printable
 
 if TYPE_CHECKING:
-    from invrob.empirical.analysis import Models, Point
+    from invrob.empirical.analysis import Models, NotMeasuredError, Point
     from invrob.empirical.experiments import Result
     from invrob.empirical.profiles import Card
 
+    Held = dict[Path, dict[str, Sequence[Result | Card]]]  # the models of each folder, by name
+
+PICTURE = Path("plane.png")
 EXAMPLES = examples(
     "invrob plane runs/profile-a runs/profile-b",
     "invrob plane runs/mini runs/profile-mynet-build-mynet-mnist-mini --theta 90 --epsilon 0.1 --out plane.svg",
@@ -43,7 +47,7 @@ def plane(
     ] = None,
     out: Annotated[
         Path, typer.Option(metavar="FILE", help="Draw the picture into this file: .png, .svg or .pdf.")
-    ] = Path("plane.png"),
+    ] = PICTURE,
     mixed: Annotated[
         bool, typer.Option("--mixed", help="Take models that were measured on different data, too. The plane says so.")
     ] = False,
@@ -53,21 +57,26 @@ def plane(
 
     Every point has its intervals. All models must be measured on the same data; where the number of images differs, the
     plane says so."""
-    from invrob.empirical.analysis import note_on_images, place_of, settings_of
-    from invrob.empirical.analysis import plane as points_of
-    from invrob.empirical.figures import plane_figure
-    from invrob.empirical.profiles import read_epsilon
     from invrob.files import check_writable
-    from invrob.pictures import write_figure
 
     if out.suffix.lower() not in (".png", ".svg", ".pdf"):
         raise InputError(f"--out {out}: the name must end in .png, .svg or .pdf")
     check_writable([out], "choose another --out")
-    models = _models(paths)
-    place = place_of(models, theta, None if epsilon is None else read_epsilon(epsilon))
+    check_folders(paths)
+    from invrob.commands.plane_table import point_rows, print_plane
+    from invrob.empirical.analysis import note_on_images, settings_of
+    from invrob.empirical.analysis import plane as points_of
+    from invrob.empirical.figures import plane_figure
+    from invrob.empirical.profiles import read_epsilon
+    from invrob.pictures import write_figure
+
+    held = _held(paths)
+    models = _named(held)
+    others = [*(["--mixed"] if mixed else []), *(("--out", out) if out != PICTURE else ())]
+    place = _place(held, theta, None if epsilon is None else read_epsilon(epsilon), others)
     points = points_of(models, *place, mixed=mixed)
     norm, transformation = settings_of(models)
-    figure = plane_figure(points, *place, "Trade-off", norm, transformation)
+    figure = plane_figure(points, *place, _title(points), norm, transformation)
     outputs = Outputs()
     written = outputs.written(lambda: write_figure(out, figure))
     if as_json:
@@ -76,71 +85,82 @@ def plane(
         about = {"images": note_on_images(points), "figure": written and str(written)}
         typer.echo(json.dumps({**summary, **about}, allow_nan=False))
     else:
-        _print(points, place, written)
+        print_plane(points, *place, transformation)
+        if written is not None:
+            typer.echo(f"plane: {printable(str(written))}")
+            typer.echo(next_line("report", *paths))
     outputs.end("the points are printed above")
 
 
-def point_rows(points: "Sequence[Point]") -> list[dict[str, Any]]:
-    """The points for JSON, each with its status in the front, why it is undecided if attacks are the reason, and what
-    its intervals are about."""
-    from invrob.empirical.analysis import front_notes, pareto_front
-
-    rows = zip(points, pareto_front(points), front_notes(points), strict=True)
-    return [{**asdict(point), "status": status, "note": note, "covers": point.covers} for point, status, note in rows]
-
-
-def _models(paths: list[Path]) -> "Models":
-    """What the folders hold: of `invrob profile` by the folder's name, of a run by each training's; where two share a
-    name, the path stands in front."""
+def _held(paths: list[Path]) -> "Held":
+    """What each folder holds: of `invrob profile` by the folder's name, of a run by each training's."""
     from invrob.empirical.analysis import by_training
     from invrob.empirical.experiments import read_card, read_run
 
     twice = [path for number, path in enumerate(paths) if path.resolve() in [p.resolve() for p in paths[:number]]]
     if twice:
         raise InputError(f"{twice[0]} is named twice: leave one out")
-    named: list[tuple[Path, str, Sequence[Result | Card]]] = []
+    held: Held = {}
     for path in paths:
         if (path / "profile.json").exists():
-            named.append((path, path.resolve().name.removeprefix("profile-"), [read_card(path)]))
+            held[path] = {path.resolve().name.removeprefix("profile-"): [read_card(path)]}
         else:
-            named += [(path, name, seeds) for name, seeds in by_training(read_run(path)[1]).items()]
-    names = [name for _, name, _ in named]
-    return {name if names.count(name) == 1 else f"{path}: {name}": seeds for path, name, seeds in named}
+            held[path] = dict(by_training(read_run(path)[1]))
+    return held
 
 
-def _print(points: "tuple[Point, ...]", place: tuple[float, float], out: Path | None) -> None:
-    from rich.console import Console
-    from rich.table import Table
+def _named(held: "Held") -> "Models":
+    """All models by their names; where two folders share a name, the path stands in front."""
+    names = [name for models in held.values() for name in models]
+    return {
+        name if names.count(name) == 1 else f"{path}: {name}": seeds
+        for path, models in held.items()
+        for name, seeds in models.items()
+    }
 
-    from invrob.empirical.analysis import front_notes, note_on_images, pareto_front, scope_of
+
+def _title(points: "Sequence[Point]") -> str:
+    """What the picture shows, and on which images where all points are of the same ones."""
+    from invrob.empirical.analysis import note_on_images
+
+    on = points[0].measured_on
+    if on is None or on.dataset is None or note_on_images(points):
+        return "Trade-off"
+    return f"Trade-off on {on.dataset}, {on.images:,} {on.split or ''} images".replace("  ", " ")
+
+
+def _place(
+    held: "Held", theta: float | None, epsilon: float | None, others: "Sequence[str | Path]"
+) -> tuple[float, float]:
+    """As `place_of`, but errors name folders. others: words of the command line beside the folders and the place."""
+    from invrob.empirical.analysis import NotMeasuredError, place_of
+
+    by_folder = {str(path): [model for seeds in models.values() for model in seeds] for path, models in held.items()}
+    try:
+        return place_of(by_folder, theta, epsilon)
+    except NotMeasuredError as error:
+        value = error.value
+        place = {"theta": theta, "epsilon": epsilon, error.name: min(error.shared, key=lambda near: abs(near - value))}
+        options = [(f"--{name}", _written(name, at)) for name, at in place.items() if at is not None]
+        line = command("plane", *held, *(word for option in options for word in option), *others)
+        raise InputError(f"{error}\nwith what all have: {line}\n{_measured_again(held, error)}") from None
+
+
+def _measured_again(held: "Held", error: "NotMeasuredError") -> str:
+    """How a value is measured where it is lacking."""
+    lacking, ways = {path: grid for path in held if (grid := error.lacking.get(str(path))) is not None}, []
+    for path, grid in lacking.items():
+        wanted = sorted({*grid, error.value})
+        if (path / "profile.json").exists():
+            values = ",".join(_written(error.name, value) for value in wanted)
+            ways.append(f"the command that made {path}, with --{error.name}s {values}")
+        else:  # TOML knows no fractions
+            ways.append(f"the configuration of {path}, with {error.name}s = {wanted} under [profiling]")
+    return f"to measure it there, run again: {'; '.join(ways)}"
+
+
+def _written(name: str, value: float) -> str:
+    """A theta or an epsilon, as the command line takes it."""
     from invrob.empirical.profiles import format_epsilon
 
-    console = Console(highlight=False, markup=False)
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("model", overflow="fold")  # a name is wrapped, never cut: two models may differ at its end
-    audited = any(point.floor is not None for point in points)
-    for heading in ("invariance", "robustness", *(["floor"] if audited else []), "accuracy", ""):
-        table.add_column(heading, no_wrap=True)
-    notes = []
-    for point, status, note in zip(points, pareto_front(points), front_notes(points), strict=True):
-        texts = [
-            f"{100 * share.estimate:.1f} [{100 * share.low:.1f}, {100 * share.high:.1f}]"
-            for share in (point.invariance, point.robustness)
-        ]
-        if audited:
-            texts.append("-" if point.floor is None else f"{100 * point.floor:.1f}")
-        texts.append("-" if point.accuracy is None else f"{100 * point.accuracy.estimate:.1f}")
-        verdict = "" if point.verdict == "sound" else f": {point.verdict}"
-        table.add_row(printable(point.name), *texts, status + verdict)
-        notes += [f"{printable(point.name)} is undecided: it is {note}."] if note else []
-    console.print(table)
-    level, cut = f"{100 * points[0].confidence:g} %", f"theta = {place[0]:g} and epsilon = {format_epsilon(place[1])}"
-    console.print(f"In %, at {cut}, with intervals of {level}: {scope_of(points)}.")
-    if audited:
-        console.print("floor: no attack as strong as the audit brings the robustness below it.")
-    if said := note_on_images(points):
-        notes = [f"{said[0].upper()}{printable(said[1:])}.", *notes]
-    for note in notes:
-        console.print(note)
-    if out is not None:
-        console.print(f"plane: {printable(str(out))}", soft_wrap=True)
+    return format_epsilon(value) if name == "epsilon" else f"{value:g}"

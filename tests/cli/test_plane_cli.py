@@ -1,6 +1,8 @@
 """`invrob plane`: models of a user side by side, from what `invrob profile` left behind."""
 
 import json
+import re
+import shlex
 import shutil
 
 import numpy as np
@@ -82,15 +84,68 @@ def test_points_are_the_profiles_own_and_named_by_their_folders(measured, tmp_pa
     assert (tmp_path / "p.svg").read_text().startswith("<?xml")
 
 
-def test_names_that_differ_at_their_end_stay_whole_in_80_columns(measured, tmp_path, monkeypatch):
+@pytest.fixture
+def nine(measured, tmp_path):
+    """Folders with long names, each of the same profile."""
+    folders = [tmp_path / f"model-number-{k}-of-a-long-name-that-differs-in-its-middle" for k in range(1, 10)]
+    for folder in folders:
+        shutil.copytree(measured / "steep", folder)
+    return folders
+
+
+def test_names_stay_whole_in_80_columns_and_no_row_is_broken(nine, tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
-    names = [f"a-network-of-mine-with-{end}-weights-on-mnist-mini" for end in ("early", "late")]
-    for name in names:
-        shutil.copytree(measured / "steep", tmp_path / name)
-    done = invoke("plane", *(tmp_path / name for name in names), "--out", tmp_path / "p.png")
-    assert max(map(len, done.stdout.splitlines()[:-1])) <= 80
-    first = "".join(line[: line.find("  ")] for line in done.stdout.splitlines()[1:])
-    assert all(name in first for name in names), done.stdout
+    done = invoke("plane", *nine, "--out", tmp_path / "p.png")
+    lines = done.stdout.splitlines()
+    assert max(len(line) for line in lines if not line.startswith(("plane: ", "next: "))) <= 80
+    for number, folder in enumerate(nine, start=1):
+        place = lines.index(f"{number}  {folder.name}")
+        assert re.fullmatch(r" +[\d.]+ \[[\d.]+, [\d.]+\] +[\d.]+ \[[\d.]+, [\d.]+\] .*: unaudited", lines[place + 1])
+
+
+def test_in_a_pipe_a_row_and_a_sentence_are_a_line(nine, tmp_path, monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    done = invoke("plane", *nine, "--out", tmp_path / "p.png")
+    lines = done.stdout.splitlines()
+    for number, folder in enumerate(nine, start=1):
+        assert re.fullmatch(
+            rf"{number}  {folder.name} +[\d.]+ \[.*\] +[\d.]+ \[.*\].* estimated front: unaudited", lines[number]
+        )
+    assert (
+        "estimated front: no other model is better in both rates by the estimates; the intervals leave it open."
+        in lines
+    )
+    assert "  1 may be dominated by 2, 3, 4, 5, 6, 7, 8, 9 (all equal)" in lines
+    assert "equal: no number of images, for a rate of both is estimated the same." in lines
+    assert lines[-1] == f"next: invrob report {' '.join(map(str, nine))}"
+
+
+def test_whom_a_point_may_be_dominated_by_and_how_many_images_would_decide_is_printed_and_in_json(measured, tmp_path):
+    plain = json.loads((measured / "steep" / "profile.json").read_text())
+    for name, rate in (("first", 0.5), ("second", 0.6)):
+        for kind in ("invariance", "robustness"):
+            low, high = [1.0, rate - 0.1, rate - 0.1], [1.0, rate + 0.1, rate + 0.1]
+            thetas = len(plain["invariance"]["thetas"]) if kind == "invariance" else 3
+            bounds = {"rate": [1.0, rate, rate][:thetas], "low": low[:thetas], "high": high[:thetas]}
+            plain[kind] |= bounds
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "profile.json").write_text(json.dumps(plain))
+    paths, out = (tmp_path / "first", tmp_path / "second"), tmp_path / "p.svg"
+    lines = invoke("plane", *paths, "--out", out).stdout.splitlines()
+    begins = (
+        "What is undecided, and in brackets how many images of each would decide it with a probability of 80 %, if "
+    )
+    said = next(line for line in lines if line.startswith(begins))
+    assert said.endswith("if the true rates are what was estimated; now it is 20:")
+    first, second = json.loads(invoke("plane", *paths, "--json", "--out", out).stdout)["points"]
+    assert [point["says"] for point in (first, second)] == ["undecided", "on the estimated front, undecided"]
+    assert [point["estimated_front"] for point in (first, second)] == [False, True]
+    (rival,) = first["undecided_by"]
+    assert (rival["rival"], rival["better"], rival["reason"], rival["chance"]) == ("second", True, "", 0.8)
+    assert 100 < rival["images"] < 400
+    assert rival["answer"] == f"{rival['images']} images of each"
+    assert f"  1 may be dominated by 2\N{NO-BREAK SPACE}({rival['images']})" in lines
+    assert second["undecided_by"][0]["better"] is False
 
 
 def test_what_queries_alone_say_is_shown_and_takes_no_part(measured, tmp_path):
@@ -201,6 +256,7 @@ def test_a_name_that_two_share_gets_its_path(measured, tmp_path):
         (["nowhere"], [], "holds no run"),
         (["steep", "length"], [], "models were measured with norm = l2 and linf"),
         (["steep"], ["--theta", 45], "theta = 45 was not measured: choose one of 0, 90"),
+        (["steep", "length"], [], "(l2: {folder}/length; linf: {folder}/steep)"),
         (["steep"], ["--epsilon", "8/0"], "is no number: write 0.1, or 8/255"),
         (["steep"], ["--out", "plane.gif"], "must end in .png, .svg or .pdf"),
     ],
@@ -208,7 +264,32 @@ def test_a_name_that_two_share_gets_its_path(measured, tmp_path):
 def test_bad_usage_says_what_is_wrong(measured, paths, options, said):
     done = invoke("plane", *(measured / path for path in paths), *options)
     assert isinstance(done.exception, InputError)
-    assert said in str(done.exception)
+    assert said.format(folder=measured) in str(done.exception)
+
+
+def test_the_folder_that_lacks_an_epsilon_is_named_with_a_command_that_works_and_a_way_to_measure_it(
+    measured, tmp_path
+):
+    plain = json.loads((measured / "profile-flat" / "profile.json").read_text())
+    plain["robustness"]["epsilons"] = [0.0, 0.05, 0.1]
+    (tmp_path / "other folder").mkdir()
+    (tmp_path / "other folder" / "profile.json").write_text(json.dumps(plain))
+    paths, out = (measured / "steep", tmp_path / "other folder"), ("--out", tmp_path / "p.svg")
+    done = invoke("plane", *paths, "--theta", "90", "--epsilon", "0.05", *out)
+    said, works, measure = str(done.exception).splitlines()
+    assert said == (
+        f"epsilon = 0.05 was not measured for {paths[0]}, which has 0, 0.02, 0.1: choose one of 0, 0.1, which all "
+        f"have, or measure {paths[0]} there"
+    )
+    assert (
+        measure == f"to measure it there, run again: the command that made {paths[0]}, with --epsilons 0,0.02,0.05,0.1"
+    )
+    begins = "with what all have: invrob "
+    assert works.startswith(begins)
+    words = shlex.split(works.removeprefix(begins))
+    assert words[3:5] == ["--theta", "90"]
+    assert invoke(*words).exit_code == 0
+    assert (tmp_path / "p.svg").exists()
 
 
 @pytest.mark.parametrize("damage", [b"", b"{", b"[1]", b'{"invariance": NaN}', b"\xff", b"[" * 100_000])

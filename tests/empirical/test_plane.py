@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
+from itertools import combinations
 from types import SimpleNamespace
 
 import numpy as np
@@ -27,9 +28,11 @@ from invrob.empirical.analysis import (
     verdict_of,
 )
 from invrob.empirical.figures import plane_figure
-from invrob.empirical.profiles import Card, read_epsilon
+from invrob.empirical.figures.numbers import numbers_beside
+from invrob.empirical.profiles import Card, MeasuredOn, read_epsilon
 from invrob.errors import InputError
 from invrob.intervals import Estimate
+from invrob.pictures import PAPER
 
 SHARES = st.integers(0, 10).map(lambda tenth: tenth / 10)  # ties are to happen
 
@@ -274,7 +277,7 @@ def test_a_point_at_the_theta_of_one_and_the_epsilon_of_another_is_the_one_that_
     assert points[90, 0.3].of_seeds[1] > points[90, 0.1].of_seeds[1] == 0
     assert points[90, 0.3].images == 100
     for (theta, epsilon), point in points.items():
-        along, up = points[theta, 0.4 - epsilon], points[270 - theta, epsilon]
+        along, up = points[theta, 0.1], points[90, epsilon]
         assert crossed(along, up) == point
 
 
@@ -348,39 +351,121 @@ def test_an_epsilon_is_read_as_people_write_it():
             read_epsilon(text)
 
 
-def test_the_figure_names_every_point_its_status_and_where_the_plane_is_cut():
+def legends(figure):
+    """The texts of the list of models and of the key, without line breaks."""
+    return [[text.get_text().replace("\n", " ") for text in legend.get_texts()] for legend in figure.legends]
+
+
+def test_the_figure_names_every_point_and_where_the_plane_is_cut():
     listed = [at(0.2, 0.9, 0.01), at(0.9, 0.2, 0.01), at(0.1, 0.1, 0.01), at(0.99, 0.99, 0.01, "masked")]
     figure = plane_figure(listed, 90, 8 / 255, "Title", "l2")
     (axes,) = figure.axes
     assert "[-90, 90] degrees" in axes.get_xlabel()
     assert axes.get_ylabel() == r"robustness at $\epsilon$ = 8/255 (L2)"
-    texts = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert texts == [
-        *("front of the estimates", "0.2/0.9: front", "0.9/0.2: front", "0.1/0.1: dominated", "0.99/0.99: MASKED"),
+    models, key = legends(figure)
+    assert models == ["1  0.2/0.9", "2  0.9/0.2", "3  0.1/0.1", "4  0.99/0.99: MASKED"]
+    assert key == [
+        "estimated front: no other is better by the estimates",
+        "certainly on the front, wherever in the intervals the rates are",
+        "certainly dominated by another model",
+        "not to be believed: takes no part",
+        "interval of 95 %: this network, these images",
     ]
     line = axes.get_lines()[0]
     assert list(line.get_xdata()) == [0.2, 0.9]
     hollow = [container[0].get_markerfacecolor() for container in axes.containers]
     assert [isinstance(colour, str) and colour == "white" for colour in hollow] == [False, False, False, True]
+    rings = [line for line in axes.get_lines() if line.get_markerfacecolor() == "none"]
+    assert [(*ring.get_xdata(), *ring.get_ydata()) for ring in rings] == [(0.2, 0.9), (0.9, 0.2)]
+
+
+def test_what_is_on_the_front_by_the_estimates_alone_has_no_ring():
+    figure = plane_figure([at(0.5, 0.5, 0.06), at(0.6, 0.6, 0.06)], 90, 0.1, "Title")
+    (axes,) = figure.axes
+    assert list(axes.get_lines()[0].get_xdata()) == [0.6]
+    assert not [line for line in axes.get_lines() if line.get_markerfacecolor() == "none"]
+    assert "undecided: it depends on where in the intervals the rates are" in legends(figure)[1]
+
+
+@pytest.mark.parametrize("count", [1, 2, 12, 30])
+def test_every_model_has_its_own_colour_marker_and_number_and_the_legends_leave_the_axes_their_size(count):
+    name = "a-network-whose-name-is-so-long-that-no-legend-has-room-for-it"
+    listed = [replace(at(k / count, 1 - k / count, 0.03), name=f"{name}-{k}", floor=0.0) for k in range(count)]
+    figure = plane_figure(listed, 90, 0.1, "Title")
+    figure.draw_without_rendering()
+    (axes,) = figure.axes
+    looks = [(marker.get_color(), marker.get_marker()) for marker, _, _ in axes.containers]
+    assert len(set(looks)) == count
+    assert len({marker for _, marker in looks}) == min(count, 13)
+    assert [text.get_text() for text in axes.texts] == [str(k + 1) for k in range(count)]
+    assert [text.replace(" ", "") for text in legends(figure)[0]] == [f"{k + 1}{name}-{k}" for k in range(count)]
+    box = axes.get_window_extent()
+    assert (box.width / figure.dpi, box.height / figure.dpi) == pytest.approx((5.6, 4.9))
+    assert box.width > 0.55 * figure.bbox.width
+    shown = [legend.get_window_extent() for legend in figure.legends]
+    labels = [
+        text.get_window_extent() for text in (axes.xaxis.label, axes.yaxis.label, *figure.texts) if text.get_text()
+    ]
+    for part in shown:
+        assert not any(part.overlaps(other) for other in [box, *labels, *(p for p in shown if p is not part)])
+    for part in (*shown, *labels):
+        assert figure.bbox.x0 <= part.x0 <= part.x1 <= figure.bbox.x1
+        assert figure.bbox.y0 <= part.y0 <= part.y1 <= figure.bbox.y1
+
+
+def test_in_a_column_of_a_paper_the_legends_stand_below():
+    figure = plane_figure([at(0.2, 0.9, 0.01), at(0.9, 0.2, 0.01)], 90, 0.1, "Title", style=PAPER)
+    figure.draw_without_rendering()
+    assert figure.get_figwidth() == pytest.approx(PAPER.width)
+    (axes,) = figure.axes
+    assert axes.get_window_extent().width > 0.75 * figure.bbox.width
+    lowest = axes.xaxis.label.get_window_extent().y0
+    for legend in figure.legends:
+        assert legend.get_window_extent().y1 < lowest + 1
+        assert legend.get_window_extent().x1 <= figure.bbox.x1
+
+
+SPOTS = st.lists(st.tuples(st.floats(0, 400), st.floats(0, 350)), max_size=8)
+
+
+@given(SPOTS)
+def test_numbers_stay_in_the_picture_and_cover_neither_points_nor_each_other(spots):
+    middles = [middle for middle, _ in numbers_beside(spots, [], (400.0, 350.0))]
+    for x, y in middles:
+        assert 3 <= x <= 397
+        assert 4 <= y <= 346
+        assert not any(abs(x - u) < 5 and abs(y - v) < 5 for u, v in spots)
+    for (x, y), (u, v) in combinations(middles, 2):
+        assert abs(x - u) >= 5 or abs(y - v) >= 8
+
+
+def test_a_line_leads_to_a_number_that_is_nearer_to_another_point():
+    spots = [(50.0, 50.0), (53.0, 53.0), (47.0, 53.0), (53.0, 47.0), (47.0, 47.0)]
+    assert [led for _, led in numbers_beside(spots, [], (100.0, 100.0))] == [True, False, False, False, False]
+    assert not numbers_beside([(50.0, 50.0), (80.0, 80.0)], [], (100.0, 100.0))[0][1]
 
 
 def test_the_figure_says_what_its_bars_are_about_and_draws_the_floor():
     one, two = at(0.2, 0.9, 0.01), replace(at(0.9, 0.2, 0.01), seeds=3, confidence=0.9, verdict="weak", floor=0.1)
-    (axes,) = plane_figure([replace(one, confidence=0.9), two], 90, 0.1, "Title").axes
-    assert axes.get_title() == ("Title\nbars of 90 %: this network, these images or images and trainings, from 3 seeds")
+    figure = plane_figure([replace(one, confidence=0.9), two], 90, 0.1, "Title")
+    (axes,) = figure.axes
+    models, key = legends(figure)
+    assert "interval of 90 %: this network, these images or images and trainings, from 3 seeds" in key
+    assert key[-1] == "what the attack may have missed"
+    assert models == ["1  0.2/0.9", "2  0.9/0.2: weak"]
     floors = [lines.get_segments() for lines in axes.collections if lines.get_alpha() == 0.35]
     assert np.allclose(floors, [[[[0.9, 0.1], [0.9, 0.19]]]])
-    (axes,) = plane_figure(
-        [
-            replace(at(0.5, 0.5, 0.04), name="x"),
-            replace(two, invariance=Estimate(0.9, 0.9, 0.9), robustness=Estimate(0.8, 0.75, 0.85)),
-        ],
-        90,
-        0.1,
-        "Title",
-    ).axes
-    texts = [text.get_text() for text in axes.figure.legends[0].get_texts()]
-    assert texts[1:] == ["x: undecided (dominated, if no attack missed anything)", "0.9/0.2: front (weak)"]
+    assert [text.get_text() for text in figure.texts] == ["Title", ""]
+
+
+def test_the_figure_says_below_which_points_are_of_other_images():
+    few, many = (MeasuredOn(images, None, "mnist-mini", "f", "test") for images in (300, 600))
+    figure = plane_figure(
+        [replace(at(0.2, 0.9, 0.01), measured_on=few), replace(at(0.9, 0.2, 0.01), measured_on=many)], 90, 0.1, "Title"
+    )
+    assert figure.texts[1].get_text().replace("\n", " ") == (
+        "Not all on the same images: 0.2/0.9: 300 test images of mnist-mini; 0.9/0.2: 600 test images of mnist-mini."
+    )
 
 
 def test_names_with_dollars_are_no_formulas(tmp_path):

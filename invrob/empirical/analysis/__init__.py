@@ -30,7 +30,7 @@ from invrob.empirical.analysis.statistics import (
 )
 from invrob.empirical.analysis.tables import TABLE_THETAS, write_classes_csv, write_csv
 from invrob.empirical.analysis.trainings import by_training, grouped, other_settings, varied
-from invrob.empirical.analysis.undecided import CHANCE, Pair, undecided_pairs
+from invrob.empirical.analysis.undecided import CHANCE, Pair, statuses_in_words, undecided_pairs
 
 __all__ = [
     "CHANCE",
@@ -68,6 +68,7 @@ __all__ = [
     "scope_of",
     "settings_of",
     "shared_grids",
+    "statuses_in_words",
     "undecided_pairs",
     "varied",
     "verdict_of",

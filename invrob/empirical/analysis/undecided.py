@@ -16,7 +16,16 @@ from typing import Any
 
 from scipy.special import ndtr, ndtri
 
-from invrob.empirical.analysis.plane import UNDECIDED, Point, estimates_dominate, may_dominate, pareto_front
+from invrob.empirical.analysis.plane import (
+    DOMINATED,
+    FRONT,
+    UNDECIDED,
+    Point,
+    estimates_dominate,
+    front_line,
+    may_dominate,
+    pareto_front,
+)
 from invrob.intervals import Estimate
 
 CHANCE = 0.8  # with which the number of images that is told decides a pair
@@ -61,6 +70,31 @@ class Pair:
     def answer(self) -> str:
         """What would probably decide between the two, in a few words."""
         return ANSWERS[self.reason] if self.images is None else f"{self.images:,} images of each"
+
+
+def statuses_in_words(points: Sequence[Point]) -> tuple[str, ...]:
+    """What each point is in the plane, for people: what the intervals say, and where they say nothing the estimates.
+
+    Args:
+        points: of `plane`, in any order.
+
+    Returns:
+        For each point, in their order: "certainly on the front", "on the estimated front, undecided", "undecided",
+        "certainly dominated", or "excluded".
+
+    Example:
+        >>> from invrob.empirical.analysis import Point, statuses_in_words
+        >>> from invrob.intervals import Estimate
+        >>> fair, good = Estimate(0.5, 0.4, 0.6), Estimate(0.6, 0.5, 0.7)
+        >>> statuses_in_words([Point(n, n, rate, rate, None, "sound") for n, rate in (("a", fair), ("b", good))])
+        ('undecided', 'on the estimated front, undecided')
+    """
+    words = {FRONT: "certainly on the front", DOMINATED: "certainly dominated"}
+    line = {id(point) for point in front_line(points)}
+    return tuple(
+        "on the estimated front, undecided" if status == UNDECIDED and id(point) in line else words.get(status, status)
+        for point, status in zip(points, pareto_front(points), strict=True)
+    )
 
 
 def undecided_pairs(points: Sequence[Point]) -> tuple[Pair, ...]:
