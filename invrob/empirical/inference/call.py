@@ -3,6 +3,7 @@
 A network may write into its input (`x.sub_(mean)`), may hold float16 weights, or may have been exported for 8 images at
 a time. Images are tried as they are; only where that fails are they converted, to what the network says of itself."""
 
+import io
 import re
 import warnings
 from collections.abc import Callable, Iterator
@@ -126,29 +127,46 @@ def _answered(model: Callable[[Tensor], Any], images: Tensor, inside: AbstractCo
     known = fits.get(key) if fits is not None else None
     if known is not None:
         return _asked(model, images, known[1], inside)
+    tried = _that_may_fail(model)
+    fit, outputs = _fitting(tried, images, inside)
+    if fits is not None and (fit != Fit() or tried is not model):
+        fits[key] = (model, fit)
+    return outputs if tried is model else _asked(model, images, fit, inside)
+
+
+def _fitting(model: Callable[[Tensor], Any], images: Tensor, inside: AbstractContextManager[Any]) -> tuple[Fit, Any]:
+    """The first way of asking in which a model answers, and its answer. Raises what it raises where there is none."""
     first = Fit(batch=_exported_batch(model))
     try:
-        outputs = _asked(model, images, first, inside)
+        return first, _asked(model, images, first, inside)
     except Exception as error:
         if isinstance(error, InputError) or is_out_of_memory(error):
             raise
         told = last = error
-    else:
-        if fits is not None and first != Fit():
-            fits[key] = (model, first)
-        return outputs
     for fit in _other_fits(model, images, first, told):
         try:
-            outputs = _asked(model, images, fit, inside)
+            return fit, _asked(model, images, fit, inside)
         except Exception as error:
             if is_out_of_memory(error):
                 raise
             last = error
-            continue
-        if fits is not None:
-            fits[key] = (model, fit)
-        return outputs
     raise last if is_about_dtypes(told) else told
+
+
+def _that_may_fail(model: Callable[[Tensor], Any]) -> Callable[[Tensor], Any]:
+    """The model, or a copy of it where its error could end the process.
+
+    An error inside TorchScript that `torch.jit.freeze` made in this process can do that, since its account of where it
+    stands in the source is about functions that are gone (seen in PyTorch 2.15). What is read from a file can fail."""
+    if not isinstance(model, torch.jit.ScriptModule) or any(True for _ in model.parameters()):
+        return model
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*torch.jit.(save|load).* is deprecated")
+        written = io.BytesIO()
+        torch.jit.save(model, written)
+        written.seek(0)
+        copy: Callable[[Tensor], Any] = torch.jit.load(written)
+    return copy
 
 
 def is_about_dtypes(error: BaseException) -> bool:
