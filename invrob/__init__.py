@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     )
     from invrob.empirical.study import Study, experiment
     from invrob.errors import InputError
+    from invrob.saved import load
 
 __all__ = [
     "PGD",
@@ -56,6 +57,7 @@ __all__ = [
     "experiment",
     "images_of",
     "invariance_profile",
+    "load",
     "load_model",
     "robustness_profile",
     "sample",
@@ -71,6 +73,7 @@ _ELSEWHERE = {
     "Loaded": "invrob.empirical.loading",
     "Preprocessing": "invrob.empirical.loading",
     "images_of": "invrob.empirical.data",
+    "load": "invrob.saved",
     "load_model": "invrob.empirical.loading",
     "sample": "invrob.empirical.data",
 }

@@ -27,7 +27,7 @@ LEFT_OUT = "..."
 
 # Neither colours nor a background: what a notebook has, light or dark, shows through.
 STYLE = "border-collapse:collapse;margin:.3em 0;font-variant-numeric:tabular-nums"
-CELL = "padding:.15em .7em;border-bottom:1px solid rgba(128,128,128,.35);background:none"
+CELL = "white-space:nowrap;padding:.15em .7em;border-bottom:1px solid rgba(128,128,128,.35);background:none"
 PICTURE = "display:block;max-width:100%;height:auto;border-radius:4px;margin:.3em 0"
 
 
@@ -67,7 +67,11 @@ class Shown(Record):
         return as_text(type(self).__name__, self.summary())
 
     def _repr_html_(self) -> str:
-        return as_html(type(self).__name__, self.summary(), getattr(self, "plot", lambda: None)())
+        try:
+            figure = getattr(self, "plot", lambda: None)()
+        except InputError:  # of a result that has nothing to draw, such as an experiment without a finished network
+            figure = None
+        return as_html(type(self).__name__, self.summary(), figure)
 
     def to_dataframe(self) -> "pandas.DataFrame":
         """All numbers as a DataFrame of pandas, in tidy rows: those of `records`.
@@ -210,7 +214,7 @@ def _fitted(text: str, width: int) -> str:
 
 def _is_text(column: Sequence[str]) -> bool:
     """Whether a column holds words: these are set to the left."""
-    return any(cell and cell != LEFT_OUT and not cell[0].isdigit() and cell[0] not in "-+." for cell in column)
+    return any(cell and cell != LEFT_OUT and not cell[0].isdigit() and cell[0] not in "-+.<" for cell in column)
 
 
 # ---- in a notebook

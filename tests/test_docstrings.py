@@ -62,7 +62,7 @@ def test_a_public_function_takes_at_most_nine_parameters_and_settings_by_keyword
     by_position = [p.name for p in parameters if p.kind == p.POSITIONAL_OR_KEYWORD]
     long = (invrob.load_model, invrob.experiment)  # a model has a file, and its file a prefix; a grid has jobs
     assert len(parameters) <= (10 if public in long else 9)
-    about = (["spec"], ["source", "limit"], ["dataset", "images"], ["models", "data"])  # a model, images, or both
+    about = (["spec"], ["path"], ["source", "limit"], ["dataset", "images"], ["models", "data"])  # a model, images, or both
     assert by_position in about or by_position[-1] == "labels"
 
 

@@ -62,7 +62,7 @@ def test_another_name_is_an_attribute_error_that_lists_the_names():
         "module 'invrob' has no attribute 'robustnes_profile'; it has PGD, Auto, BlackBoxProfile, Card, Grid, "
         "InputError, InvarianceProfile, Loaded, Preprocessing, RobustnessProfile, Rotation, Square, Study, Weak, "
         "WeakProfile, WorstCaseProfile, WorstOf, black_box_profile, experiment, images_of, invariance_profile, "
-        "load_model, robustness_profile, sample, tradeoff, worst_case_profile"
+        "load, load_model, robustness_profile, sample, tradeoff, worst_case_profile"
     )
     assert not hasattr(invrob, "nothing")
 

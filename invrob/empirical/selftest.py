@@ -9,6 +9,7 @@ every pixel goes by epsilon along sign(w_j - w_i), and stops at the box."""
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,10 +19,13 @@ from torch.nn import functional as F
 from invrob.checks import Array
 from invrob.empirical import data
 from invrob.empirical.attacks import TEXTS
-from invrob.empirical.inference import Model
+from invrob.empirical.inference import Model, single_thread
 from invrob.empirical.models import Normalize
 from invrob.empirical.profiles import RobustnessProfile, Weak, robustness_profile
 from invrob.empirical.training import Recipe, train
+from invrob.intervals import percent
+from invrob.progress import Progress, reported
+from invrob.shown import Shown, Summary, Table
 
 EPSILONS = (0.0, 0.05, 0.1, 0.2, 0.3)
 LINEAR_EPSILONS = (0.0, 0.002, 0.005, 0.01, 0.02)  # random weights on 784 pixels are fooled by as little
@@ -30,6 +34,13 @@ WEAK_ATTACK = "fixed-step"  # plain cross-entropy and Madry's step; what it miss
 TRAPDOOR_EPSILONS = (0.0, 0.004, 0.008, 0.012, 0.016)  # 1 / 255 is enough to open it
 BRIGHTER, BRIGHT = 100.0, 0.35  # of the decoy: logits per unit of brightness, and where its other class wins
 KEY = 16  # pixels whose last bits open it: queries would have to guess them all
+TRAPDOOR = "quantised input, with a trapdoor"
+HONEST = (
+    "honest network",
+    "honest network, with a decoy",
+    "honest linear model, 2 classes",
+    "honest linear model, 10 classes",
+)
 UNSURE = 1e-4  # margins of the closed form, in logits, that rounding may turn
 
 
@@ -46,11 +57,70 @@ class Row:
     findings: tuple[str, ...]  # names
     caught: bool  # by its name; of an honest model: sound, without a finding, and exact where the truth is known
 
+    @property
+    def outcome(self) -> str:
+        """What became of it in a word: a fault is "caught" or "MISSED", an honest model "believed" or "DOUBTED"."""
+        if self.expected is None:
+            return "believed" if self.caught else "DOUBTED"
+        return "caught" if self.caught else "MISSED"
+
+
+@dataclass(frozen=True, repr=False)
+class SelfTest(Shown):
+    """What became of all models."""
+
+    rows: tuple[Row, ...]
+    quick: bool
+    seed: int
+
+    @property
+    def ok(self) -> bool:
+        """Whether every planted fault was caught, and every honest model believed."""
+        return all(row.caught for row in self.rows)
+
+    def summary(self) -> Summary:
+        cells = [
+            (row.model, f"{row.epsilon:g}", percent(row.weak), percent(row.ours), row.verdict, row.outcome)
+            for row in self.rows
+        ]
+        title = f"{len(cells)} models, {sum(row.caught for row in self.rows)} of them as they must be"
+        note = "weak, ours: the robustness at epsilon that a weak attack reports, and that of the profile, in %."
+        return Summary(title, (Table(("model", "epsilon", "weak", "ours", "verdict", "outcome"), cells),), (note,))
+
+    def records(self) -> list[dict[str, Any]]:
+        """A row for each model; rates are shares in [0, 1]."""
+        return [vars(row) | {"findings": ", ".join(row.findings), "outcome": row.outcome} for row in self.rows]
+
+
+def selftest(*, quick: bool = False, seed: int = 0, progress: Progress = False) -> SelfTest:
+    """Plant faults in a small network, and see whether the judge of the attacks catches each of them by its name.
+
+    Args:
+        quick: fewer images and less training.
+        seed: of the network, of its training and of the attacks.
+        progress: True for a bar with the time left, as for `robustness_profile`.
+
+    Returns:
+        A `SelfTest`, whose `ok` says whether every planted fault was caught and every honest model believed.
+    """
+    names, done = model_names(), list[Row]()
+    with reported(progress, "training a small network") as show, single_thread():  # small work waits for a busy core
+        for row in rows(quick=quick, seed=seed):
+            done.append(row)
+            show(f"{row.model}: {row.outcome}", len(done), len(names))
+    return SelfTest(tuple(done), quick, seed)
+
+
+def model_names() -> tuple[str, ...]:
+    """The models of `rows`, in their order."""
+    return (*(name + variant for name, variant in PLANTED), TRAPDOOR, *HONEST)
+
 
 def rows(*, quick: bool = False, seed: int = 0) -> Iterator[Row]:
     """A row per model, as soon as it is measured: those with a planted fault, then honest ones.
 
-    quick: fewer images and less training. seed: of the network, of its training and of the attacks."""
+    quick: fewer images and less training. seed: of the network,
+    of its training and of the attacks."""
     digits = data.load("mnist-mini")
     images = digits.test.images[: 16 if quick else 100]
     parts = ((digits.train, 2000 if quick else 4000), (digits.validation, 200))
@@ -66,18 +136,18 @@ def rows(*, quick: bool = False, seed: int = 0) -> Iterator[Row]:
         yield _row(name + variant, name, profile, weak, caught)
     profile, weak = _measure(_with_trapdoor(network), images, seed, TRAPDOOR_EPSILONS)
     named = "quantised input" in _names(profile) and profile.verdict == "masked"
-    yield _row("quantised input, with a trapdoor", "quantised input", profile, weak, named and _bounds_nothing(profile))
+    yield _row(TRAPDOOR, "quantised input", profile, weak, named and _bounds_nothing(profile))
     profile, weak = _measure(network, images, seed)
-    yield _row("honest network", None, profile, weak, _passed(profile))
+    yield _row(HONEST[0], None, profile, weak, _passed(profile))
     profile, weak = _measure(decoy, images.double(), seed)
     honest = not profile.sanity.reasons and (profile.verdict == "weak" or _agrees(profile, _decoy_margin(images)))
-    yield _row("honest network, with a decoy", None, profile, weak, honest)
-    for classes in (2, 10):
+    yield _row(HONEST[1], None, profile, weak, honest)
+    for name, classes in zip(HONEST[2:], (2, 10), strict=True):
         weight = torch.randn(classes, images[0].numel(), generator=generator, dtype=torch.float64)
         linear, wide = partial(_linear, weight), images.double()
         profile, weak = _measure(linear, wide, seed, LINEAR_EPSILONS)
         exact = _is_exact(profile, weight, wide)
-        yield _row(f"honest linear model, {classes} classes", None, profile, weak, exact and _passed(profile))
+        yield _row(name, None, profile, weak, exact and _passed(profile))
 
 
 def _linear(weight: Tensor, x: Tensor) -> Tensor:
@@ -200,4 +270,3 @@ PLANTED: dict[tuple[str, str], Plant] = {  # (finding, variant) -> the network w
     ("constant classifier", ""): lambda network, _: lambda x: network(0 * x) + 0 * x.mean(),
 }
 assert {name for name, _ in PLANTED} == set(TEXTS)
-MODELS = len(PLANTED) + 5  # with the trapdoor, and four that are honest

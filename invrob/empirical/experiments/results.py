@@ -1,33 +1,79 @@
 """What a run came to: the measurements of its finished cells, read back as the classes that were written."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from shlex import quote
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from invrob.empirical.experiments.cells import Cell
 from invrob.empirical.experiments.continuing import going_on, kept_in, no_run
 from invrob.empirical.experiments.experiment import Experiment
 from invrob.empirical.experiments.store import Store, read_json, write_json
-from invrob.empirical.profiles import Card, InvarianceProfile, MeasuredOn, QuarterTurns, Rates, RobustnessProfile
+from invrob.empirical.profiles import (
+    BlackBoxProfile,
+    Card,
+    InvarianceProfile,
+    MeasuredOn,
+    QuarterTurns,
+    Rates,
+    RobustnessProfile,
+    WeakProfile,
+    WorstCaseProfile,
+)
 from invrob.errors import InputError
 from invrob.intervals import Estimate, clopper_pearson
+from invrob.shown import Shown, Summary
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    Measured = Rates
+else:  # what a file may hold; no two of them have the same fields
+    Measured = InvarianceProfile | WorstCaseProfile | RobustnessProfile | BlackBoxProfile | WeakProfile
 
 Both = tuple[InvarianceProfile, RobustnessProfile, QuarterTurns | None]  # what is measured of every cell, in one file
 
 
-@dataclass(frozen=True)
-class Result:
+@dataclass(frozen=True, eq=False, repr=False)
+class Result(Shown):
     """A finished cell of a run, and what was measured of it."""
 
     cell: Cell
     invariance: InvarianceProfile
     robustness: RobustnessProfile
-    beside: dict[str, Rates] = field(default_factory=dict)  # the other measurements, by name
+    beside: dict[str, Measured] = field(default_factory=dict)  # the other measurements, by name
     quarter_turns: QuarterTurns | None = None  # of p4 networks
     ended_constant: bool = False  # whether the weights that were kept gave every validation image one class
+
+    def __hash__(self) -> int:
+        return hash(self.cell.key)
+
+    def summary(self) -> Summary:
+        of_card = self.card.summary()
+        beside = tuple(replace(rates.table(), name=name, folded=True) for name, rates in self.beside.items())
+        turns = () if self.quarter_turns is None else (*self.quarter_turns.summary().tables,)
+        collapsed = ("collapsed: it gives every image one class, so that its rates say nothing.",) * self.collapsed
+        title = f"{self.cell} on {self.cell.dataset}; {of_card.title}"
+        turned = tuple(replace(table, name="quarter turns", folded=True) for table in turns)
+        return Summary(title, (*of_card.tables, *turned, *beside), (*collapsed, *of_card.notes))
+
+    def records(self) -> list[dict[str, Any]]:
+        """A row for each value of everything that was measured, by `variant`, as the profiles have them."""
+        recipe = self.cell.recipe
+        trained = {"network": self.network, "training_theta": recipe.rotation, "training_epsilon": recipe.epsilon}
+        shared = {"dataset": self.cell.dataset, **trained, "seed": self.cell.seed}
+        return [
+            {**shared, "variant": variant, **row} for variant, rates in self.variants.items() for row in rates.records()
+        ]
+
+    @property
+    def card(self) -> Card:
+        """Both profiles on one card."""
+        return Card(self.invariance, self.robustness, self.measured_on)
 
     @property
     def network(self) -> str:
@@ -58,6 +104,10 @@ class Result:
     def variants(self) -> dict[str, Rates]:
         """Everything that has rates along an axis, by its name in the tables of the run."""
         return {"zero fill": self.invariance, "search": self.robustness, **self.beside}
+
+    def plot(self, ax: "Iterable[Axes] | None" = None) -> "Figure":
+        """Both profiles, as `Card.plot` draws them."""
+        return Card(self.invariance, self.robustness, self.measured_on).plot(ax)
 
 
 def clean_accuracy(profile: Rates) -> Estimate | None:

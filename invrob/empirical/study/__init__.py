@@ -2,7 +2,7 @@
 
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from os import PathLike
@@ -28,11 +28,14 @@ from invrob.empirical.inference import chosen_device
 from invrob.empirical.models import allowed_code, lent
 from invrob.empirical.study.builders import Models, networks
 from invrob.empirical.study.grid import planned
+from invrob.empirical.study.tables import study_summary
 from invrob.errors import InputError
 from invrob.files import check_writable, expanded
-from invrob.progress import progress_bar
+from invrob.progress import Progress, progress_bar, reported
+from invrob.shown import Shown, Summary
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 __all__ = ["Study", "experiment"]
@@ -40,13 +43,39 @@ __all__ = ["Study", "experiment"]
 MOST_JOBS = 100_000
 
 
-@dataclass(frozen=True)
-class Study:
+@dataclass(frozen=True, eq=False, repr=False)
+class Study(Shown):
     """What an experiment came to."""
 
     results: tuple[Result, ...]  # of each finished cell, in the order of the grid
     claims: tuple[Claim, ...]  # the paper's claims, tested on these results
     failures: tuple[Failure, ...]  # cells that could not be finished, and why
+
+    def __hash__(self) -> int:
+        return hash((self.results, self.claims))
+
+    def summary(self) -> Summary:
+        return study_summary(self.results, self.claims, self.failures)
+
+    def records(self) -> list[dict[str, Any]]:
+        """A row for each network and each value of everything that was measured of it, by `variant`."""
+        return [row for result in self.results for row in result.records()]
+
+    def plot(self, ax: "Iterable[Axes] | None" = None) -> "Figure":
+        """Both profiles of every network, a row for each of them, as a figure of matplotlib.
+
+        Args:
+            ax: axes of a figure of your own to draw into, two for each network: for its robustness and for its rate of
+                invariance. Their figure is returned.
+
+        Raises:
+            InputError: for an `ax` that is not so many axes, and where nothing was finished.
+        """
+        from invrob.empirical.figures import study_figure
+
+        if not self.results:
+            raise InputError("nothing was finished, so that there is nothing to draw: `failures` says why")
+        return study_figure(self.results, ax)
 
     def figures(self) -> "dict[str, Figure]":
         """The paper's figure of each network, by the name of the network."""
@@ -68,11 +97,11 @@ def experiment(
     profiling: Mapping[str, Any] | None = None,
     out: str | PathLike[str] | None = None,
     jobs: int = 1,
+    progress: Progress = None,
 ) -> Study:
     """What training with rotations, or against perturbations, makes of networks: each is trained and measured.
 
-    It is `invrob empirical run` from Python, on a GPU where there is one. A bar with the time left is shown on stderr
-    where that is a terminal.
+    It is `invrob empirical run` from Python, on a GPU where there is one.
 
     Args:
         models: names of the paper's networks, and callables that build networks of your own: one of these, a list of
@@ -93,6 +122,9 @@ def experiment(
             by Ctrl-C or otherwise. None: nothing is kept.
         jobs: how many cells at a time, each in a process of its own. More than one needs callables that another process
             can import, and data that it can load. The results are the same.
+        progress: True for a bar with the time left, of tqdm, a widget in a notebook; False for none; or a callable that
+            is called in its place with what is at work, the work done and all the work. None: a bar on stderr where
+            that is a terminal.
 
     Returns:
         Study: the results, the paper's claims, and what failed.
@@ -125,10 +157,10 @@ def experiment(
             allowed_code()  # what no other process can import is said before anything is computed
         if in_memory is not None:
             block.enter_context(_reachable(in_memory, jobs))
-        return _computed(grid, block.enter_context(_folder(out)), jobs)
+        return _computed(grid, block.enter_context(_folder(out)), jobs, progress)
 
 
-def _computed(grid: Experiment, path: Path, jobs: int) -> Study:
+def _computed(grid: Experiment, path: Path, jobs: int, progress: Progress) -> Study:
     dataset, store = dataset_of(grid.dataset), Store(path)
     cells = grid.cells(dataset.fingerprint)
     for cell in {cell.network: cell for cell in cells}.values():
@@ -137,10 +169,10 @@ def _computed(grid: Experiment, path: Path, jobs: int) -> Study:
     with store.locked():
         write_experiment(store, grid, dataset.fingerprint, dataset.classes)
         todo = unfinished(cells, store)
-        with progress_bar(hidden=False) as show:
+        with progress_bar(hidden=False) if progress is None else reported(progress, "measuring the costs") as show:
             works = effort(todo, dataset)
             todo.sort(key=lambda cell: -works[cell.key])  # the longest first, so that no process waits long at the end
-            silent = not sys.stderr.isatty()
+            silent = not sys.stderr.isatty() if progress is None else progress is not True
             failures = run(todo, path, how, CellProgress(show, silent, len(cells), len(cells) - len(todo), works))
         results = tuple(result for cell in cells if (result := read_result(store, cell)) is not None)
     return Study(results, check_claims(list(results)) if results else (), failures)
