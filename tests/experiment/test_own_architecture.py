@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from torch import nn
 
 import invrob
-from invrob import InputError
+from invrob import InputError, pictures
 from invrob.cli import main
 from invrob.empirical.execution import Execution, run
 from invrob.empirical.execution import cell as execution_cell
@@ -136,7 +136,8 @@ def drawing_command(monkeypatch, capsys):
 @pytest.fixture
 def invrob_command(drawing_command):
     """The same, and what would be drawn is an empty file, which saves seconds."""
-    with mock.patch.object(Figure, "savefig", lambda figure, file, **_: file.write(b"")):
+    empty = mock.patch.object(Figure, "savefig", lambda figure, file, **_: file.write(b""))
+    with empty, mock.patch.object(pictures, "smaller", bytes, create=True):
         yield drawing_command
 
 
@@ -422,3 +423,38 @@ def test_a_network_of_ones_own_with_batch_norm_is_killed_goes_on_and_is_drawn(ow
     (tmp_path / "mynet.py").unlink()
     drawn = process("empirical", "figures", "killed")
     assert drawn.returncode == 0, drawn.stderr
+
+
+def test_a_run_of_own_code_goes_on_where_that_code_is_named_and_other_code_is_another_experiment(
+    own, tmp_path, invrob_command
+):
+    own("mynet:build", more="training_theta = [0]")
+    out = tmp_path / "runs/my"
+    assert invrob_command("empirical", "run", "--config", "my.toml", "--import", "mynet", "--quiet").code == 0
+    next(out.glob("cells/*/profiles-*.json")).unlink()
+    alone = invrob_command("empirical", "run", "--out", out)
+    assert (alone.code, "add --import mynet" in alone.err) == (2, True)
+    advice = invrob_command("empirical", "figures", out).err
+    (words,) = re.findall("`invrob (.*)`", advice)
+    assert words == f"empirical run --out {out} --import mynet"
+    went_on = invrob_command(*words.split(), "--json")
+    assert json.loads(went_on.out)["computed"] == 1, went_on.err
+    (tmp_path / "mynet.py").write_text(SOURCE.replace("width=4", "width=5"))
+    del sys.modules["mynet"]
+    changed = invrob_command(*words.split())
+    assert changed.code == 2
+    assert f"{out} holds another experiment (code of mynet:build: changed since)" in changed.err
+    forced = invrob_command(*words.split(), "--force", "--json")
+    assert json.loads(forced.out)["computed"] == 1, forced.err
+    assert len([*out.glob("cells/*")]) == 2
+
+
+def test_a_run_from_python_goes_on_by_the_command(own, tmp_path, invrob_command, monkeypatch):
+    data = read_experiment(own("mynet:build")).dataset
+    monkeypatch.syspath_prepend(tmp_path)
+    import mynet
+
+    how = {"training": {"epochs": 1}, "profiling": FEW, "training_theta": [0], "out": "runs/python"}
+    assert len(invrob.experiment(mynet.build, data, **how).results) == 1
+    again = invrob_command("empirical", "run", "--out", "runs/python", "--import", "mynet", "--json")
+    assert json.loads(again.out)["computed"] == 0, again.err

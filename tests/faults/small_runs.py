@@ -17,6 +17,7 @@ from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from torch import nn
 
+from invrob import pictures
 from invrob.cli import main
 from invrob.empirical.experiments import dataset_of
 
@@ -64,12 +65,13 @@ def sketch(figure, path, **_):
 def invrob(*arguments):
     """The command line in this process, which saves the seconds of a new one; what it did as a CompletedProcess."""
     drawn = mock.patch.object(Figure, "savefig", sketch)
+    as_drawn = mock.patch.object(pictures, "smaller", bytes, create=True)  # a sketch is no PNG
     environment = mock.patch.dict(os.environ, {"COLUMNS": "80", "NO_COLOR": "1"})
     words = mock.patch.object(sys, "argv", ["invrob", *map(str, arguments)])
     dataset_of.cache_clear()  # or it would outlive the test
     before, code = signal.getsignal(signal.SIGTERM), 0
     out, err = io.StringIO(), io.StringIO()
-    with drawn, environment, words, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+    with drawn, as_drawn, environment, words, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
             main()
         except SystemExit as end:
