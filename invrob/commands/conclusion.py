@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from invrob.commands.outputs import Outputs
-from invrob.commands.plane import point_rows
+from invrob.commands.plane_table import point_rows
 from invrob.commands.summary import print_results, result_row
 from invrob.errors import command
 from invrob.progress import Show
@@ -60,7 +60,9 @@ class Conclusion:
             return
         print_results(self.results, self.claims)
         if self.missing:
-            typer.echo(f"{unfinished_cells(self.missing)}: `{again}` goes on with {'it' if self.missing == 1 else 'them'}")
+            typer.echo(
+                f"{unfinished_cells(self.missing)}: `{again}` goes on with {'it' if self.missing == 1 else 'them'}"
+            )
         files = [file for file in (*self.figures, self.table, self.by_class) if file is not None]
         if files:
             typer.echo("figures and data:\n" + "\n".join(f"  {file}" for file in files))
@@ -79,22 +81,27 @@ def conclude(
     *,
     held: Mapping[tuple[str, str], dict[str, Any]] | None = None,
     progress: Show = lambda *_: None,
+    style: str = "screen",
 ) -> Conclusion:
     """Write CSV and figures (the trade-off plane at theta and epsilon), and judge the paper's claims. What cannot be
     written is among the failures of `outputs`.
 
-    held: measurements that are in memory alone, as of `Store`; progress: called with what is drawn."""
+    held: measurements that are in memory alone, as of `Store`; progress: called with what is drawn; style: the name of
+    what the figures are drawn for."""
     from invrob.empirical.analysis import by_training, check_claims, place_of, write_classes_csv, write_csv
     from invrob.empirical.experiments import class_names, read_run
     from invrob.empirical.figures import write_figures
-    from invrob.pictures import write_figure
+    from invrob.pictures import style_named, write_figure
 
+    chosen = style_named(style)
     progress("reading the results", 0, 1)
     experiment, results, missing = read_run(path, held)
     place, classes = place_of(by_training(results), theta, epsilon), class_names(path)
     progress("testing the claims", 0, 1)
     claims = check_claims(results)
-    most = 2 * (1 + 3 * len({result.network for result in results}))  # files, as far as that is known beforehand
+    most = len(chosen.formats) * (
+        1 + 3 * len({result.network for result in results})
+    )  # files, as far as that is known beforehand
     begun = list[Path]()
 
     def write(file: Path, figure: "Figure") -> Path | None:
@@ -104,7 +111,7 @@ def conclude(
 
     table = outputs.written(lambda: write_csv(path / "profiles.csv", results))
     by_class = outputs.written(lambda: write_classes_csv(path / "classes.csv", results, classes))
-    figures = write_figures(path, results, *place, classes, write)
+    figures = write_figures(path, results, *place, classes, write, chosen)
     return Conclusion(path, experiment, results, missing, claims, place, figures, table, by_class)
 
 

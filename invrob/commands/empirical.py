@@ -134,6 +134,7 @@ def run(
     **examples(
         "invrob empirical figures runs/mini",
         "invrob empirical figures runs/mini --theta 90 --epsilon 0.2",
+        "invrob empirical figures runs/mini --style paper",
         "invrob empirical figures runs/mini --json",
     )
 )
@@ -153,6 +154,14 @@ def figures(
             help="At which epsilon it reads robustness, such as 8/255. Left out, it is the first in the tables.",
         ),
     ] = None,
+    style: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="What the figures are drawn for. screen writes PNG and SVG files. paper writes PDF files as wide as a "
+            "column of a paper, 3.25 inches, with text of 8 points and embedded fonts.",
+        ),
+    ] = "screen",
     as_json: Json = False,
 ) -> None:
     """Draw the figures of a run again, and write its profiles.csv, from what its directory holds."""
@@ -163,7 +172,7 @@ def figures(
         from invrob.empirical.profiles import read_epsilon
 
         place = (theta, None if epsilon is None else read_epsilon(epsilon))
-        done = conclude(run, outputs, *place, progress=progress)
+        done = conclude(run, outputs, *place, progress=progress, style=style)
     done.show(as_json, {}, going_on(run, done.experiment))
     outputs.end(drawn_again(run))
     if not as_json:

@@ -142,18 +142,20 @@ def test_the_classes_have_a_csv_of_their_own_whose_rows_are_the_parts_of_the_oth
 
 def test_the_figure_of_the_classes_has_their_names_and_the_mean_of_their_seeds(results):
     names = ["a", "b", "a name that is longer than the column"]
-    figure = class_figure("$a$", {"0/B": results[:2]}, names, 180, 0.1)
-    left, right = figure.axes
+    figure = class_figure("$a$", {"A = 0": results[:2]}, names, 180, 0.1)
+    left, right, bar = figure.axes
     assert [text.get_text() for text in left.get_xticklabels()][:2] == ["a", "b"]
     assert left.get_xticklabels()[2].get_text() == "a name that is \u2026"
     assert (left.get_title(), right.get_title()) == (
         r"Robustness at $\epsilon$ = 0.1, by class",
         "Rate of invariance at 180 degrees, by class",
     )
+    assert (left.get_xlabel(), right.get_xlabel(), bar.get_ylabel()) == ("class", "class", "predictions that stay")
+    assert [text.get_text() for text in left.get_yticklabels()] == ["A = 0"]
     slanted = [next(row for row in r.invariance.classes if row.label == 2).rate[2] for r in results[:2]]
     assert right.images[0].get_array()[0, 2] == pytest.approx(np.mean(slanted))
     single = replace(results[0], invariance=replace(results[0].invariance, classes=results[0].invariance.classes[:1]))
-    assert class_figure("", {"0/B": [single]}, names, 180, 0.1) is None
+    assert class_figure("", {"A = 0": [single]}, names, 180, 0.1) is None
 
 
 def test_a_figure_says_its_units_its_trainings_and_its_doubts(results):
@@ -161,14 +163,15 @@ def test_a_figure_says_its_units_its_trainings_and_its_doubts(results):
     left, right = figure.axes
     assert "pixels in [0, 1]" in left.get_xlabel()
     assert "degrees" in right.get_xlabel()
-    labels = [text.get_text() for text in left.get_legend().get_texts()]
-    assert [label.split()[0] for label in labels] == ["0/0", "90/0", "180/0"]
-    assert [t.get_text().split()[0] for t in right.get_legend().get_texts()] == ["0/B", "90/B", "180/B"]
+    (legend,) = figure.legends  # for both panels
+    assert legend.get_title().get_text() == "trained with rotations in [-A, A]  (accuracy)"
+    labels = [text.get_text() for text in legend.get_texts()]
+    assert [label.split("  ")[0] for label in labels] == ["A = 0", "A = 90", "A = 180"]
     assert len({line.get_marker() for line in left.lines}) == 3
     assert len({str(line.get_linestyle()) for line in left.lines}) > 1 or len(left.lines) < 2
     sanity = replace(results[0].robustness.sanity, reasons=("planted",))
     masked = replace(results[0], robustness=replace(results[0].robustness, sanity=sanity))
-    text = network_figure([masked, *results[1:]]).axes[0].get_legend().get_texts()[0].get_text()
+    text = network_figure([masked, *results[1:]]).legends[0].get_texts()[0].get_text()
     assert "MASKED" in text
 
 
@@ -176,7 +179,7 @@ def drawn(figure):
     """The labels of the legend of robustness, the fills of its markers, and the floors below its curves."""
     axes = figure.axes[0]
     floors = [c.get_segments()[0][:, 1] for c in axes.collections if isinstance(c, LineCollection)]
-    labels = [text.get_text() for text in axes.get_legend().get_texts()]
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
     return labels, [to_rgba(line.get_markerfacecolor()) for line in axes.lines], floors
 
 
@@ -189,7 +192,7 @@ def test_a_figure_tells_weak_masked_and_unaudited_curves_apart_and_draws_the_flo
     }
     group = [planted.result(rotation=30 * i, robustness=profile) for i, profile in enumerate(kinds.values())]
     labels, fills, floors = drawn(network_figure(group))
-    for label, doubt in zip(labels, ("(90.0%)", "WEAK", "MASKED", "not audited"), strict=False):
+    for label, doubt in zip(labels, ("(90.0 %)", "WEAK", "MASKED", "not audited"), strict=False):
         assert doubt in label
     assert labels[-1] == "floor, after the audit"
     assert [fill[3] for fill in fills] == [1, 0.35, 1, 1]

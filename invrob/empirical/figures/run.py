@@ -1,14 +1,15 @@
 """The paper's figures from stored profiles: robustness on the left, rate of invariance on the right, one line per
 training; and what was measured beside them in a second figure.
 
-Lines are told apart by lightness, dash and marker as well as by hue, so that they read in grey and for the
-colour-blind."""
+Lines are told apart by dash and marker as well as by colour, so that they read in grey and for the colour-blind."""
 
 import hashlib
-from collections.abc import Callable, Collection, Sequence
+import re
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from invrob.checks import Array
@@ -26,9 +27,10 @@ from invrob.empirical.experiments import Result, clean_accuracy
 from invrob.empirical.figures.classes import class_figure
 from invrob.empirical.figures.plane import plane_figure
 from invrob.empirical.profiles import Rates, format_epsilon
-from invrob.empirical.profiles.plots import DOUBTS, Curve, Panel, figure_of, panel
+from invrob.empirical.profiles.plots import DOUBTS, Curve, Panel, draw_panel, figure_of, panel
 from invrob.empirical.training import Recipe
-from invrob.pictures import write_figure
+from invrob.intervals import percent
+from invrob.pictures import NBSP, SCREEN, Style, figure_around, given_axes, write_figure
 
 LONGEST = 120  # bytes of the name of a figure; file systems take 255, of which a file that is being written needs some
 
@@ -49,8 +51,9 @@ def write_figures(
     epsilon: float | None = None,
     classes: Sequence[str] = (),
     write: Callable[[Path, Figure], Path | None] = write_figure,
+    style: Style = SCREEN,
 ) -> list[Path]:
-    """Draw the figures of each network of a run, and its trade-off plane, as PNG and SVG.
+    """Draw the figures of each network of a run, and its trade-off plane, in the formats of a style.
 
     Args:
         folder: where they are written.
@@ -58,6 +61,7 @@ def write_figures(
         theta, epsilon: where the plane and the tables of classes are cut; None as in `place_of`.
         classes: the names of the classes, where they are known.
         write: writes each; it returns its path, or None where the disk refuses.
+        style: what they are drawn for: `SCREEN`, PNG and SVG, or `PAPER`, PDF as wide as a column.
 
     Returns:
         The paths of the figures that were written.
@@ -68,18 +72,23 @@ def write_figures(
     trainings = by_training(results)
     theta, epsilon = place_of(trainings, theta, epsilon)
     title = f"Trade-off on {results[0].cell.dataset}, {_count_of_seeds(results)}"
-    drawn = {"plane": plane_figure(plane(trainings, theta, epsilon), theta, epsilon, title)}
-    for network, group in grouped(results, lambda result: result.network).items():
-        stem = _stem(network, drawn)
-        drawn[stem] = network_figure(group)
-        if any(result.beside for result in group):
-            drawn[stem + "-beside"] = beside_figure(group)
-        rows = {_labels(recipe, group)[1]: seeds for recipe, seeds in _by_recipe(group).items()}
-        by_class = class_figure(f"{_title(group)}, {_legend(group)}", rows, classes, theta, epsilon)
-        if by_class is not None:
-            drawn[stem + "-classes"] = by_class
-    files = [(folder / (name + suffix), figure) for name, figure in drawn.items() for suffix in (".png", ".svg")]
-    return [written for file, figure in files if (written := write(file, figure)) is not None]
+    written = []
+    with style.applied():
+        drawn: dict[str, Figure] = {
+            "plane": plane_figure(plane(trainings, theta, epsilon), theta, epsilon, title, style=style)
+        }
+        for network, group in grouped(results, lambda result: result.network).items():
+            stem = _stem(network, drawn)
+            drawn[stem] = network_figure(group, style)
+            if any(result.beside for result in group):
+                drawn[stem + "-beside"] = beside_figure(group, style)
+            rows = {_label(recipe, group): seeds for recipe, seeds in _by_recipe(group).items()}
+            by_class = class_figure(_title(group), rows, classes, theta, epsilon, trained=_legend(group), style=style)
+            if by_class is not None:
+                drawn[stem + "-classes"] = by_class
+        for name, figure in drawn.items():
+            written += [write(folder / f"{name}.{suffix}", figure) for suffix in style.formats]
+    return [path for path in written if path is not None]
 
 
 def _stem(network: str, taken: Collection[str]) -> str:
@@ -91,35 +100,52 @@ def _stem(network: str, taken: Collection[str]) -> str:
     return f"{stem.encode()[:LONGEST].decode(errors='ignore')}-{told_apart}"
 
 
-def network_figure(group: Sequence[Result]) -> Figure:
+def network_figure(group: Sequence[Result], style: Style = SCREEN) -> Figure:
     """Both profiles of one network, one line for each recipe; its seeds are averaged."""
+    return figure_of(f"{_title(group)}, bands of 95 %", _both(group), style)
+
+
+def study_figure(results: Sequence[Result], ax: Iterable[Axes] | None = None) -> Figure:
+    """Both profiles of every network, a row for each of them; ax: axes of a user, two for each network."""
+    networks = grouped(results, lambda result: result.network)
+    panels = [part for name, group in networks.items() for part in _both(group, name if len(networks) > 1 else "")]
+    if ax is None:
+        several = f"{len(networks)} networks on {results[0].cell.dataset}: {_measured(results)}"
+        return figure_of(f"{several if len(networks) > 1 else _title(results)}, bands of 95 %", panels, columns=2)
+    said = "two for each network, the first for its robustness"
+    places = given_axes(ax, len(panels), said, rows=len(networks))
+    for axes, part in zip(places, panels, strict=True):
+        draw_panel(axes, part, axes.get_window_extent().width / figure_around(axes).dpi)
+    return figure_around(places[0])
+
+
+def _both(group: Sequence[Result], name: str = "") -> list[Panel]:
+    """The panels of the robustness and of the invariance of a network; name: before their titles."""
     robustness, invariance = [], []
     for recipe, seeds in _by_recipe(group).items():
         profiles = [result.robustness for result in seeds]
         shares = [share.estimate for result in seeds if (share := clean_accuracy(result.robustness)) is not None]
-        over_epsilon, over_theta = (f"{label}  ({np.mean(shares):.1%})" for label in _labels(recipe, group))
-        robustness.append(Curve(over_epsilon, *averaged(profiles), *_attacked(profiles)))
-        invariance.append(Curve(over_theta, *averaged([r.invariance for r in seeds])))
-    panels = [
-        panel("Robustness: 1 - fooling rate", group[0].robustness, robustness),
-        panel("Rate of invariance", group[0].invariance, invariance),
+        label = f"{_label(recipe, group)}  ({percent(float(np.mean(shares)))} %)" if shares else _label(recipe, group)
+        robustness.append(Curve(label, *averaged(profiles), *_attacked(profiles)))
+        invariance.append(Curve(label, *averaged([r.invariance for r in seeds])))
+    before, legend = f"{name}\n" if name else "", f"{_legend(group)}  (accuracy)"
+    return [
+        panel(f"{before}Robustness: 1 - fooling rate", group[0].robustness, robustness, legend=legend),
+        panel(f"{before}Rate of invariance", group[0].invariance, invariance, legend=legend),
     ]
-    return figure_of(f"{_title(group)}, bands of 95 %", panels, _legend(group) + "  (accuracy)")
 
 
-def beside_figure(group: Sequence[Result]) -> Figure:
+def beside_figure(group: Sequence[Result], style: Style = SCREEN) -> Figure:
     """What was measured beside the two profiles: a panel for each, the lines as in `network_figure`."""
     panels: dict[str, Panel] = {}
     for recipe, seeds in _by_recipe(group).items():
         for name in dict.fromkeys(name for result in seeds for name in result.beside):
             measurement = group[0].cell.profiling.beside[name]
             profiles = [result.beside[name] for result in seeds if name in result.beside]
-            over_epsilon, over_theta = _labels(recipe, group)
-            label = over_theta if measurement.axis == "theta" else over_epsilon
-            curve = Curve(label, *averaged(profiles), *_attacked(profiles))
-            panels.setdefault(name, panel(measurement.title, profiles[0], [])).curves.append(curve)
-    title = f"{_title(group)}, bands of 95 %, beside the profiles"
-    return figure_of(title, list(panels.values()), _legend(group))
+            curve = Curve(_label(recipe, group), *averaged(profiles), *_attacked(profiles))
+            empty = panel(measurement.title, profiles[0], [], legend=_legend(group))
+            panels.setdefault(name, empty).curves.append(curve)
+    return figure_of(f"{_title(group)}, bands of 95 %, beside the profiles", list(panels.values()), style)
 
 
 def _attacked(profiles: Sequence[Rates]) -> tuple[str, Array | None]:
@@ -134,23 +160,29 @@ def _by_recipe(group: Sequence[Result]) -> dict[Recipe, list[Result]]:
     return grouped(group, lambda result: result.cell.recipe)
 
 
-def _labels(recipe: Recipe, group: Sequence[Result]) -> tuple[str, str]:
-    """What tells a recipe from the others of its group, for lines over epsilon and over theta."""
+def _label(recipe: Recipe, group: Sequence[Result]) -> str:
+    """What tells a recipe from the others of its group."""
     apart = varied(result.cell.recipe for result in group)
     against = f"$\\epsilon$ = {format_epsilon(recipe.epsilon)}" if "epsilon" in apart or recipe.epsilon else ""
-    angle = f"{recipe.rotation:g}/" if "rotation" in apart or not against else ""
-    others = [against, *other_settings(recipe, apart)]
-    unturned, turned = (", ".join(filter(None, (angle and angle + b, *others))) for b in ("0", "B"))
-    return unturned, turned
+    angle = f"A = {recipe.rotation:g}" if "rotation" in apart or not against else ""
+    return ", ".join(filter(None, (angle, against, *other_settings(recipe, apart))))
+
+
+def _place(group: Sequence[Result]) -> str:
+    """The network, its data, and where the paper shows it."""
+    cell = group[0].cell
+    dataset, number = PAPER.get(cell.model, ("?", ""))
+    # A file of one's own counts by its name: npz:data/cifar10-jpeg.npz is CIFAR-10, fashion-mnist.npz is no MNIST.
+    own = re.split(r"[/\\]", cell.dataset.rpartition(":")[2].rstrip("/\\"))[-1]
+    return f"{group[0].network} on {cell.dataset}" + (f" (the paper's {number})" if own.startswith(dataset) else "")
 
 
 def _title(group: Sequence[Result]) -> str:
-    cell = group[0].cell
-    dataset, number = PAPER.get(cell.model, ("?", ""))
-    title = f"{group[0].network} on {cell.dataset}"
-    if cell.dataset.startswith(dataset):
-        title += f" (the paper's {number})"
-    return f"{title}: {group[0].robustness.images} test images, {_count_of_seeds(group)}"
+    return f"{_place(group)}: {_measured(group)}"
+
+
+def _measured(group: Sequence[Result]) -> str:
+    return f"{group[0].robustness.images} test images, {_count_of_seeds(group)}"
 
 
 def _count_of_seeds(results: Sequence[Result]) -> str:
@@ -159,6 +191,9 @@ def _count_of_seeds(results: Sequence[Result]) -> str:
 
 
 def _legend(group: Sequence[Result]) -> str:
+    """What `_label` says of each recipe, in words."""
     recipes = [result.cell.recipe for result in group]
-    natural = all(recipe.epsilon == 0 for recipe in recipes)
-    return "trained A / tested B" if "rotation" in varied(recipes) or natural else "trained against"
+    against = any(recipe.epsilon for recipe in recipes)
+    turned = "rotation" in varied(recipes) or not against
+    parts = ["with rotations in [-A, A]"] * turned + [f"against perturbations up{NBSP}to{NBSP}$\\epsilon$"] * against
+    return f"trained {' and '.join(parts)}"

@@ -4,7 +4,7 @@ Curves are told apart by dash and marker as well as by colour, so that they read
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -14,59 +14,33 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from invrob.checks import Array
+from invrob.empirical.profiles.drawn import Drawn, Turned
 from invrob.empirical.profiles.grids import format_epsilon
 from invrob.empirical.transforms import transformation_named
-from invrob.pictures import COLOURS, SCREEN, Picture, Style, figure_around, fitted, given_axes
+from invrob.pictures import (
+    COLOURS,
+    POINTS,
+    SCREEN,
+    Picture,
+    Style,
+    figure_around,
+    fitted,
+    given_axes,
+    grow,
+    small,
+    width_of,
+)
 
 MARKERS = "osD^vPX*<>"
 NORM_NAMES = {"linf": "L-inf", "l2": "L2"}
 FLOOR = "floor, after the audit"
-DASHES = ("-", (0, (5, 1.5)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (7, 1, 1, 1, 1, 1)))
+DASHES = ("-", (0, (5, 1.5)), (0, (3, 1, 1, 1)), (0, (2, 1)), (0, (7, 1, 1, 1, 1, 1)))  # dots are for floors
 STAY = "predictions that stay"  # what the rates of several models are shares of
 LEVELS = 255  # of the pixels of 8 bits
 FEW_TICKS = 5  # epsilons as fractions are long: no more than about as many are written
-LONG_LABEL = 30  # letters of a label that leaves no room for a second column
-FRAME, GAPS = 0.75, 0.25  # inches of a figure beside its panels: left of them, and between two
-
-
-class Interval(Protocol):
-    """Rates with their intervals, all [T]. What is drawn is said here by what it has: results draw themselves by this
-    module, so that it cannot know their classes."""
-
-    @property
-    def rate(self) -> Array: ...
-    @property
-    def low(self) -> Array: ...
-    @property
-    def high(self) -> Array: ...
-    @property
-    def images(self) -> int: ...
-    @property
-    def confidence(self) -> float: ...
-
-
-class Drawn(Interval, Protocol):
-    """A profile; those of a family of changes have a `transformation`, and attacks but the weak ones a `norm`."""
-
-    @property
-    def axis(self) -> str: ...
-    @property
-    def values(self) -> Array: ...
-    @property
-    def verdict(self) -> str: ...
-    @property
-    def accuracy(self) -> Array | None: ...
-    @property
-    def accuracy_low(self) -> Array | None: ...
-    @property
-    def accuracy_high(self) -> Array | None: ...
-
-
-class Turned(Interval, Protocol):
-    """The rates under turns by these degrees [T]."""
-
-    @property
-    def degrees(self) -> Array: ...
+NARROW = 2.0  # inches of a panel that has room for few ticks and short labels
+FRAME = 0.6  # inches beside a panel, for what is written on its axis
+ROOM = 3.0  # inches that the first layout has for what is above and below a panel; `grow` takes what is left
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,61 +73,66 @@ class Panel:
     degrees: bool  # whether the axis has them
     curves: list[Curve]
     shares: str = STAY  # what the rates are shares of
+    legend: str = ""  # the title of its legend
+    narrow: str = ""  # the label of the axis where there is little room
 
 
-def panel(title: str, rates: Drawn, curves: list[Curve], shares: str = STAY) -> Panel:
+def panel(title: str, rates: Drawn, curves: list[Curve], shares: str = STAY, legend: str = "") -> Panel:
     """The axes that suit these rates, with these curves."""
+    how: dict[str, Any] = {"curves": curves, "shares": shares, "legend": legend}
     if rates.axis == "theta":
         family = transformation_named(vars(rates)["transformation"])
-        return Panel(title, "theta", family.axis, family.unit == "degrees", curves, shares)
+        short = f"B ({family.unit})" if family.unit else family.axis
+        return Panel(title, "theta", family.axis, family.unit == "degrees", narrow=short, **how)
     name = NORM_NAMES[getattr(rates, "norm", "linf")]  # weak attacks are in L-inf alone
     label = rf"$\epsilon$, {name} norm of the perturbation (pixels in [0, 1])"
-    return Panel(title, "epsilon", label, False, curves, shares)
+    return Panel(title, "epsilon", label, False, narrow=rf"$\epsilon$ ({name}, pixels in [0, 1])", **how)
 
 
-def figure_of(title: str, panels: Sequence[Panel], legend: str, style: Style = SCREEN) -> Figure:
-    """The panels, three in a row, with one scale of shares, in the style that is applied.
-
-    A narrow picture has two in a row, and one legend for all of them below."""
-    columns = min(len(panels), 3 if style.width is None else 2)
+def figure_of(title: str, panels: Sequence[Panel], style: Style = SCREEN, columns: int = 3) -> Figure:
+    """The panels with one scale of shares, that many in a row. A picture as narrow as a column has at most two in a
+    row. Panels whose legends have one title share one, below them."""
+    columns = min(len(panels), columns if style.width is None else 2)
     rows = -(-len(panels) // columns)
-    if style.width is None:
-        inner, height = (4.6, 4.0) if columns < 3 else (3.5, 3.6)
-        width = inner * columns
-    else:
-        width, inner, height = style.width, (style.width - FRAME) / columns - GAPS / 2, 1.9
-    figure = Picture(figsize=(width, height * rows), layout="constrained")
+    inner, height = (4.0, 3.1) if columns < 3 else (3.1, 2.8)
+    width = (inner + FRAME) * columns
+    if style.width is not None:
+        width, inner, height = style.width, style.width / columns - FRAME / 2, 1.15
+    figure = Picture(figsize=(width, (height + ROOM) * rows), layout="constrained")
     places = figure.subplots(rows, columns, sharey=True, squeeze=False).flatten()
     for unused in places[len(panels) :]:
         unused.remove()
-    for axes, part in zip(places, panels, strict=False):
-        draw_panel(axes, part, inner, legend if style.width is None else None)
-        if axes not in places[::columns]:
+    alike = len({part.legend for part in panels}) == 1
+    for place, (axes, part) in enumerate(zip(places, panels, strict=False)):
+        draw_panel(axes, part, inner, own_legend=not alike)
+        if place % columns:
             axes.set_ylabel("")
-    if style.width is not None:
-        height = _legend_below(figure, style.width, legend)
-        figure.set_figheight(height + figure.get_figheight())
+    if alike:
+        _legend_below(figure, width, panels[0].legend)
     figure.suptitle(fitted(title, 0.95 * width, parse_math=False), fontsize="medium", parse_math=False)  # or $a$.npz
+    grow(figure, height)
     return figure
 
 
-def draw_panel(axes: Axes, part: Panel, inches: float, legend: str | None) -> None:
+def draw_panel(axes: Axes, part: Panel, inches: float, own_legend: bool = True) -> None:
     """A panel with all that it needs, in axes of ours or of a user.
 
-    inches: about how wide the axes are. legend: its title; None for no legend."""
+    inches: about how wide the axes are."""
     many = len(part.curves) > len(COLOURS)
     shades = matplotlib.colormaps["viridis"](np.linspace(0, 0.82, len(part.curves))) if many else COLOURS
     for i, curve in enumerate(part.curves):
         _draw(axes, curve, shades[i], i, alone=len(part.curves) <= 2)
-    title, label = fitted(part.title, inches, matplotlib.rcParams["axes.titlesize"]), fitted(part.label, inches)
-    axes.set(title=title, xlabel=label, ylabel=part.shares, ylim=(-0.03, 1.03))
+    title = fitted(part.title, inches, matplotlib.rcParams["axes.titlesize"], parse_math=False)
+    label = fitted(part.narrow if inches < NARROW else part.label, inches)
+    axes.set(xlabel=label, ylabel=part.shares, ylim=(-0.03, 1.03))
+    axes.set_title(title, parse_math=False)
+    axes.set_yticks(np.linspace(0, 1, 6))
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     axes.grid(alpha=0.25)
     _mark(axes, part, inches)
-    if legend is not None:
-        handles = _handles(axes)
-        lines = fitted(legend, 0.8 * inches, "small")
-        axes.legend(handles=handles, title=lines or None, fontsize="small", title_fontsize="small")
+    if own_legend:
+        heading = fitted(part.legend, 0.8 * inches, small())
+        axes.legend(handles=_handles(axes), title=heading or None, fontsize=small(), title_fontsize=small())
 
 
 def _draw(axes: Axes, curve: Curve, shade: Any, index: int, alone: bool) -> None:
@@ -180,7 +159,7 @@ def _draw(axes: Axes, curve: Curve, shade: Any, index: int, alone: bool) -> None
 def _mark(axes: Axes, part: Panel, inches: float) -> None:
     """Ticks as people write them: angles by 30 degrees, epsilons that are levels of 8 bits as k/255."""
     values = np.unique(np.concatenate([curve.x for curve in part.curves]))
-    widest, narrow = values[-1], inches < 2
+    widest, narrow = values[-1], inches < NARROW
     if part.degrees:
         apart = (60 if narrow else 30) if widest > 60 else 10
         axes.set_xticks(np.arange(0, widest + 1, apart))
@@ -203,8 +182,8 @@ def _handles(axes: Axes) -> list[Any]:
     return handles
 
 
-def _legend_below(figure: Figure, width: float, title: str) -> float:
-    """One legend for all panels below them, and how high it is in inches."""
+def _legend_below(figure: Figure, width: float, title: str) -> None:
+    """One legend for all panels, below them."""
     known: dict[str, Any] = {}
     for axes in figure.axes:
         for handle in _handles(axes):
@@ -214,12 +193,16 @@ def _legend_below(figure: Figure, width: float, title: str) -> float:
                 known[plain] = handle
     floor = known.pop(FLOOR, None)
     handles = [*known.values(), *([floor] if floor else [])]
-    columns = 1 if any(len(str(handle.get_label())) > LONG_LABEL for handle in handles) else 2
-    labels = [fitted(str(handle.get_label()), 0.85 * width / columns) for handle in handles]
-    heading = fitted(title, 0.9 * width)
-    figure.legend(handles, labels, title=heading or None, ncols=columns, loc="outside lower center")
-    lines = heading.count("\n") + 2 + sum(label.count("\n") + 1 for label in labels) / columns
-    return 0.16 * lines
+    rc = matplotlib.rcParams
+    gaps = rc["legend.handlelength"] + rc["legend.handletextpad"] + rc["legend.columnspacing"]
+    beside = gaps * small() / POINTS  # what a label has beside it, in inches
+    labels = [fitted(str(handle.get_label()), 0.9 * width - beside, small()) for handle in handles]
+    widest = beside + max(width_of(line, small()) for label in labels for line in label.split("\n"))
+    rows = -(-len(handles) // max(1, int(0.95 * width / widest)))
+    columns = -(-len(handles) // rows)  # that all rows are about as full
+    heading = fitted(title, 0.9 * width, small())
+    how: dict[str, Any] = {"fontsize": small(), "title_fontsize": small(), "loc": "outside lower center"}
+    figure.legend(handles, labels, title=heading or None, ncols=columns, **how)
 
 
 def rates_figure(rates: Drawn, ax: Axes | None = None) -> Figure:
@@ -235,10 +218,10 @@ def card_figure(robustness: Drawn, invariance: Drawn, ax: Iterable[Axes] | None 
 
 def _in_place(panels: Sequence[Panel], title: str, ax: Axes | Iterable[Axes] | None, said: str) -> Figure:
     if ax is None:
-        return figure_of(title, panels, legend="")
+        return figure_of(title, panels)
     places = given_axes(ax, len(panels), said)
     for axes, part in zip(places, panels, strict=True):
-        draw_panel(axes, part, axes.get_window_extent().width / figure_around(axes).dpi, legend="")
+        draw_panel(axes, part, axes.get_window_extent().width / figure_around(axes).dpi)
     return figure_around(places[0])
 
 
@@ -268,10 +251,10 @@ def profile_figures(profiles: Mapping[str, Drawn], title: str, style: Style = SC
     title: what was measured on what."""
     robustness, invariance = profiles["robustness"], profiles["invariance"]
     title = f"{title}: {_measured(robustness)}"
-    figures = {"card": figure_of(title, [panel_of(robustness), panel_of(invariance)], "", style)}
+    figures = {"card": figure_of(title, [panel_of(robustness), panel_of(invariance)], style)}
     for name, rates in profiles.items():
         if name not in ("robustness", "invariance"):
-            figures["-".join(name.split())] = figure_of(title, [panel_of(rates)], "", style)
+            figures["-".join(name.split())] = figure_of(title, [panel_of(rates)], style)
     return figures
 
 
