@@ -49,8 +49,8 @@ def audit_table(repeats: int) -> None:
     for images, audited, rate, missed in CASES:
         found = coverage(images, audited, rate, missed, repeats)
         print(
-            f"| {images:,} | {audited} | {rate:.0%} | {missed:.0%} | {found['gap_high']:.1%} | {found['floor']:.1%} "
-            f"| {100 * found['mean_bound']:.1f} points |"
+            f"| {images:,} | {audited} | {100 * rate:.0f} % | {100 * missed:.0f} % | {100 * found['gap_high']:.1f} % "
+            f"| {100 * found['floor']:.1f} % | {100 * found['mean_bound']:.1f} points |"
         )
 
 

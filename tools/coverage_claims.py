@@ -130,7 +130,10 @@ def one_seed(repeats: int, grid: Sequence[float]) -> float:
 
 def main(repeats: int) -> None:
     """Print the tables."""
-    percent = "{:.1%}".format
+
+    def percent(share: float) -> str:
+        return f"{100 * share:.1f} %"
+
     tests: dict[str, Callable[[int], float]] = {
         "a trend where there is none": lambda s: share(has_trend, drawn(repeats, s)),
         "the same, a seed moves all its networks alike as well": lambda s: share(

@@ -3,28 +3,67 @@
 docs/numbers/mini is a run of the preset `mini` without its weights. The other sources are JSON files that
 tools/docs_measure.py, `python -m benchmarks --json` and the simulations in tools wrote."""
 
+from calendar import month_name
 from collections.abc import Iterator
 from io import StringIO
 from json import loads
 from pathlib import Path
+from typing import Any
 
+import torch
 from rich.console import Console
 
 from invrob.commands.summary import print_networks
 from invrob.empirical.analysis import TABLE_THETAS, Claim, check_claims
 from invrob.empirical.experiments import Experiment, Result, Store, read_measurement
+from invrob.empirical.models import build
 from invrob.empirical.profiles import table_epsilons
 from invrob.intervals import percent
+from tools.docs_tables import of_benchmarks, of_reproduction
 
 NUMBERS = Path(__file__).resolve().parents[1] / "docs" / "numbers"
 Named = Iterator[tuple[str, str]]
 SHOWN = {"stdcnn": "StdCNN", "gcnn": "GCNN", "madry_lenet": "LeNet"}
+NETWORKS: dict[str, dict[str, Any]] = {  # as in docs/experiments.md
+    "stdcnn": {},
+    "gcnn": {},
+    "gcnn invariant": {"head": "invariant"},
+    "madry_lenet": {},
+    "vgg16": {},
+    "gcnn_vgg16": {},
+    "gcnn_vgg16 invariant": {"head": "invariant"},
+    "madry_resnet": {},
+    "madry_resnet wide": {"width": 10},
+}
 WORDS = ["none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
 
 
 def values() -> dict[str, str]:
     """Every name, and what stands for it."""
-    return {f"mini: {name}": value for name, value in of_run(NUMBERS / "mini")}
+    sources = {"mini": of_run(NUMBERS / "mini"), "networks": of_networks()}
+    sources |= {"reproduction": of_reproduction(NUMBERS.parent / "reproduction" / "tables.md")}
+    for path in sorted(NUMBERS.glob("*.json")):
+        sources[path.stem] = of_benchmarks(path) if path.stem == "benchmarks" else of_json(path)
+    return {f"{source}: {name}": value for source, named in sources.items() for name, value in named}
+
+
+def of_json(path: Path) -> Named:
+    """The values of a file of tools/docs_measure.py: shares as percentages, texts as they are; and what made them."""
+    body = loads(path.read_text("utf-8"))
+    for name, value in body["values"].items():
+        if isinstance(value, str | float):
+            yield name, value if isinstance(value, str) else percent(value)
+    year, month, day = map(int, body["made"]["date"].split("-"))
+    yield "version", body["made"]["invrob"]
+    yield "date", f"{day} {month_name[month]} {year}"
+
+
+def of_networks() -> Named:
+    """How many parameters the networks of the paper have."""
+    with torch.device("meta"):
+        for name, settings in NETWORKS.items():
+            parameters = build(name.split()[0], **settings).parameters()
+            yield f"{name} parameters", f"{sum(weights.numel() for weights in parameters):,}"
 
 
 def read_slim_run(path: Path) -> list[Result]:
