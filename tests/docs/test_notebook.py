@@ -69,6 +69,7 @@ def test_the_page_needs_no_other_file_for_its_pictures():
     assert page.count('src="data:image/png;base64,') == 4
     assert not re.search(r"!\[[^]]*\]\(", page)
     assert 'class="dataframe"' not in page
+    assert page.count("```python") == 10
 
 
 @pytest.mark.long
