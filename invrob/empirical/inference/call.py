@@ -165,7 +165,7 @@ def _that_may_fail(model: Callable[[Tensor], Any]) -> Callable[[Tensor], Any]:
         written = io.BytesIO()
         torch.jit.save(model, written)
         written.seek(0)
-        copy: Callable[[Tensor], Any] = torch.jit.load(written)
+        copy: Callable[[Tensor], Any] = torch.jit.load(written)  # type: ignore[no-untyped-call]
     return copy
 
 
