@@ -14,6 +14,7 @@ from invrob.commands.helping import Group, examples
 from invrob.commands.outputs import Outputs
 from invrob.commands.run_configuration import asked_for
 from invrob.commands.running import Options, computed, data_of, interrupts_explained, planned
+from invrob.commands.stopping import told_where_stopped
 from invrob.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -167,7 +168,8 @@ def figures(
     """Draw the figures of a run again, and write its profiles.csv, from what its directory holds."""
     check_folders([run])
     outputs = Outputs()
-    with progress_bar(as_json, "loading PyTorch") as progress:
+    stopped = told_where_stopped(lambda: "what was drawn is kept, and the results are as they were")
+    with stopped, progress_bar(as_json, "loading PyTorch") as progress:
         from invrob.empirical.experiments import going_on
         from invrob.empirical.profiles import read_epsilon
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from invrob.commands import workers
-from invrob.commands.advice import same_command
 from invrob.commands.conclusion import unfinished_cells
 from invrob.commands.early import check_folders
 from invrob.commands.helping import examples
 from invrob.commands.outputs import Outputs
+from invrob.commands.stopping import told_where_stopped
 from invrob.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -62,18 +62,15 @@ def report(
 
     Nothing is trained or measured again. Only for the example images, the stored weights are asked."""
     check_folders(folders)
-    try:
-        with progress_bar(as_json, "loading PyTorch") as progress, redirect_stdout(sys.stderr):
-            from invrob.empirical.experiments import read_model_card
-            from invrob.empirical.models import trusting
-            from invrob.empirical.report import make_report
+    stopped = told_where_stopped(lambda: "no page is written")
+    with stopped, progress_bar(as_json, "loading PyTorch") as progress, redirect_stdout(sys.stderr):
+        from invrob.empirical.experiments import read_model_card
+        from invrob.empirical.models import trusting
+        from invrob.empirical.report import make_report
 
-            told = None if card is None else read_model_card(card)
-            with trusting(imported or []):
-                page = make_report(folders, out, progress, told)
-    except KeyboardInterrupt:
-        typer.echo(f"stopped: no page is written\nnext: {same_command()}", err=True)
-        raise
+        told = None if card is None else read_model_card(card)
+        with trusting(imported or []):
+            page = make_report(folders, out, progress, told)
     outputs = Outputs()
     written = outputs.written(page.write)
     _show(page, written, as_json)

@@ -192,6 +192,44 @@ def test_commands_end_with_a_command_that_works(config, finished, tmp_path):
     assert (quiet.stdout, quiet.stderr) == ("", "")
 
 
+NET = "from torch import nn\n\n\ndef build(num_classes):\n    return nn.Sequential(nn.Flatten(), nn.LazyLinear(2))\n"
+FEW = ("--images", "6", "--epsilons", "0,0.1", "--thetas", "0,90", "--audit", "0", "--steps", "1")
+STOPPED = {  # what is interrupted where, and what is said to be left
+    "figures": ("invrob.commands.empirical.conclude", "what was drawn is kept, and the results are as they were"),
+    "plan": ("invrob.commands.empirical.planned", "nothing was computed, and nothing is written"),
+    "report": ("invrob.empirical.report.make_report", "no page is written"),
+    "profile": ("invrob.empirical.data.sampled", "nothing is written"),
+}
+
+
+@pytest.mark.parametrize("kind", STOPPED)
+def test_the_command_that_is_printed_after_ctrl_c_works(config, bars, finished, tmp_path, monkeypatch, kind):
+    where, left = STOPPED[kind]
+    net = tmp_path / "my nets" / "net.py"
+    net.parent.mkdir()
+    net.write_text(NET)
+    words = {
+        "figures": ("empirical", "figures", finished),
+        "plan": ("empirical", "run", "--config", config, "--out", finished, "--dry-run", *JOBS),
+        "report": ("report", finished, "--out", tmp_path / "the page.html"),
+        "profile": ("profile", f"{net}:build", "--data", f"npz:{bars}", *FEW, "--out", tmp_path / "my profile"),
+    }[kind]
+
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(where, interrupted)
+        stopped = invrob(*words)
+    assert stopped.returncode == 130
+    assert f"stopped: {left}\n" in stopped.stderr
+    assert advised(stopped.stderr) == list(map(str, words))
+    again = invrob(*advised(stopped.stderr))
+    assert again.returncode == 0, again.stderr
+    if kind == "profile":  # and what a profile advises at its end works as well
+        assert invrob(*advised(again.stdout)).returncode == 0
+
+
 class Recorder:
     """A bar that somebody sees, and that notes what it is told."""
 
