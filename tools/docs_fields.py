@@ -29,7 +29,12 @@ class Fields(griffe.Extension):
         if rows:
             text = cls.docstring.value if cls.docstring else ""
             table = ["| Field | What it is |", "| --- | --- |", *rows]
-            cls.docstring = griffe.Docstring("\n\n".join([text, "\n".join(table)]), parent=cls)
+            given = (
+                {"parser": cls.docstring.parser, "parser_options": cls.docstring.parser_options}
+                if cls.docstring
+                else {}
+            )
+            cls.docstring = griffe.Docstring("\n\n".join([text, "\n".join(table)]), parent=cls, **given)
 
 
 def row(field: griffe.Attribute) -> str:

@@ -66,7 +66,7 @@ class ProfilesCallback(Callback):
         True
     """
 
-    card: Card | None
+    card: Card | None  # both profiles of the last time; None before
 
     def __init__(
         self,

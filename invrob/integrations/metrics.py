@@ -102,7 +102,7 @@ class RotationInvariance(Measured):
         ['rotation_invariance_0', 'rotation_invariance_90']
     """
 
-    profile: InvarianceProfile | None
+    profile: InvarianceProfile | None  # the whole result of the last `compute`; None before
 
     def __init__(
         self,
@@ -159,7 +159,7 @@ class AdversarialRobustness(Measured):
         (tensor(0.5000), 'sound')
     """
 
-    profile: RobustnessProfile | BlackBoxProfile | None
+    profile: RobustnessProfile | BlackBoxProfile | None  # the whole result of the last `compute`; None before
 
     def __init__(
         self,
