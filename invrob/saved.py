@@ -7,7 +7,7 @@ from typing import Any
 from invrob.empirical.analysis import check_claims
 from invrob.empirical.experiments import read_card, read_run
 from invrob.empirical.study import Study
-from invrob.errors import InputError, did_you_mean
+from invrob.errors import InputError
 from invrob.files import expanded
 from invrob.shown import Shown, read, restored
 
@@ -56,6 +56,11 @@ def load(path: str | os.PathLike[str]) -> Any:
     if place.is_dir():
         if (place / "profile.json").exists():
             return read_card(place)
+        if not (place / "experiment.json").exists():
+            raise InputError(
+                f"{place} holds neither a profile nor a run: name a file that `save` has written, or a folder of "
+                "`invrob profile` or of `invrob empirical run`"
+            )
         results = read_run(place)[1]
         return Study(tuple(results), check_claims(results), ())
     kind, plain = read(place)
@@ -65,8 +70,6 @@ def load(path: str | os.PathLike[str]) -> Any:
 def class_of(kind: str, path: str | os.PathLike[str]) -> type[Shown]:
     """The class of results of that name. Raises InputError, which names the file, for one that is not known."""
     if kind not in KINDS:
-        raise InputError(
-            f"{path} holds a {kind}, which this version of invrob does not know{did_you_mean(kind, KINDS)}"
-        )
+        raise InputError(f"{path} holds a {kind:.40}, which this version of invrob does not know: update it")
     found: type[Shown] = getattr(import_module(KINDS[kind]), kind)
     return found

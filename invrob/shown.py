@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WIDTH, LINES = 80, 24  # of the screen that a result fits on
+NARROW = 4  # characters that are left of any column
 NOTES = 3  # lines of notes on that screen
 FORMAT = 1  # of the files: raised where what an older version wrote can no longer be read
 LEFT_OUT = "..."
@@ -101,9 +102,7 @@ class Shown(Record):
         if target.exists() and not overwrite:
             if _holds(target, self):
                 return target
-            raise InputError(
-                f"{target} is there and holds something else: name another file, or save(..., overwrite=True)"
-            )
+            raise InputError(f"{target} holds something else: name another file, or save it with overwrite=True")
         plain = {"invrob": __version__, "format": FORMAT, "kind": type(self).__name__, "result": self.to_dict()}
         text = json.dumps(plain, allow_nan=False, indent=1) + "\n"
         return write_atomically(target, lambda temporary: temporary.write_text(text, encoding="utf-8"))
@@ -127,7 +126,7 @@ def read(path: str | os.PathLike[str]) -> tuple[str, Any]:
         reason = error.strerror or str(error)
         raise InputError(f"{file} cannot be read ({reason}): name a file that `save` has written") from None
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{file} is damaged ({str(error)[:100]}): save the result again") from None
+        raise InputError(f"{file} holds no JSON, or is damaged ({str(error)[:100]}): save the result again") from None
     if not isinstance(plain, dict) or not isinstance(plain.get("kind"), str) or "result" not in plain:
         raise InputError(f"{file} holds no result of invrob: name a file that `save` has written")
     if plain.get("format") != FORMAT:
@@ -194,11 +193,11 @@ def _shortened(rows: Sequence[tuple[str, ...]], most: int) -> list[tuple[str, ..
 
 
 def _in_columns(headings: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> list[str]:
-    """The lines of a table; columns of numbers are set to the right, and one of long names gives way."""
+    """The lines of a table; columns of numbers are set to the right, and the widest ones give way."""
     cells = [headings, *rows]
     widths = [max(len(row[place]) for row in cells) for place in range(len(headings))]
-    widest = max(range(len(widths)), key=widths.__getitem__)
-    widths[widest] -= max(0, sum(widths) + 2 * len(widths) - WIDTH)
+    while sum(widths) + 2 * len(widths) > WIDTH and max(widths) > NARROW:
+        widths[widths.index(max(widths))] -= 1
     left = [_is_text([row[place] for row in rows]) for place in range(len(headings))]
     lines = []
     for row in cells:

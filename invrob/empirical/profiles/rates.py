@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import isfinite
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -126,7 +127,7 @@ class Rates(Shown):
             return None
         away = np.abs(self.values - wanted)
         index = int(away.argmin())
-        if not away[index] <= CLOSE * abs(wanted):
+        if not (isfinite(wanted) and away[index] <= CLOSE * abs(wanted)):
             return None
         return Estimate(*(float(numbers[index]) for numbers in (self.rate, self.low, self.high)))
 
