@@ -1,6 +1,10 @@
 """The callback in a real Trainer on the CPU, of both packages that Lightning comes in: what it logs is what the profile
 functions say of the same network and images."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import lightning.pytorch
 import numpy as np
 import pytest
@@ -11,7 +15,7 @@ from torch.utils.data import DataLoader, TensorDataset
 import invrob
 from invrob import InputError
 from invrob.empirical.models import Normalize
-from invrob.integrations import ProfilesCallback
+from invrob.integrations import AdversarialRobustness, ProfilesCallback, RotationInvariance
 
 pytestmark = [
     # Lightning looks at a class that PyTorch has deprecated, and advises against what a test needs.
@@ -28,7 +32,7 @@ def module_of(package):
         def __init__(self):
             super().__init__()
             torch.manual_seed(0)
-            self.net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Dropout(0.1), torch.nn.Linear(64, 3))
+            self.net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 3), torch.nn.Dropout(0.1))
 
         def forward(self, images):
             return self.net(images)
@@ -233,6 +237,7 @@ def test_a_module_without_forward_says_how_its_network_is_named(data):
     assert "robustness/epsilon_0.02" in run.callback_metrics
 
 
+@pytest.mark.filterwarnings("ignore:ProfilesCallback. the verdict")  # bfloat16 rounds its input, which is a fault
 @pytest.mark.parametrize("precision", ["bf16-mixed", "bf16-true", "64-true"])
 def test_precisions_of_the_trainer(precision, data):
     module, measured = Module(), callback()
@@ -297,8 +302,6 @@ def test_a_checkpoint_can_follow_a_logged_rate(data, tmp_path):
 
 
 def test_a_metric_inside_a_module_is_logged_by_it(data):
-    from invrob.integrations import RotationInvariance
-
     class Measuring(Module):
         def __init__(self):
             super().__init__()
@@ -316,4 +319,20 @@ def test_a_metric_inside_a_module_is_logged_by_it(data):
     run.fit(module, loader(*data), loader(*data))
     rates = invrob.invariance_profile(module, data[0], THETAS, data[1])
     assert run.callback_metrics["rotation_invariance_90"] == np.float32(rates.rate[1])
-    assert {*module.state_dict()} == {"net.2.weight", "net.2.bias"}
+    assert {*module.state_dict()} == {"net.1.weight", "net.1.bias"}
+
+
+@pytest.mark.long
+def test_two_processes_measure_the_images_of_both():
+    generator = torch.Generator().manual_seed(1)
+    images, labels = torch.rand(40, 1, 8, 8, generator=generator), torch.arange(40) % 3
+    collected = AdversarialRobustness(Module(), [0, 0.02], audit=0, images=20)
+    collected.update(images, labels)
+    values = collected.compute()
+    wanted = [round(values[f"adversarial_robustness_0.02{end}"].item(), 6) for end in ("", "_accuracy")]
+    program = Path(__file__).with_name("two_processes.py")
+    command = [sys.executable, "-W", "ignore", str(program)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    told = [line.split()[1:] for line in done.stdout.splitlines() if line.startswith("LOGGED")]
+    assert [[float(number) for number in line] for line in told] == [[*wanted, 20.0]] * 2
