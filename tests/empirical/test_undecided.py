@@ -8,7 +8,16 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.special import ndtri
 
-from invrob.empirical.analysis import CHANCE, Point, half_width, mean_of, pareto_front, undecided_pairs
+from invrob.empirical.analysis import (
+    CHANCE,
+    Point,
+    front_line,
+    half_width,
+    mean_of,
+    pareto_front,
+    statuses_in_words,
+    undecided_pairs,
+)
 from invrob.intervals import Estimate, mean_bounds, share_bounds
 
 BANDS = 6  # rotations of each image, by which its rate of invariance is an average
@@ -95,6 +104,15 @@ def test_pairs_stand_exactly_where_a_point_is_undecided(listed):
         for rival in rivals:  # whom it alone leaves undecided too
             assert pareto_front([listed[number], listed[rival]])[0] == "undecided"
     assert len({(pair.point, pair.rival) for pair in pairs}) == len(pairs)
+
+
+@given(points())
+def test_words_tell_the_estimated_front_from_the_certain_one(listed):
+    line = front_line(listed)
+    for own, status, words in zip(listed, pareto_front(listed), statuses_in_words(listed), strict=True):
+        assert ("front" in words) == any(own is other for other in line)
+        assert ("certainly" in words) == (status in ("front", "dominated"))
+        assert ("undecided" in words) == (status == "undecided")
 
 
 @given(points(), st.randoms(use_true_random=False))

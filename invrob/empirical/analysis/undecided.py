@@ -113,8 +113,8 @@ def undecided_pairs(points: Sequence[Point]) -> tuple[Pair, ...]:
         >>> fair, good = Estimate(0.5, 0.46, 0.54), Estimate(0.56, 0.52, 0.6)
         >>> a = Point("a", "net", fair, fair, None, "sound", images=600)
         >>> b = Point("b", "net", good, good, None, "sound", images=600)
-        >>> undecided_pairs([a, b])
-        (Pair(point=0, rival=1, better=True, images=2100, reason=''),)
+        >>> undecided_pairs([a, b])[0]
+        Pair(point=0, rival=1, better=True, images=2300, reason='')
     """
     return tuple(
         _pair(points, number, rival)
