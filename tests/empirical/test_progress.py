@@ -10,6 +10,10 @@ from torch import nn
 import invrob
 from invrob import InputError
 from invrob.progress import reported
+from invrob.theory import GaussianTradeoff
+from invrob.theory.check import train_and_check
+from invrob.theory.classifiers import parse
+from invrob.theory.sweep import sweep
 
 IMAGES = torch.rand((6, 1, 6, 6), generator=torch.Generator().manual_seed(0))
 MODEL = nn.Sequential(nn.Flatten(), nn.Linear(36, 4))
@@ -94,3 +98,25 @@ def test_a_bar_that_ends_earlier_than_foreseen_is_full_and_one_that_grows_never_
     lines = stderr.getvalue().replace("\r", "\n").split("\n")
     assert lines[1].startswith("begins:   0%")
     assert lines[-2].startswith("second: 100%")
+
+
+def test_images_that_are_read_are_counted_and_the_same():
+    source, told = [(torch.rand(1, 4, 4), k % 2) for k in range(5)], []
+    silent = invrob.images_of(source, 3)
+    shown = invrob.images_of(source, 3, progress=lambda *event: told.append(event))
+    assert all(map(torch.equal, shown, silent))
+    assert told == [("reading images", number, 3) for number in (1, 2, 3)]
+    invrob.images_of(iter(source), progress=lambda *event: told.append(event))
+    assert told[-1] == ("reading images", 5, 5)
+
+
+def test_checks_and_sweeps_of_the_theory_tell_how_far_they_are_and_change_no_bit():
+    told = []
+    distribution, specs = GaussianTradeoff(0.7, 5), [parse("sign-x0"), parse("paper")]
+    silent = train_and_check(distribution, specs, 100, 0)
+    assert train_and_check(distribution, specs, 100, 0, progress=lambda *event: told.append(event)) == silent
+    assert [what for what, _, _ in told] == ["preparing sign-x0", "preparing paper", "sampling"]
+    assert told[-1][1:] == (100, 100)
+    told.clear()
+    sweep([0.6, 0.7], [0.0], ["logistic"], d=2, n=50, progress=lambda *event: told.append(event))
+    assert told[-1] == ("p = 0.7: sampling", 200, 200)

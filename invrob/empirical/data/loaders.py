@@ -23,6 +23,7 @@ from invrob.empirical.data.pictures import is_grey, pixels
 from invrob.empirical.data.splits import chosen_indices
 from invrob.empirical.inference import class_numbers, dim, layout_of, outside, random_state
 from invrob.errors import InputError
+from invrob.progress import Progress, Show, reported
 
 IMAGES = ("image", "images", "img", "pixel_values", "x", "data")
 LABELS = ("label", "labels", "target", "targets", "fine_label", "y", "class")
@@ -32,7 +33,9 @@ NORMALISED = (
 )
 
 
-def images_of(source: Any, limit: int | None = None, *, seed: int = 0) -> tuple[Tensor, Tensor | None]:
+def images_of(
+    source: Any, limit: int | None = None, *, seed: int = 0, progress: Progress = False
+) -> tuple[Tensor, Tensor | None]:
     """The images and labels of a Dataset, a DataLoader, arrays or an iterable, as the profile functions take them.
 
     With a `limit` it is the same seeded choice as that of `invrob.sample` and of `--images` on the command line. Of a
@@ -46,6 +49,8 @@ def images_of(source: Any, limit: int | None = None, *, seed: int = 0) -> tuple[
             uint8 in 0..255, or a picture of PIL.
         limit: how many images, at most; None for all.
         seed: of the choice.
+        progress: True for a bar with the time left, of tqdm, a widget in a notebook; or a callable that is called in
+            its place with what is at work, the images read, and how many there are, as far as that is known.
 
     Returns:
         Images, float32 [N, C, H, W] in [0, 1], and labels, int64 [N], or None where the source has none.
@@ -65,7 +70,8 @@ def images_of(source: Any, limit: int | None = None, *, seed: int = 0) -> tuple[
         checked_count("limit", limit)  # before anything is read
     put_back = random_state(torch.device("cpu"))  # a loader draws a seed for its workers, and transforms draw as well
     try:
-        found, labels = _gathered(source, limit, seed)
+        with reported(progress, "reading images") as show:
+            found, labels = _gathered(source, limit, seed, show)
     finally:
         put_back()
     if not found:
@@ -77,12 +83,12 @@ def images_of(source: Any, limit: int | None = None, *, seed: int = 0) -> tuple[
     return images, torch.from_numpy(class_numbers(labels, len(images), described).astype(np.int64))
 
 
-def _gathered(source: Any, limit: int | None, seed: int) -> tuple[list[Any], Array | None]:
+def _gathered(source: Any, limit: int | None, seed: int, show: Show) -> tuple[list[Any], Array | None]:
     """The chosen images one by one, and their labels where there are any."""
     if isinstance(source, DataLoader) and not isinstance(source.dataset, IterableDataset):
         places = _places(source)
         order = [places[place] for place in _order(len(places), limit, seed)]
-        return _together(_unbatched(_in_order(source, order)))
+        return _together(_unbatched(_in_order(source, order)), show, len(order))
     if _is_pair_of_arrays(source):
         images, labels = source
         order = _order(len(images), limit, seed)
@@ -96,13 +102,13 @@ def _gathered(source: Any, limit: int | None, seed: int) -> tuple[list[Any], Arr
     if hasattr(source, "__getitem__") and hasattr(source, "__len__") and not isinstance(source, Mapping):
         order = _order(len(source), limit, seed)
         if order and (isinstance(source, Dataset) or not _is_batch(*_parts(source[0]))):
-            return _together(_parts(source[place]) for place in order)
+            return _together((_parts(source[place]) for place in order), show, len(order))
     if not isinstance(source, Iterable) or isinstance(source, str | Mapping):
         raise InputError(
             f"source is a {type(source).__name__}: give a Dataset, a DataLoader, an iterable of "
             "(image, label), or arrays"
         )
-    images, labels = _together(_unbatched(source))
+    images, labels = _together(_unbatched(source), show)
     order = _order(len(images), limit, seed)
     return [images[place] for place in order], None if labels is None else labels[order]
 
@@ -190,11 +196,12 @@ def _unbatched(source: Iterable[Any]) -> Iterator[Parts]:
             yield images, labels
 
 
-def _together(parts: Iterable[Parts]) -> tuple[list[Any], Array | None]:
+def _together(parts: Iterable[Parts], show: Show, count: int = 0) -> tuple[list[Any], Array | None]:
     images, labels = [], []
     for image, label in parts:
         images.append(image)
         labels.append(label)
+        show("reading images", len(images), max(count, len(images)))
     if any(label is None for label in labels):
         return images, None
     rows = [_array(label) for label in labels]
