@@ -49,6 +49,7 @@ class Options:
 class Planned:
     """What a run would take."""
 
+    path: Path
     rows: "list[NetworkPlan]"
     finished: int
     device: str
@@ -58,9 +59,12 @@ class Planned:
     def show(self, as_json: bool) -> None:
         """Print it, and what may be done next."""
         print_plan(self.rows, self.finished, self.device, self.jobs, as_json)
-        if not as_json:
-            then = next_line("data", "fetch", self.missing) if self.missing else f"next: {same_command('--dry-run')}"
-            typer.echo(then)
+        if as_json:
+            return
+        if self.missing:
+            typer.echo(next_line("data", "fetch", self.missing))
+        else:
+            typer.echo(f"next: {same_command('--dry-run')}" if self.rows else next_line("report", self.path))
 
 
 def planned(asked: Asked, how: "Execution", force: bool, progress: Bar) -> Planned:
@@ -84,7 +88,7 @@ def planned(asked: Asked, how: "Execution", force: bool, progress: Bar) -> Plann
     with redirect_stdout(sys.stderr):
         rows = plan(todo, dataset, how.device, progress)
     jobs = min(how.jobs or 1, max(len(todo), 1))
-    return Planned(rows, len(cells) - len(todo), str(how.device), jobs, name if missing is not None else "")
+    return Planned(asked.path, rows, len(cells) - len(todo), str(how.device), jobs, name if missing is not None else "")
 
 
 def data_of(asked: Asked, progress: Bar) -> "Dataset":

@@ -185,7 +185,9 @@ def test_commands_end_with_a_command_that_works(config, finished, tmp_path):
     done = invrob(*advised(dry.stdout))
     assert done.returncode == 0, done.stderr
     drawn = invrob("empirical", "figures", finished)
-    for said, folder in ((done, tmp_path / "new"), (drawn, finished)):
+    nothing = invrob("empirical", "run", "--out", finished, "--dry-run", *JOBS)
+    assert "2 cells are finished already" in nothing.stdout
+    for said, folder in ((done, tmp_path / "new"), (drawn, finished), (nothing, finished)):
         assert said.stdout.splitlines()[-1] == f"next: invrob report {folder}"
     assert invrob(*advised(drawn.stdout)).returncode == 0
     quiet = invrob("empirical", "run", "--out", finished, *JOBS, "--quiet")
