@@ -43,6 +43,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     here = page.file.src_uri
     source = ELSEWHERE.get(here, f"docs/{here}")
     pages = {file: uri for uri, file in ELSEWHERE.items()}
+    if here != "model-to-card.md":  # which has the link to the notebook as a file
+        pages["docs/model-to-card.ipynb"] = "model-to-card.md"
 
     def led(link: re.Match[str]) -> str:
         target = posixpath.normpath(posixpath.join(posixpath.dirname(source), link[1]))
