@@ -1,13 +1,15 @@
-"""Confidence intervals for shares of a sample, shared by both halves."""
+"""Confidence intervals for shares of a sample, shared by both halves.
+
+NumPy and SciPy are loaded where an interval is computed: commands that print shares alone need neither."""
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import numpy as np
-from scipy.stats import beta, binomtest, norm
-
-from invrob.checks import check_confidence
 from invrob.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 ENOUGH = 8  # values: of fewer the spread says too little, and an exact interval stands in where it is wider
 TENTH = 10**9  # a tenth of a percent, in units of 1e-12
@@ -26,6 +28,10 @@ def clopper_pearson(successes: int, n: int, confidence: float = 0.95) -> Estimat
     """The exact binomial interval of Clopper and Pearson (1934) for `successes` out of `n` >= 1 independent trials.
 
     confidence: the two-sided level, in (0, 1). Raises InputError outside these ranges."""
+    from scipy.stats import binomtest
+
+    from invrob.checks import check_confidence
+
     check_confidence(confidence)
     if n < 1:
         raise InputError(f"n = {n} must be at least 1: there is no share of an empty sample")
@@ -35,11 +41,14 @@ def clopper_pearson(successes: int, n: int, confidence: float = 0.95) -> Estimat
     return Estimate(successes / n, float(interval.low), float(interval.high))
 
 
-def share_bounds(shares: np.ndarray, n: int, confidence: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+def share_bounds(shares: "np.ndarray", n: int, confidence: float = 0.95) -> "tuple[np.ndarray, np.ndarray]":
     """Clopper-Pearson bounds (low, high) for each of `shares` in [0, 1], each a mean of `n` >= 1 independent values.
 
     For values in [0, 1] that are not 0 or 1 the count is not whole; the same beta quantiles then err on the wide side,
     since no such variable varies more than a coin with its mean."""
+    import numpy as np
+    from scipy.stats import beta
+
     tail = (1 - confidence) / 2
     hits = np.asarray(shares, dtype=float) * n
     low = np.where(hits > 0, beta.ppf(tail, np.maximum(hits, 1e-12), n - hits + 1), 0.0)
@@ -47,13 +56,16 @@ def share_bounds(shares: np.ndarray, n: int, confidence: float = 0.95) -> tuple[
     return low, high
 
 
-def mean_bounds(values: np.ndarray, confidence: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+def mean_bounds(values: "np.ndarray", confidence: float = 0.95) -> "tuple[np.ndarray, np.ndarray]":
     """Bounds (low, high), each [T], for the means that are estimated by the column means of `values` [N >= 1, T].
 
     The rule of Agresti and Coull (1998), carried over from counts to other values: normal bounds, after z^2 / 2 values
     of 0 and as many of 1 were added, where z is the normal quantile. So they are never a point, and cover near 0 and 1
     as well. With fewer than eight rows those of `share_bounds` are taken where they are wider. values: independent
     rows, whose true means are in [0, 1]."""
+    import numpy as np
+    from scipy.stats import norm
+
     n, mean, z = len(values), values.mean(0), float(norm.ppf((1 + confidence) / 2))
     added = z**2 / 2
     centre = (n * mean + added) / (n + 2 * added)
@@ -64,9 +76,11 @@ def mean_bounds(values: np.ndarray, confidence: float = 0.95) -> tuple[np.ndarra
 
 
 def widened(
-    bounds: tuple[np.ndarray, np.ndarray], others: tuple[np.ndarray, np.ndarray], where: np.ndarray | bool = True
-) -> tuple[np.ndarray, np.ndarray]:
+    bounds: "tuple[np.ndarray, np.ndarray]", others: "tuple[np.ndarray, np.ndarray]", where: "np.ndarray | bool" = True
+) -> "tuple[np.ndarray, np.ndarray]":
     """`bounds` (low, high), each [T], moved out to `others` where these lie further out and `where` (bool [T])."""
+    import numpy as np
+
     (low, high), (lower, higher) = bounds, others
     return np.where(where, np.minimum(low, lower), low), np.where(where, np.maximum(high, higher), high)
 

@@ -17,7 +17,8 @@ HEADING = "Examples:"
 WIDEST, NARROWEST = 100, 40  # columns of text, whatever the terminal has
 NAMES = 26  # columns of names; a longer one has a line of its own
 FACTS, FIXED = re.compile(r"\[[^][]+\]$"), "\0"  # what a parameter takes, and a space at which no line is broken
-ONE_PIECE = re.compile(r" (?=-)")  # an option and its value stay together
+WORD = r"""(?:"[^"]*"|'[^']*'|[^\s"'])+"""
+PIECES = re.compile(rf"[->]\S* (?!-){WORD}|{WORD}")  # an option and its value stay together, as do > and its file
 
 
 class Command(TyperCommand):
@@ -179,7 +180,7 @@ def continued(line: str, width: int, indent: str = "  ") -> str:
             --root /data
     """
     made, begin = [""], indent
-    for piece in ONE_PIECE.split(line):
+    for piece in PIECES.findall(line):
         longer = f"{made[-1]} {piece}" if made[-1] else begin + piece
         if made[-1] and len(longer) > width - 2:  # a space and the backslash
             begin = f"{indent}  "
@@ -208,7 +209,7 @@ def help_text(command: Any, ctx: Any, width: int) -> str:
         >>> help_text(command, typer.Context(command, info_name="invrob"), 80).splitlines()[0]
         'Usage: invrob [OPTIONS] COMMAND ...'
     """
-    parts = [f"Usage: {usage(command, ctx)}", *(_filled(text, width) for text in paragraphs(command))]
+    parts = [_filled(f"Usage: {usage(command, ctx)}", width), *(_filled(text, width) for text in paragraphs(command))]
     for heading, entries in sections(command, ctx).items():
         parts.append("\n".join([_bold(f"{heading}:"), *_listed(entries, width)]))
     note, lines = note_and_examples(command)

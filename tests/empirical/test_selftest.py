@@ -1,6 +1,7 @@
 """The self-test: every planted fault is caught and every honest model passes; a judge that is broken makes it fail."""
 
 import json
+import re
 import sys
 
 import pytest
@@ -67,8 +68,12 @@ def test_with_a_broken_judge_it_fails(monkeypatch, command):
     monkeypatch.setattr(selftest, "PLANTED", dict(list(selftest.PLANTED.items())[1:3]))
     code, out = command()
     assert code == 1
-    assert out.count("NO") == 3  # those two, and the trapdoor
-    assert max(map(len, out.splitlines())) <= 100
+    table, _, below = out.partition("\n\n")
+    assert table.count("MISSED") == 3  # those two, and the trapdoor
+    assert "0 of 3 planted faults are caught, and 4 of 4 honest networks believed: " in below
+    assert below.endswith("next: invrob selftest --json\n")
+    assert max(map(len, table.splitlines())) <= 80
+    assert not re.search("honest.*caught", table)
 
 
 def test_without_attacks_on_other_classes_the_decoy_is_not_called_sound(monkeypatch):

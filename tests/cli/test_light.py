@@ -1,0 +1,111 @@
+"""What needs no PyTorch loads none: help, versions, lists of data sets, and words that are misspelt."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+REFUSED = "raise ImportError('PyTorch was loaded')\n"
+
+
+@pytest.fixture(scope="module")
+def light(tmp_path_factory):
+    """Run the program where importing torch raises, in a folder with runs/mini: exit code, stdout, stderr."""
+    folder = tmp_path_factory.mktemp("light")
+    (folder / "fake" / "torch").mkdir(parents=True)
+    (folder / "fake" / "torch" / "__init__.py").write_text(REFUSED)
+    here = folder / "here"
+    (here / "runs" / "mini").mkdir(parents=True)
+    (here / "mynet.py").write_text(REFUSED)
+    environment = {**os.environ, "PYTHONPATH": str(folder / "fake"), "INVROB_DATA": str(folder), "COLUMNS": "200"}
+
+    def run(*words):
+        done = subprocess.run(
+            [sys.executable, str(ROOT / "cli.py"), *words], cwd=here, env=environment, capture_output=True, text=True
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    return run
+
+
+def test_the_fake_is_found(light):
+    code, _, err = light("selftest", "--quick")
+    assert code == 1
+    assert "PyTorch was loaded" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["--help"], "Examples:"),
+        (["--version"], "invrob "),
+        (["profile", "--help"], "--epsilons VALUES"),
+        (["data", "list"], "no: invrob data fetch cifar10"),
+        (["data", "list", "--json"], '"name": "mnist-mini"'),
+        (["data", "fetch", "mnist-mini"], "mnist-mini is ready"),
+        (["theory", "frontier", "--p", "0.7"], "Exact frontier"),
+    ],
+    ids=" ".join,
+)
+def test_what_needs_no_pytorch_works_without(light, words, text):
+    code, out, err = light(*words)
+    assert (code, err) == (0, "")
+    assert text in out
+
+
+FEW = ["--data", "mnist-mini"]
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["repot"], "No such command 'repot'. Did you mean 'report'?"),
+        (["profile", "mynet:build", *FEW, "--epsilon", "0,1"], "No such option: --epsilon"),
+        (["profile", "mynet:build", *FEW, "--images", "0"], "Invalid value for '--images'"),
+        (["profile", "mynet:build", "--data", "mnist-mimi"], "did you mean 'mnist-mini'?"),
+        (["profile", "mynet:build", "--data", "npz:no.npz"], "no.npz cannot be read (No such file or directory)"),
+        (["profile", "mynet:build", "--data", "folder:no"], "no cannot be read (No such file or directory)"),
+        (["profile", "model.onxx", *FEW], "'model.onxx' names no model"),
+        (["profile", "model.onnx", *FEW], "model.onnx cannot be read (No such file or directory)"),
+        (["profile", "runs/mini/cells/x", *FEW], "'runs/mini/cells/x' names no model"),
+        (["profile", "./mynets.py:build", *FEW], "mynets.py is not there"),
+        (["profile", "mynets:build", *FEW], "module 'mynets' is not here"),
+        (["profile", "mynet:build", *FEW, "--weights", "w.pt"], "w.pt cannot be read (No such file or directory)"),
+        (["profile", "mynet:build", *FEW, "--norm", "l3"], "norm 'l3' is unknown"),
+        (["profile", "mynet:build", *FEW, "--transformation", "rotatoin"], "did you mean 'rotation'?"),
+        (["profile", "mynet:build", *FEW, "--adversary", "worst"], "use 'average', 'grid'"),
+        (["profile", "mynet:build", *FEW, "--epsilons", "0,x"], "is no list of numbers"),
+        (["profile", "mynet:build", *FEW, "--thetas", "l=0"], "is for 'l', which is not measured"),
+        (["profile", "mynet:build", *FEW, "--mean", "x"], "--mean 'x' is no list of numbers"),
+        (["profile", "mynet:build", *FEW, "--audit", "all"], "--audit 'all' must be auto"),
+        (["profile", "mynet:build", *FEW, "--model-args", "a"], "is no argument with its value"),
+        (["empirical", "run", "--preset", "smok"], "did you mean 'smoke'?"),
+        (["empirical", "run", "--config", "no.toml"], "no.toml cannot be read: No such file or directory"),
+        (["empirical", "run", "--attack", "papre"], "did you mean 'paper'?"),
+        (["empirical", "run", "--jobs", "2", "--executor", "inline"], "--jobs 2 is for --executor local or ray"),
+        (["empirical", "figures", "runs/minj"], "did you mean 'runs/mini'?"),
+        (["report", "runs/minj"], "did you mean 'runs/mini'?"),
+        (["plane", "runs/minj"], "did you mean 'runs/mini'?"),
+        (["plane", "runs/mini", "--out", "a.bmp"], "the name must end in .png, .svg or .pdf"),
+        (["data", "info", "mnist-mimi"], "did you mean 'mnist-mini'?"),
+        (["data", "info", "npz:no.npz"], "no.npz cannot be read (No such file or directory)"),
+        (["data", "fetch", "cifar"], "did you mean 'cifar10'?"),
+        (["theory", "check", "--p", "2"], "--p 2.0 is outside"),
+    ],
+    ids=lambda part: " ".join(part) if isinstance(part, list) else "",
+)
+def test_what_is_misspelt_is_refused_without_pytorch(light, words, text):
+    code, out, err = light(*words)
+    assert (code, out) == (2, "")
+    assert text in err
+    assert "PyTorch was loaded" not in err
+
+
+def test_completion_takes_no_pytorch(light, monkeypatch):
+    monkeypatch.setenv("_CLI.PY_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", "cli.py da")
+    monkeypatch.setenv("COMP_CWORD", "1")
+    assert "PyTorch was loaded" not in light()[2]
