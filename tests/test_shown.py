@@ -19,6 +19,7 @@ import invrob
 import invrob.theory
 from invrob import InputError
 from invrob.empirical.analysis import check_claims
+from invrob.empirical.data import sampled
 from invrob.empirical.execution import Failure
 from invrob.empirical.experiments import PRESETS, Result
 from invrob.empirical.profiles import QuarterTurns, quarter_turn_consistency
@@ -171,6 +172,18 @@ def test_why_rates_cannot_be_believed_is_said(examples):
     masked = next(result for result in examples.values() if getattr(result, "verdict", "") == "masked")
     assert "verdict: masked" in repr(masked)
     assert "not to be believed" in repr(masked)
+
+
+def test_models_and_data_sets_are_told_in_a_line_or_two_and_dump_no_weights_and_no_images():
+    sample = sampled("mnist-mini", 5)
+    assert repr(sample) == (
+        "Sample(5 of 2,000 test images of Dataset('mnist-mini': 10 classes, images of 1 x 28 x 28; "
+        "train 10,000, validation 1,000, test 2,000))"
+    )
+    assert repr(sample.dataset.test) == "Split(images [2000, 1, 28, 28], labels [2000])"
+    loaded = invrob.load_model("torchvision:squeezenet1_1")
+    assert repr(loaded).split("\n")[0] == "Loaded: torchvision:squeezenet1_1 (torchvision), images as they come, on cpu"
+    assert repr(loaded).split("\n")[1].strip() == loaded.notes[0]
 
 
 # ---- in a notebook

@@ -11,7 +11,7 @@ from invrob.empirical.data.splits import Dataset, Split, chosen, chosen_indices
 from invrob.files import expanded
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Sample:
     """The images of one split that are measured, and their labels, as the seeded choice has them.
 
@@ -23,6 +23,9 @@ class Sample:
     images: Tensor  # float32 [N, C, H, W] in [0, 1]
     labels: Tensor  # int64 [N]
     of: int
+
+    def __repr__(self) -> str:
+        return f"Sample({len(self.images):,} of {self.of:,} {self.split} images of {self.dataset})"
 
 
 def sampled(

@@ -19,7 +19,7 @@ SPLITS: tuple[SplitName, ...] = get_args(SplitName)
 ORDER_SEED = 20200219
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Split:
     """Images and their true classes: float32 [N, C, H, W] in [0, 1], and int64 [N]; N = 0 where there is no such
     split."""
@@ -27,8 +27,11 @@ class Split:
     images: Tensor
     labels: Tensor
 
+    def __repr__(self) -> str:
+        return f"Split(images {[*self.images.shape]}, labels {[*self.labels.shape]})"
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
     """A data set: its three splits, what label k is called, `classes[k]`, and what its content is known by.
 
@@ -42,6 +45,11 @@ class Dataset:
     classes: tuple[str, ...]
     fingerprint: str
     named: bool = True
+
+    def __repr__(self) -> str:
+        shape = " x ".join(map(str, self.train.images.shape[1:]))
+        parts = ", ".join(f"{name} {len(getattr(self, name).images):,}" for name in SPLITS)
+        return f"Dataset({self.name!r}: {len(self.classes)} classes, images of {shape}; {parts})"
 
     def split(self, name: str) -> Split:
         """The split of that name. Raises InputError for one that the data set does not have."""

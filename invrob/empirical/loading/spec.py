@@ -38,7 +38,7 @@ from invrob.errors import InputError
 from invrob.files import expanded
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Loaded:
     """A model that is ready to be measured, and what it is."""
 
@@ -52,6 +52,11 @@ class Loaded:
     device: torch.device
     files: dict[str, str]  # path -> SHA-256 of every file that was read
     notes: tuple[str, ...]  # what a reader of the numbers should know
+
+    def __repr__(self) -> str:
+        size = "images as they come" if self.size is None else f"images of {self.size[0]} x {self.size[1]}"
+        gradients = "" if self.differentiable else ", no gradients"
+        return "\n  ".join([f"Loaded: {self.spec} ({self.kind}), {size}, on {self.device}{gradients}", *self.notes])
 
     @property
     def channels(self) -> int | None:
