@@ -5,12 +5,13 @@ The axes are of one size whatever these hold; the figure grows."""
 from dataclasses import dataclass
 from typing import Any
 
+from matplotlib import rcParams
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.legend import Legend
 from matplotlib.text import Text
 
-from invrob.pictures import figure_around, fitted
+from invrob.pictures import figure_around, fitted, small
 
 Rows = list[tuple[Any, str]]  # of a legend: what is drawn, and what it means
 HANDLE = 0.45  # inches of a row of a legend that are no text
@@ -48,8 +49,9 @@ def lay_out(axes: Axes, frame: Frame, texts: tuple[str, str], heading: str, mode
     renderer = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]
     across = frame.whole - 2 * frame.gap
     how: dict[str, Any] = {"va": "top", "parse_math": False}  # a file may be called $a$
-    above = figure.text(0, 0, fitted(title, across, "large", parse_math=False), fontsize="large", **how)
-    below = figure.text(0, 0, fitted(note, across, "small", parse_math=False), fontsize="small", **how)
+    size = rcParams["figure.titlesize"]
+    above = figure.text(0, 0, fitted(title, across, size, parse_math=False), fontsize=size, **how)
+    below = figure.text(0, 0, fitted(note, across, small(), parse_math=False), fontsize=small(), **how)
     more = axes.get_xlabel().count("\n")  # lines of the label beyond the first
     top = EDGE + _height(above, renderer) + EDGE  # from the upper edge down to the axes
     bottom = top + frame.height + frame.below + more * _height(axes.xaxis.label, renderer) / (more + 1)
@@ -81,10 +83,10 @@ def _legend(axes: Axes, rows: Rows, room: float, title: str | None = None, colum
     """A legend whose texts take `room` inches in each column; it has no place yet."""
     legend = figure_around(axes).legend(
         [handle for handle, _ in rows],
-        [fitted(text, room, "small", parse_math=False) for _, text in rows],
+        [fitted(text, room, small(), parse_math=False) for _, text in rows],
         title=title,
-        fontsize="small",
-        title_fontsize="small",
+        fontsize=small(),
+        title_fontsize=small(),
         alignment="left",
         loc="upper left",
         ncols=columns,
