@@ -25,6 +25,21 @@ def test_on_a_terminal_the_work_the_elapsed_and_the_remaining_time_are_shown(cap
     assert "second [/] two" in err
 
 
+@pytest.mark.usefixtures("terminal")
+@pytest.mark.parametrize("done", [1, 6], ids=["early", "measured"])
+def test_the_bar_is_there_at_once_and_an_expected_time_left_is_called_an_estimate_until_one_is_measured(capsys, done):
+    with progress_bar(False, "loading PyTorch") as show:
+        show.bar.refresh()
+        show.expect(3600, 0.5)
+        for step in range(done + 1):
+            show("cells", step, 10)
+    _, err = capsys.readouterr()
+    assert "loading PyTorch" in err
+    last = err.rpartition("ETA")[2]
+    assert ("(estimate)" in last) == (done == 1)
+    assert ("0:59:" in last or "1:00:00" in last) == (done == 1)
+
+
 def test_where_there_is_no_terminal_nothing_is_shown(capsys):
     with progress_bar(hidden=False) as show:
         show("work", 1, 4)
