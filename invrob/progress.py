@@ -10,6 +10,7 @@ from typing import Any
 from invrob.errors import InputError
 
 Show = Callable[[str, float, float], object]  # (what is at work, work done, all the work)
+SOME = 0.02  # of the work: with less of it done no time left is shown by a bar of tqdm
 Progress = bool | Show | None  # an argument of functions: a bar, what is called in its place, or nothing
 
 
@@ -123,11 +124,14 @@ def _notebook_bar(begins: str) -> Iterator[Show]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that a notebook without ipywidgets gets a bar of text
         from tqdm.auto import tqdm
-    layout = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}"
-    with tqdm(total=1.0, desc=begins, bar_format=layout, miniters=0, smoothing=0, dynamic_ncols=True) as bar:
+    early = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<?"
+    layout = early.replace("?", "{remaining}")
+    with tqdm(total=1.0, desc=begins, bar_format=early, miniters=0, smoothing=0, dynamic_ncols=True) as bar:
 
         def show(what: str, done: float, total: float) -> None:
             bar.total = max(total, done)
+            # What begins may load a library first: of so little nobody can say what is left.
+            bar.bar_format = layout if done > SOME * bar.total else early
             bar.set_description_str(what, refresh=False)
             bar.update(max(0.0, done - bar.n))
 

@@ -162,7 +162,12 @@ def test_numbers_of_numpy_and_torch_are_numbers_and_names_and_callables_may_be_m
 
 
 def test_data_in_memory_are_known_by_their_content_and_an_experiment_on_them_goes_on(own, tmp_path, monkeypatch):
-    by_name = invrob.experiment(own.Small, "npz:few.npz", **SHORT, out=tmp_path / "run")
+    told = []
+    how = {"out": tmp_path / "run", "progress": lambda *event: told.append(event)}
+    by_name = invrob.experiment(own.Small, "npz:few.npz", **SHORT, **how)
+    assert told[-1][0].startswith("1/1 cells")
+    assert told[-1][1] == told[-1][2] > 0
+    assert invrob.load(tmp_path / "run") == by_name
     monkeypatch.setattr(execution_cell, "train", None)  # nothing is trained again
     pair = (TensorDataset(*DATA[0]), DataLoader(TensorDataset(*DATA[1]), batch_size=7, shuffle=True))
     whole = load("npz:few.npz")

@@ -144,7 +144,7 @@ class Rates(Shown):
     @property
     def legend(self) -> str:
         """What the columns of `table` are."""
-        right = "" if self.accuracy is None else "; right: it is the true class"
+        right = "" if self.accuracy is None else "; right: the true class"
         return f"stays: the prediction is that on the unchanged image{right}."
 
     def table(self, name: str = "") -> Table:
