@@ -340,7 +340,7 @@ def test_the_verdict_on_several_seeds_is_the_worst():
 
 def test_a_rate_of_another_transformation_says_so():
     figure = plane_figure([at(0.5, 0.5)], 4, 0.1, "Title", transformation="translation")
-    assert figure.axes[0].get_xlabel() == "rate of invariance, translation up to 4 pixels"
+    assert figure.axes[0].get_xlabel() == r"rate of invariance at $\theta$ = 4: translation up to 4 pixels"
 
 
 def test_an_epsilon_is_read_as_people_write_it():

@@ -128,8 +128,8 @@ def test_other_images_of_the_same_data_are_named_in_the_points_and_on_the_figure
     other, note = NOTED[why]
     points = plane({"a": card(PROFILE), "b": card(other)})
     assert note_on_images(points) == note
-    title = plane_figure(points, 180, 0.1, "Title").axes[0].get_title()
-    assert " ".join(title.split("\n")[2:]) == note
+    below = plane_figure(points, 180, 0.1, "Title").texts[1].get_text().replace("\n", " ")
+    assert below == (f"{note[0].upper()}{note[1:]}." if note else "")
 
 
 def test_a_note_groups_the_models_and_shows_three_of_a_group():

@@ -14,7 +14,7 @@ from matplotlib.text import Text
 from invrob.pictures import figure_around, fitted, small
 
 Rows = list[tuple[Any, str]]  # of a legend: what is drawn, and what it means
-HANDLE = 0.45  # inches of a row of a legend that are no text
+HANDLE = 0.55  # inches of a row of a legend that are no text, and by which text may be wider than it is without hints
 EDGE = 0.1  # inches at the upper and the lower end of the figure, and below the title
 
 
@@ -27,7 +27,7 @@ class Frame:
     left: float = 0.78
     below: float = 0.6  # ticks, and a line of their label
     gap: float = 0.12
-    column: float = 3.0  # of legends, on the right; 0 where they stand below the axes
+    column: float = 3.1  # of legends, on the right; 0 where they stand below the axes
 
     @property
     def whole(self) -> float:
