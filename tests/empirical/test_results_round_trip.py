@@ -3,6 +3,8 @@
 import json
 from dataclasses import MISSING, fields, is_dataclass, replace
 from math import inf, nan
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import NoneType
 from typing import get_args, get_origin, get_type_hints
 
@@ -103,6 +105,17 @@ def assert_same(again, result):
 def test_a_result_comes_back_equal_and_of_the_same_types(kind, data):
     result = data.draw(any_result(kind))
     assert_same(read_again(result), result)
+
+
+@pytest.mark.parametrize("kind", [*PROFILES, QuarterTurns, Card], ids=lambda kind: kind.__name__)
+@given(data=st.data())
+@settings(deadline=None, max_examples=8)
+def test_a_result_comes_back_from_its_file_equal_and_of_the_same_types(kind, data):
+    result = data.draw(any_result(kind))
+    with TemporaryDirectory() as folder:
+        path = result.save(Path(folder) / "result.json")
+        assert_same(kind.load(path), result)
+        assert_same(invrob.load(path), result)
 
 
 @pytest.fixture(scope="module")
