@@ -182,7 +182,7 @@ def _handle(look: dict[str, Any], status: str) -> Any:
 
 
 def _label(point: Point) -> str:
-    accuracy = f" ({percent(point.accuracy.estimate)} %)" if point.accuracy else ""
+    accuracy = f" ({percent(point.accuracy.estimate)}\N{NO-BREAK SPACE}%)" if point.accuracy else ""
     doubt = "" if point.verdict == "sound" else f": {point.verdict if point.believed else point.verdict.upper()}"
     return f"{point.name}{accuracy}{doubt}"
 
