@@ -97,7 +97,7 @@ def plane_figure(
         models = [
             (
                 _handle(_look(number, point, status), status),
-                f"{number + 1}\N{NO-BREAK SPACE}\N{NO-BREAK SPACE}{_label(point)}",
+                f"{number + 1}{GAP}{_label(point)}",
             )
             for number, (point, status) in enumerate(zip(points, statuses, strict=True))
         ]
