@@ -62,8 +62,14 @@ def test_a_public_function_takes_at_most_nine_parameters_and_settings_by_keyword
     by_position = [p.name for p in parameters if p.kind == p.POSITIONAL_OR_KEYWORD]
     long = (invrob.load_model, invrob.experiment)  # a model has a file, and its file a prefix; a grid has jobs
     assert len(parameters) <= (10 if public in long else 9)
-    about = (["spec"], ["path"], ["source", "limit"], ["dataset", "images"], ["models", "data"])  # a model, images, or both
-    assert by_position in about or by_position[-1] == "labels"
+    alone = (
+        ["spec"],
+        ["path"],
+        ["source", "limit"],
+        ["dataset", "images"],
+        ["models", "data"],
+    )  # a model, images, a file
+    assert by_position in alone or by_position[-1] == "labels"
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.__name__)
