@@ -68,7 +68,7 @@ def test_a_public_function_takes_at_most_nine_parameters_and_settings_by_keyword
         ["source", "limit"],
         ["dataset", "images"],
         ["models", "data"],
-    )  # a model, images, a file
+    )  # and no labels
     assert by_position in alone or by_position[-1] == "labels"
 
 
