@@ -99,9 +99,13 @@ def test_modes_without_gradients_change_nothing(kind, which, mode, network, data
 
 @both
 def test_autocast_is_switched_off_while_it_measures(kind, which, network, data):
+    inside = []
+    network.register_forward_hook(lambda *_: inside.append(torch.is_autocast_enabled("cpu")))
     with torch.autocast("cpu", torch.bfloat16):
         metric = fed(kind(network), *data)
         metric.compute()
+    assert inside
+    assert not any(inside)
     assert metric.profile == plain(network, *data)[which]
 
 
@@ -154,10 +158,10 @@ def test_a_collection_with_a_usual_metric_takes_names(network, data):
 
 
 def test_metrics_that_keep_different_images_do_not_share_them(network, data):
-    collection = MetricCollection({"few": rotation(network, images=15), "all": robustness(network)})
+    collection = MetricCollection({"few": rotation(network, images=15), "whole": robustness(network)})
     fed(collection, *data)
     collection.compute()
-    assert [collection["few"].profile.images, collection["all"].profile.images] == [15, 40]
+    assert [collection["few"].profile.images, collection["whole"].profile.images] == [15, 40]
 
 
 @pytest.mark.parametrize("sizes", [(7, 40), (40, 3)])
