@@ -10,6 +10,7 @@ from invrob.commands.advice import next_line
 from invrob.commands.helping import examples
 from invrob.commands.stopping import told_where_stopped
 from invrob.commands.tables import Table, print_line, print_table, print_text
+from invrob.intervals import percent
 from invrob.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def _print_table(done: "list[Row]") -> None:
 
     console, table = Console(highlight=False), Table(["model", "epsilon", "weak", "ours", "verdict", "outcome"])
     for row in done:
-        table.add(row.model, f"{row.epsilon:g}", f"{row.weak:.0%}", f"{row.ours:.0%}", row.verdict, row.outcome)
+        table.add(row.model, f"{row.epsilon:g}", percent(row.weak), percent(row.ours), row.verdict, row.outcome)
     print_table(console, table)
     print_line(console, "")
     for row in done:
@@ -82,7 +83,7 @@ def _print_table(done: "list[Row]") -> None:
             print_text(console, f"{row.model}: the judge also finds {' and '.join(others)}.")
     print_text(
         console,
-        "weak, ours: the robustness at epsilon, as a weak attack reports it and as the profile does.",
+        "weak, ours: the robustness at epsilon in %, as a weak attack reports it and as the profile does.",
         "caught: the judge names the fault. believed: it finds no fault in an honest network, and the rates are exact "
         "where the truth is known.",
     )
@@ -90,11 +91,14 @@ def _print_table(done: "list[Row]") -> None:
 
 def _print_verdict(done: "list[Row]") -> None:
     """How many faults are caught and honest networks believed, and what may be done next."""
+    from rich.console import Console
+
+    console = Console(highlight=False)
     faults, honest = [row for row in done if row.expected], [row for row in done if not row.expected]
     wrong = [f"{row.model} is {row.outcome}" for row in done if not row.caught]
     counts = (
         f"{sum(row.caught for row in faults)} of {len(faults)} planted faults are caught, and "
         f"{sum(row.caught for row in honest)} of {len(honest)} honest networks believed"
     )
-    typer.echo(f"{counts}: {', '.join(wrong)}." if wrong else f"{counts}: the judge works.")
+    print_text(console, f"{counts}: {', '.join(wrong)}." if wrong else f"{counts}: the judge works.")
     typer.echo(next_line("selftest", "--json") if wrong else next_line("empirical", "run", "--preset", "smoke"))

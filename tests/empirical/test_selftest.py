@@ -70,7 +70,7 @@ def test_with_a_broken_judge_it_fails(monkeypatch, command):
     assert code == 1
     table, _, below = out.partition("\n\n")
     assert table.count("MISSED") == 3  # those two, and the trapdoor
-    assert "0 of 3 planted faults are caught, and 4 of 4 honest networks believed: " in below
+    assert "0 of 3 planted faults are caught, and 4 of 4 honest networks believed: " in " ".join(below.split())
     assert below.endswith("next: invrob selftest --json\n")
     assert max(map(len, table.splitlines())) <= 80
     assert not re.search("honest.*caught", table)
