@@ -4,8 +4,6 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from lightning_utilities.core.rank_zero import rank_zero_warn
-
 from invrob.checks import checked_count
 from invrob.empirical.inference import Model, images_fingerprint
 from invrob.empirical.profiles import Card, MeasuredOn, table_epsilons, usual_epsilons
@@ -17,11 +15,14 @@ from invrob.integrations.pixels import Normalised
 
 if TYPE_CHECKING:
     from lightning.pytorch import Callback, LightningModule, Trainer
+    from lightning.pytorch.utilities import rank_zero_warn
 else:
     try:
         from lightning.pytorch import Callback
+        from lightning.pytorch.utilities import rank_zero_warn
     except ModuleNotFoundError:  # the same package under its other name
         from pytorch_lightning import Callback
+        from pytorch_lightning.utilities import rank_zero_warn
 
 THETAS = (30.0, 90.0, 180.0)  # a few of the usual ones: each is a curve in a logger
 

@@ -153,9 +153,9 @@ class AdversarialRobustness(Measured):
     Example:
         >>> import torch
         >>> from invrob.integrations import AdversarialRobustness
-        >>> metric = AdversarialRobustness(lambda x: x.flatten(1), epsilons=[0, 0.4])
+        >>> metric = AdversarialRobustness(lambda x: x.flatten(1), epsilons=[0, 0.2])
         >>> metric.update(torch.tensor([[0.2, 0.8], [0.45, 0.55]]).reshape(2, 1, 1, 2))  # the margins are 0.6 and 0.1
-        >>> metric.compute()["adversarial_robustness_0.4"], metric.profile.verdict
+        >>> metric.compute()["adversarial_robustness_0.2"], metric.profile.verdict
         (tensor(0.5000), 'sound')
     """
 
