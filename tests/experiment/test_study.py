@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, TensorDataset
 import invrob
 from invrob import InputError
 from invrob.empirical.data import Split, dataset_in_memory, load
+from invrob.empirical.experiments import going_on, kept_in
 from invrob.empirical.execution import cell as execution_cell
 from invrob.empirical.models import trusting
 
@@ -255,3 +256,15 @@ def test_processes_give_the_same_bits_and_a_script_runs_once_without_a_guard(own
         for folder in (tmp_path / "one", tmp_path / "two")
     ]
     assert files[0] == files[1]
+
+
+def test_a_run_that_only_python_can_go_on_with_says_the_call_and_not_a_command(own, tmp_path):
+    few_of = {**SHORT, "training_theta": [0, 90], "seeds": [0]}
+    for name, models, data in (("code", {"small": Small}, "npz:few.npz"), ("data", own.Small, DATA)):
+        path = tmp_path / name
+        invrob.experiment(models, data, **few_of, out=path)
+        kept = kept_in(path)
+        assert going_on(path, kept.experiment) == f"invrob.experiment(..., out={str(path)!r})"
+    invrob.experiment(own.Small, "npz:few.npz", **few_of, out=tmp_path / "found")
+    again = going_on(tmp_path / "found", kept_in(tmp_path / "found").experiment)
+    assert again == f"invrob empirical run --out {tmp_path / 'found'} --import ownnet"

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from invrob.empirical.data.memory import dataset_in_memory
     from invrob.empirical.data.mnist import read_mnist
     from invrob.empirical.data.paths import data_root
-    from invrob.empirical.data.sources import SOURCES, Source, check_spec, fetch
+    from invrob.empirical.data.sources import IN_MEMORY, SOURCES, Source, check_spec, fetch
     from invrob.empirical.data.splits import Dataset, Split, chosen, chosen_indices, fixed_order
 else:
     __getattr__ = lazily(
@@ -25,12 +25,13 @@ else:
             "memory": ["dataset_in_memory"],
             "mnist": ["read_mnist"],
             "paths": ["data_root"],
-            "sources": ["SOURCES", "Source", "check_spec", "fetch"],
+            "sources": ["IN_MEMORY", "SOURCES", "Source", "check_spec", "fetch"],
             "splits": ["Dataset", "Split", "chosen", "chosen_indices", "fixed_order"],
         },
     )
 
 __all__ = [
+    "IN_MEMORY",
     "SOURCES",
     "Dataset",
     "Sample",

@@ -10,11 +10,11 @@ from torch import Tensor
 from invrob.checks import Array
 from invrob.empirical.data.datasets import dataset_of_arrays
 from invrob.empirical.data.loaders import images_of
+from invrob.empirical.data.sources import IN_MEMORY
 from invrob.empirical.data.splits import SPLITS, Dataset, Split, chosen_indices, dataset_of_splits
 from invrob.empirical.inference import out_of_range
 from invrob.errors import InputError
 
-IN_MEMORY = "data in memory"  # the name of what has none
 AGAIN = 8  # images that are read twice: a source that draws them anew each time would be other data each time
 WAYS = (
     'give a name such as "mnist-mini" or "npz:PATH", what `load` returns, or a pair (train, test) of Datasets of '

@@ -16,6 +16,7 @@ from invrob.empirical.data.paths import data_root
 from invrob.empirical.data.unread import check_there
 from invrob.errors import InputError, did_you_mean
 
+IN_MEMORY = "data in memory"  # the name of a data set that has none
 MINI = Path(__file__).parent / "assets" / "mnist-mini.npz"
 MINI_SHA256 = "5948adcaa15975b36d13e129f8edcc037dd0d9a5ffd4c0581506ce41e7ca5333"  # tools/make_mnist_mini.py
 

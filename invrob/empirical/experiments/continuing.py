@@ -5,12 +5,14 @@ perhaps more. Then nothing that was computed falls out of the tables and figures
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from shlex import quote
 from typing import Any
 
 from pydantic import ValidationError
 
+from invrob.empirical.data import IN_MEMORY
 from invrob.empirical.experiments.as_toml import to_toml
 from invrob.empirical.experiments.experiment import Experiment
 from invrob.empirical.experiments.profiling import BESIDE
@@ -128,10 +130,20 @@ def going_on(path: Path, experiment: Experiment, *options: str) -> str:
         options: more words of the command line.
 
     Returns:
-        Such as "invrob empirical run --out runs/mini"."""
+        Such as "invrob empirical run --out runs/mini"; where its networks or data were made in a program of Python and
+        no command can find them, the call of that program."""
     modules = dict.fromkeys(spec.rpartition(":")[0] for spec in experiment.builders)
+    if experiment.dataset == IN_MEMORY or not all(map(_can_be_found, modules)):
+        return f"invrob.experiment(..., out={str(path)!r})"
     imports = [word for module in modules for word in ("--import", module)]
     return command("empirical", "run", "--out", path, *imports, *options)
+
+
+def _can_be_found(module: str) -> bool:
+    """Whether `--import` finds a module or a file of this name from here."""
+    top = module.partition(".")[0]
+    files = [Path(module), Path(f"{module.replace('.', '/')}.py"), Path(top)]
+    return module != "__main__" and (any(file.exists() for file in files) or find_spec(top) is not None)
 
 
 def no_run(path: Path) -> str:
