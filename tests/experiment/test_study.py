@@ -16,8 +16,8 @@ from torch.utils.data import DataLoader, TensorDataset
 import invrob
 from invrob import InputError
 from invrob.empirical.data import Split, dataset_in_memory, load
-from invrob.empirical.experiments import going_on, kept_in
 from invrob.empirical.execution import cell as execution_cell
+from invrob.empirical.experiments import going_on, kept_in
 from invrob.empirical.models import trusting
 
 FEW = {"images": 8, "epsilons": [0, 0.1], "thetas": [0, 90], "audit": 0, "steps": 1, "angle_step": 90}
