@@ -120,7 +120,10 @@ def test_in_a_pipe_a_row_and_a_sentence_are_a_line(nine, tmp_path, monkeypatch):
     assert lines[-1] == f"next: invrob report {' '.join(map(str, nine))}"
 
 
-def test_whom_a_point_may_be_dominated_by_and_how_many_images_would_decide_is_printed_and_in_json(measured, tmp_path):
+def test_whom_a_point_may_be_dominated_by_and_how_many_images_would_decide_is_printed_and_in_json(
+    measured, tmp_path, monkeypatch
+):
+    monkeypatch.delenv("COLUMNS", raising=False)  # nothing sets a width: a sentence is a line
     plain = json.loads((measured / "steep" / "profile.json").read_text())
     for name, rate in (("first", 0.5), ("second", 0.6)):
         for kind in ("invariance", "robustness"):

@@ -113,8 +113,8 @@ def idle(monkeypatch):
         raise ReachedError("here the work begins")
 
     for place in (
-        "invrob.commands.empirical._compute",
-        "invrob.commands.empirical._plan",
+        "invrob.commands.empirical.computed",
+        "invrob.commands.empirical.planned",
         "invrob.commands.profile._measured",
         "invrob.empirical.selftest.rows",
         "invrob.theory.check.train_and_check",
