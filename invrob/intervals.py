@@ -99,3 +99,10 @@ def percent(share: float) -> str:
     tenths += rest * 2 > TENTH or (rest * 2 == TENTH and tenths % 2 == 1)
     sign = "-" if share < 0 and tenths else ""
     return f"{sign}{tenths // 10}.{tenths % 10}"
+
+
+def p_text(p: float) -> str:
+    """A p-value as people write it: "p < 0.001", or two digits of it, such as "p = 0.012".
+
+    Every note, table and page writes p-values by this one function; JSON has them exactly."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"

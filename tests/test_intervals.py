@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.stats import binom, binomtest, norm
 
 from invrob import InputError
-from invrob.intervals import clopper_pearson, mean_bounds, percent, share_bounds, widened
+from invrob.intervals import clopper_pearson, mean_bounds, p_text, percent, share_bounds, widened
 
 counts = st.integers(1, 3000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 
@@ -154,3 +154,21 @@ def test_a_percentage_is_that_of_exact_arithmetic(k, n):
     k = min(k, n)
     tenths = round(Fraction(1000 * k, n))  # half to even
     assert percent(k / n) == f"{tenths // 10}.{tenths % 10}"
+
+
+@pytest.mark.parametrize(
+    ("p", "written"),
+    [
+        (0.0, "p < 0.001"),
+        (4e-20, "p < 0.001"),
+        (0.00099999, "p < 0.001"),
+        (0.001, "p = 0.001"),
+        (0.00123, "p = 0.0012"),
+        (0.0346, "p = 0.035"),
+        (0.5, "p = 0.5"),
+        (0.9999, "p = 1"),
+        (1.0, "p = 1"),
+    ],
+)
+def test_a_p_value_is_written_as_people_write_it(p, written):
+    assert p_text(p) == written

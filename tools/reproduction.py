@@ -17,7 +17,7 @@ from invrob.empirical import data
 from invrob.empirical.analysis import check_claims, floor_means, grouped, mean_of
 from invrob.empirical.experiments import Result, Store, clean_accuracy, model_of, profiled, read_run
 from invrob.empirical.profiles import WEAK, Rates, Weak, format_epsilon, robustness_profile
-from invrob.intervals import Estimate
+from invrob.intervals import Estimate, p_text
 
 OUT = Path(__file__).resolve().parents[1] / "docs" / "reproduction"
 MNIST_STD = 0.3081  # an epsilon in units of normalised pixels is that many pixels of [0, 1]
@@ -51,7 +51,7 @@ def claims_table(results: Sequence[Result]) -> str:
         if claim.effect is None:
             continue
         effect = f"{100 * claim.effect:+.1f} points [{100 * claim.low:+.1f}, {100 * claim.high:+.1f}]"
-        p = "-" if claim.p_holm is None else f"{claim.p_holm:.1g}"
+        p = "-" if claim.p_holm is None else p_text(claim.p_holm).removeprefix("p ").removeprefix("= ")
         shown = (claim.network, f"**{claim.verdict}**", effect, p, str(claim.seeds), claim.note)
         rows.append((f"({claim.name}) {claim.text}", *shown))
     headings = ("network", "verdict here", "change of the mean rate", "p (Holm)", "seeds", "why, and on what it rests")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from invrob.commands.audits import audit_of, floor_lines
 from invrob.commands.tables import Table, print_line, print_table, print_text, width_of
-from invrob.intervals import percent
+from invrob.intervals import p_text, percent
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -214,10 +214,10 @@ def _print_apart(console: "Console", results: "list[Result]") -> None:
 
 
 def _evidence(claim: "Claim") -> str:
-    if claim.effect is None or claim.low is None or claim.high is None:
+    if claim.effect is None or claim.low is None or claim.high is None or claim.p_holm is None:
         return ""
     effect, low, high = map(_signed, (claim.effect, claim.low, claim.high))
-    return f"{effect} points [{low}, {high}], p = {claim.p_holm:.1g}"
+    return f"{effect} points [{low}, {high}], {p_text(claim.p_holm)}"
 
 
 def _signed(share: float) -> str:

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import planted
@@ -19,6 +20,7 @@ from invrob.empirical.analysis import check_claims
 from invrob.empirical.execution import NetworkPlan, Spent
 from invrob.empirical.execution.cost import ExpectedCell
 from invrob.empirical.profiles import Work
+from invrob.empirical.study import Study
 
 LONG = "my_company.research.networks.equivariant:build_the_large_network"
 ROOT = Path(__file__).resolve().parents[2]
@@ -74,6 +76,18 @@ def test_results_of_a_network_with_a_long_name_keep_it_and_their_rows(printed):
     assert len(re.findall(r"^ +\d+ +0 +[01] .*sound$", narrow, re.MULTILINE)) == 6
     assert re.search(rf"^        {LONG}:\n          \w+  \S+ points \[.*\], p = \S+$", narrow, re.MULTILINE)
     assert re.search(rf"^ +{LONG}: \w+  \S+ points \[.*\], p = \S+$", pipe, re.MULTILINE)
+
+
+def test_p_values_of_claims_are_written_as_people_write_them_in_the_terminal_and_in_python(printed):
+    results = [planted.result(rotation=a) for a in (0, 180)]
+    claims = [
+        replace(one, effect=0.1, low=0.0, high=0.2, p_holm=p) for one in check_claims(results) for p in (4e-20, 0.0346)
+    ]
+    told = printed(lambda: print_results(results, claims), None)
+    assert told.count(" points [+0.0, +20.0], p < 0.001\n") == told.count(", p = 0.035\n") == len(claims) / 2
+    screen = repr(Study(tuple(results), tuple(claims), ()))
+    assert screen.count(" < 0.001\n") + screen.count(" 0.035\n") == 8
+    assert "e-20" not in told + screen
 
 
 def test_plans_and_costs_of_a_network_with_a_long_name_keep_it_and_their_rows(printed):

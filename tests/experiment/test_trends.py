@@ -225,6 +225,7 @@ def test_a_trend_that_levels_off_holds_and_its_form_is_said():
     assert claim.verdict == "holds"
     assert claim.p_line < 0.05
     assert "no straight line: at A = " in claim.note
+    assert "points below it (p < 0.001)" in claim.note
     straight = check_claims([result(rng, theta=a, seed=s, invariance=0.3 + a / 400) for a in means for s in (0, 1)])[0]
     assert straight.p_line > 0.05
     assert "straight" not in straight.note

@@ -14,6 +14,7 @@ from invrob.empirical.analysis.trainings import grouped, varied
 from invrob.empirical.analysis.trends import Effect, Networks, deviation, line, steps, steps_confidence
 from invrob.empirical.experiments import Result
 from invrob.empirical.profiles import Rates, format_epsilon
+from invrob.intervals import p_text
 
 # What training again moves a mean rate by, as a standard deviation, for runs that have one seed only; docs/profiles.md
 # has the measurement. A seed moves the whole curve of robustness along epsilon, and its mean over a grid moves the more
@@ -183,7 +184,7 @@ def _judged(tested: _Tested, p_holm: float, p_with_missed: float, tests: int) ->
             f"would turn within `floor`: with all that the attacks may have missed, the interval is [{low}, {high}]"
         )
     elif not reason and tested.effect.p_value < LEVEL:
-        reason = f"p = {tested.effect.p_value:.1g} alone, {p_holm:.1g} as one of {tests} tests (Holm)"
+        reason = f"{p_text(tested.effect.p_value)} alone, {p_text(p_holm)} as one of {tests} tests (Holm)"
     note = "; ".join(filter(None, [reason, *tested.remarks]))
     return replace(tested.claim, verdict=verdict, note=note, p_holm=p_holm)
 
@@ -221,7 +222,7 @@ def _off_the_line(statement: Statement, off: tuple[float, float, Effect] | None)
     side = "above" if effect.size > 0 else "below"
     at = statement.named(value)
     return (
-        f"no straight line: at {at} the mean rate lies {100 * abs(effect.size):.1f} points {side} it (p = {off[0]:.1g})"
+        f"no straight line: at {at} the mean rate lies {100 * abs(effect.size):.1f} points {side} it ({p_text(off[0])})"
     )
 
 

@@ -21,7 +21,7 @@ from invrob.empirical.report.examples import RunData, TrainingExamples
 from invrob.empirical.report.gather import Profiled, Run, Source, Training, profiles_of, runs_of
 from invrob.empirical.report.planes import model_rows, plane_chart
 from invrob.empirical.report.singles import STANDINGS, about_profile, own_answers
-from invrob.intervals import Estimate, percent
+from invrob.intervals import Estimate, p_text, percent
 
 SCRIPTS = ("base", "charts", "plane", "tables", "downloads", "address", "page")  # of the page, in their order
 
@@ -113,7 +113,7 @@ def _environment() -> Environment:
         "percent": percent,
         "interval": lambda share: f"{percent(share.low)} to {percent(share.high)}",
         "points": _points,
-        "chance": _chance,
+        "chance": p_text,
         "size": _size,
         "epsilon": format_epsilon,
         "g": lambda value: f"{value:g}",
@@ -125,11 +125,6 @@ def _points(change: Estimate) -> str:
     texts = [percent(share) for share in (change.estimate, change.low, change.high)]
     estimate, low, high = [text if text.startswith("-") else f"+{text}" for text in texts]
     return f"{estimate} points ({low} to {high})"
-
-
-def _chance(p: float) -> str:
-    """A p-value as people write it."""
-    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}" if p < 0.995 else "p = 1"
 
 
 def _size(value: float) -> str:

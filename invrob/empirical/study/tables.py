@@ -6,7 +6,7 @@ from invrob.empirical.analysis import TABLE_THETAS, Claim
 from invrob.empirical.execution import Failure
 from invrob.empirical.experiments import Result, clean_accuracy
 from invrob.empirical.profiles import format_epsilon, table_epsilons
-from invrob.intervals import Estimate, percent
+from invrob.intervals import Estimate, p_text, percent
 from invrob.shown import Summary, Table
 
 NONE = "-"
@@ -50,7 +50,7 @@ def _claims(claims: Sequence[Claim]) -> Table:
         for words, fewer in SHORTER:
             text = text.replace(words, fewer)
         effect = NONE if claim.effect is None else f"{100 * claim.effect:+.1f}"
-        p_value = NONE if claim.p_holm is None else "<0.001" if claim.p_holm < 0.001 else f"{claim.p_holm:.3f}"
+        p_value = NONE if claim.p_holm is None else p_text(claim.p_holm).removeprefix("p ").removeprefix("= ")
         rows.append((text, claim.network, claim.verdict, effect, p_value))
     headings = ("a larger", "network", "verdict", "effect", "p")
     return Table(headings, rows, "The paper's claims, tested on these networks (effects in points)")
