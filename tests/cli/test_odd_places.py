@@ -18,7 +18,7 @@ from torch import nn
 def build(num_classes, size):
     return nn.Sequential(nn.Flatten(), nn.Linear(size * size, num_classes))
 """
-TOML = (Path(__file__).parents[1] / "smallest.toml").read_text().format(data="de tout.npz") + "audit = 0\n"
+TOML = (Path(__file__).parents[1] / "smallest.toml").read_text().format(data="de tout.npz")
 GRIDS = ["--epsilons", "0,0.3", "--thetas", "0,90"]
 QUICK = ["--images", "6", *GRIDS, "--audit", "0", "--steps", "1", "--quiet"]
 COMMANDS = [

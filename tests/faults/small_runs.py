@@ -6,18 +6,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from unittest import mock
 
 import numpy as np
 from hypothesis import HealthCheck, settings
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.text import Text
+from sketches import sketched
 from torch import nn
 
-from invrob import pictures
 from invrob.cli import main
 from invrob.empirical.experiments import dataset_of
 
@@ -53,25 +49,14 @@ def network():
     return nn.Sequential(nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(16, 2))
 
 
-def sketch(figure, path, **_):
-    """Instead of a picture, which takes seconds: its texts and all its lines, in two writes some time apart."""
-    with contextlib.nullcontext(path) if hasattr(path, "write") else Path(path).open("wb") as file:
-        file.write("\n".join(text.get_text() for text in figure.findobj(Text)).encode())
-        file.flush()
-        time.sleep(0.01)
-        file.writelines(np.asarray(line.get_xydata()).tobytes() for line in figure.findobj(Line2D))
-
-
 def invrob(*arguments):
     """The command line in this process, which saves the seconds of a new one; what it did as a CompletedProcess."""
-    drawn = mock.patch.object(Figure, "savefig", sketch)
-    as_drawn = mock.patch.object(pictures, "smaller", bytes, create=True)  # a sketch is no PNG
     environment = mock.patch.dict(os.environ, {"COLUMNS": "80", "NO_COLOR": "1"})
     words = mock.patch.object(sys, "argv", ["invrob", *map(str, arguments)])
     dataset_of.cache_clear()  # or it would outlive the test
     before, code = signal.getsignal(signal.SIGTERM), 0
     out, err = io.StringIO(), io.StringIO()
-    with drawn, as_drawn, environment, words, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+    with sketched(), environment, words, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
             main()
         except SystemExit as end:
