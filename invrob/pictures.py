@@ -3,7 +3,7 @@
 import os
 import re
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -29,6 +29,7 @@ METADATA: dict[str, dict[str, None]] = {  # what each format would note beside t
 }
 POINTS = 72  # of text, per inch
 NBSP = chr(0xA0)  # a space at which no line is broken
+MANY = 48  # letters: a line that is longer takes long to measure
 IN_BRACKETS = re.compile(r"\[[^\[\]]{,20}\]")
 SHOWN = 72  # pixels of a page per inch; twice as many are drawn, for screens that have them
 # The colours of Okabe and Ito, distinct under every common colour blindness; dashes and markers tell the same in grey.
@@ -152,9 +153,11 @@ def fitted(text: str, inches: float, size: float | str | None = None, parse_math
     text = IN_BRACKETS.sub(lambda found: found[0].replace(" ", NBSP), text)
 
     def fits(line: str) -> bool:
+        if "$" not in line and len(line) > MANY and width_of(line[:MANY], size, parse_math) > inches:
+            return False  # as its beginning says, which is measured sooner than the whole
         return width_of(line, size, parse_math) <= inches
 
-    lines: list[str] = []
+    lines, end = list[str](), MANY // 2
     for paragraph in text.split("\n"):
         line = ""
         for word in paragraph.split(" "):
@@ -163,13 +166,29 @@ def fitted(text: str, inches: float, size: float | str | None = None, parse_math
                 line = longer
                 continue
             lines += [line] if line else []
-            while not fits(word) and "$" not in word and len(word) > 1:
-                end = next(n for n in range(len(word) - 1, 0, -1) if n == 1 or fits(word[:n]))
+            while "$" not in word and (end := _beginning(word, fits, end)) < len(word):
                 lines.append(word[:end])
                 word = word[end:]
             line = word
         lines.append(line)
     return "\n".join(lines).replace(NBSP, " ")
+
+
+def _beginning(word: str, fits: Callable[[str], bool], guess: int) -> int:
+    """How many letters of a word fit on a line, at least one; guess: about how many they are.
+
+    Text takes long to measure, so that the search goes out from the guess, and then by halves."""
+    low, high, step = 1, len(word) + 1, 1
+    at = min(guess, len(word))
+    while low < at < high:
+        fit = fits(word[:at])
+        low, high = (at, high) if fit else (low, at)
+        at += step if fit else -step
+        step *= 2
+    while high - low > 1:
+        at = (low + high) // 2
+        low, high = (at, high) if fits(word[:at]) else (low, at)
+    return low
 
 
 def grow(figure: Figure, inches: float) -> None:

@@ -3,6 +3,7 @@
 import re
 import zlib
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import planted
@@ -10,6 +11,7 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from invrob import pictures
 from invrob.empirical.figures import network_figure, study_figure, write_figures
 from invrob.empirical.profiles import Card, QuarterTurns
 from invrob.empirical.profiles.plots import DASHES, MARKERS, profile_figures
@@ -157,6 +159,22 @@ def test_lines_are_as_wide_as_they_may_be_and_no_formula_or_bracket_is_broken():
         assert all(line.count("$") % 2 == 0 and line.count("[") == line.count("]") for line in lines)
         assert " ".join(lines).replace(" ", "") == text.replace(" ", "")
     assert fitted("$a$.npz" * 30, 1.0, parse_math=False).replace("\n", "") == "$a$.npz" * 30
+
+
+def test_a_word_that_is_too_long_is_broken_as_late_as_it_can_be_and_few_letters_are_measured(monkeypatch):
+    measured = []
+
+    def counted(text, *how):
+        measured.append(text)
+        return width_of(text, *how)
+
+    word = "/models/" + "a_long_name" * 12
+    monkeypatch.setattr(pictures, "width_of", counted)
+    lines = fitted(word, 1.5, 8).split("\n")
+    assert sum(map(len, measured)) < 5 * len(word)
+    assert "".join(lines) == word
+    for line, following in pairwise(lines):
+        assert width_of(line, 8) <= 1.5 < width_of(line + following[0], 8)
 
 
 def test_a_paper_gets_pdfs_as_wide_as_a_column_with_embedded_fonts_the_same_bytes_twice(tmp_path):
