@@ -96,12 +96,9 @@ def of_run(path: Path) -> Named:
     for name, some in (("natural", natural), ("adversarial", [r for r in results if r not in natural])):
         gradients = [r.robustness.gradient_evaluations for r in some]
         yield f"gradients {name}", "{:.0f} to {:.0f}".format(*_ends(gradients))
-    store = Store(path)
-    for stage, name in (("training", "minutes of training"), ("profiles", "minutes of measuring")):
-        costs = [store.read_costs(result.cell.key)[stage] for result in results]
-        yield name, f"{sum(cost['seconds'] for cost in costs) / 60:.1f}"
-    yield "version", costs[0]["versions"]["invrob"]
-    yield "torch", costs[0]["versions"]["torch"].partition("+")[0]
+    made = Store(path).read_costs(results[0].cell.key)["profiles"]["versions"]
+    yield "version", made["invrob"]
+    yield "torch", made["torch"].partition("+")[0]
     for result in results:
         for name, value in of_network(result):
             yield f"{training(result)} {name}", value

@@ -39,6 +39,9 @@ REPLACED = {
     "invrob plane runs/mini runs/profile-mynet-build-mnist-mini": (
         "invrob plane runs/mini runs/profile-mynet-build-mnist-mini --mixed"
     ),
+    "invrob plane runs/short runs/mine --theta 90 --epsilon 0.2 --out plane.png": (
+        "invrob plane runs/short runs/mine --theta 90 --epsilon 0.2 --out plane.png --mixed"
+    ),
 }
 # The same for files and programs: what is replaced in them by what. Experiments get fewer digits as well.
 SHORTER = {
