@@ -3,6 +3,7 @@
 import copy
 
 import pytest
+import sketches
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -15,6 +16,13 @@ from invrob.empirical.models import lent
 def _code_that_a_test_allows_is_allowed_in_no_other():
     """A command that is run in the process of the tests leaves the builders that `--import` named."""
     with lent({}):
+        yield
+
+
+@pytest.fixture
+def sketched():
+    """Figures are sketched: for tests that ask which are written, and not what they look like."""
+    with sketches.sketched():
         yield
 
 

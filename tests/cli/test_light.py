@@ -1,5 +1,6 @@
 """What needs no PyTorch loads none: help, versions, lists of data sets, and words that are misspelt."""
 
+import json
 import os
 import subprocess
 import sys
@@ -8,12 +9,36 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+PROGRAM = """
+import json, os, runpy, sys
+import numpy, pydantic, invrob.cli
+for line in sys.stdin:
+    words, environment = json.loads(line)
+    if (child := os.fork()) == 0:
+        for name, stream in (("out", 1), ("err", 2)):
+            os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream)
+        sys.argv = [CLI, *words]
+        os.environ |= environment
+        code = 1
+        try:
+            runpy.run_path(CLI, run_name="__main__")
+        except SystemExit as end:
+            code = end.code or 0
+        except BaseException as error:
+            sys.excepthook(type(error), error, error.__traceback__)
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(code)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
 REFUSED = "raise ImportError('PyTorch was loaded')\n"
 
 
 @pytest.fixture(scope="module")
 def light(tmp_path_factory):
-    """Run the program where importing torch raises, in a folder with runs/mini: exit code, stdout, stderr."""
+    """Run the program where importing torch raises, in a folder with runs/mini: exit code, stdout, stderr.
+
+    Each time in a fork of a process that has imported what command lines are made of, and no PyTorch."""
     folder = tmp_path_factory.mktemp("light")
     (folder / "fake" / "torch").mkdir(parents=True)
     (folder / "fake" / "torch" / "__init__.py").write_text(REFUSED)
@@ -22,13 +47,18 @@ def light(tmp_path_factory):
     (here / "mynet.py").write_text(REFUSED)
     environment = {**os.environ, "PYTHONPATH": str(folder / "fake"), "INVROB_DATA": str(folder), "COLUMNS": "200"}
 
-    def run(*words):
-        done = subprocess.run(
-            [sys.executable, str(ROOT / "cli.py"), *words], cwd=here, env=environment, capture_output=True, text=True
-        )
-        return done.returncode, done.stdout, done.stderr
+    program = [sys.executable, "-c", PROGRAM.replace("CLI", repr(str(ROOT / "cli.py")))]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    environment["PYTHONPATH"] += os.pathsep + str(ROOT)
+    with subprocess.Popen(program, cwd=here, env=environment, **pipes) as process:
 
-    return run
+        def run(*words, environment=()):
+            print(json.dumps((words, dict(environment))), file=process.stdin, flush=True)
+            code = int(process.stdout.readline())
+            return code, (here / "out").read_text(), (here / "err").read_text()
+
+        yield run
+        process.stdin.close()
 
 
 def test_the_fake_is_found(light):
@@ -104,8 +134,6 @@ def test_what_is_misspelt_is_refused_without_pytorch(light, words, text):
     assert "PyTorch was loaded" not in err
 
 
-def test_completion_takes_no_pytorch(light, monkeypatch):
-    monkeypatch.setenv("_CLI.PY_COMPLETE", "complete_bash")
-    monkeypatch.setenv("COMP_WORDS", "cli.py da")
-    monkeypatch.setenv("COMP_CWORD", "1")
-    assert "PyTorch was loaded" not in light()[2]
+def test_completion_takes_no_pytorch(light):
+    asked = {"_CLI.PY_COMPLETE": "complete_bash", "COMP_WORDS": "cli.py da", "COMP_CWORD": "1"}
+    assert "PyTorch was loaded" not in light(environment=asked)[2]

@@ -7,6 +7,7 @@ import shutil
 
 import numpy as np
 import pytest
+from sketches import sketched
 from typer.testing import CliRunner
 
 from invrob.cli import app, main
@@ -53,7 +54,7 @@ def measured(tmp_path_factory):
         "0,90",
         "-q",
     ]
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, sketched():
         patch.chdir(folder)
         patch.syspath_prepend(str(folder))
         for spec, out, extra in (

@@ -17,6 +17,7 @@ from invrob.commands.grids import by_name, numbers
 from invrob.commands.profile_summary import verdict_lines
 from invrob.progress import WorkProgress
 
+pytestmark = pytest.mark.usefixtures("sketched")  # what pictures look like is asked elsewhere
 SOURCE = """
 import torch
 from torch import nn

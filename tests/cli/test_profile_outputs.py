@@ -13,6 +13,7 @@ import torch
 from invrob.cli import main
 from invrob.files import write_atomically
 
+pytestmark = pytest.mark.usefixtures("sketched")  # what pictures look like is asked elsewhere
 SOURCE = """
 import torch
 from torch import nn

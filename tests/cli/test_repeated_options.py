@@ -8,6 +8,7 @@ import typer.main
 
 from invrob.cli import app, main
 
+pytestmark = pytest.mark.usefixtures("sketched")  # what pictures look like is asked elsewhere
 MODEL = """
 from torch import nn
 
@@ -16,7 +17,7 @@ def sized(classes):
 
 model = sized(10)
 """
-PROFILE = ("profile", "linear:model", "--data", "mnist-mini", "--images", "4", "--json")
+PROFILE = ("profile", "linear:model", "--data", "mnist-mini", "--images", "4", "--audit", "0", "--json")
 SHORT = (*PROFILE, "--thetas", "0,9", "--epsilons", "0,0.1")
 TOML = "dataset = 'mnist-mini'\n[models.madry_lenet]\ntraining_theta = [0]\nwidth = 0.1\nepochs = 1\n"
 OWN = "dataset = 'mnist-mini'\n[[models]]\nname = 'linear:sized'\ntraining_theta = [0]\nepochs = 1\n"

@@ -10,54 +10,78 @@ from pathlib import Path
 
 import pytest
 
+from invrob import pictures
+from invrob.cli import main
 from invrob.commands.stopping import Watched, told_where_stopped
+from invrob.empirical import selftest
+from invrob.theory import check
 
 ROOT = Path(__file__).resolve().parents[2]
-PROGRAM = """
-import os, signal, sys
-sys.argv[0] = "invrob"
-{before}
-from invrob.cli import main
-main()
-"""
-AFTER_ROWS = """
-from invrob.empirical import selftest
-def rows(quick):
-    for number, name in enumerate(selftest.model_names()):
-        if number == 2:
-            os.kill(os.getpid(), signal.SIGINT)
-        yield selftest.Row(name, name, 0.2, 1.0, 0.0, "masked", (name,), number != 1)
-selftest.rows = rows
-"""
-AFTER_SAMPLES = """
-from invrob.theory import check
-whole = check._count
-def counted(distribution, classifiers, n, seed, show):
-    show("sampling", 2000, n)
+
+
+def interrupt():
+    """Ctrl-C, in this process."""
     os.kill(os.getpid(), signal.SIGINT)
-    return whole(distribution, classifiers, n, seed, show)
-check._count = counted
-"""
-WHILE_DRAWING = """
-from invrob import pictures
-def write_figure(path, figure, **options):
-    os.kill(os.getpid(), signal.SIGINT)
-pictures.write_figure = write_figure
-"""
 
 
-def stopped(before, *words, folder=ROOT):
-    """Run the command with a Ctrl-C at a certain place: exit code, stdout, stderr."""
-    program = PROGRAM.format(before=before)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "80"}
-    done = subprocess.run(
-        [sys.executable, "-c", program, *words], cwd=folder, env=environment, capture_output=True, text=True
-    )
-    return done.returncode, done.stdout, done.stderr
+def after_rows(monkeypatch):
+    """The self-test is interrupted when it has measured two models."""
+
+    def rows(quick):
+        for number, name in enumerate(selftest.model_names()):
+            if number == 2:
+                interrupt()
+            yield selftest.Row(name, name, 0.2, 1.0, 0.0, "masked", (name,), number != 1)
+
+    monkeypatch.setattr(selftest, "rows", rows)
 
 
-def test_a_self_test_that_is_stopped_says_what_it_had_found_and_what_is_left():
-    code, out, err = stopped(AFTER_ROWS, "selftest", "--quick")
+def after_samples(monkeypatch):
+    """A check is interrupted when it has drawn 2,000 samples."""
+    whole = check._count
+
+    def counted(distribution, classifiers, n, seed, show):
+        show("sampling", 2000, n)
+        interrupt()
+        return whole(distribution, classifiers, n, seed, show)
+
+    monkeypatch.setattr(check, "_count", counted)
+
+
+def while_drawing(monkeypatch):
+    """A figure is interrupted where it would be written."""
+    monkeypatch.setattr(pictures, "write_figure", lambda *_, **__: interrupt())
+
+
+@pytest.fixture
+def command(monkeypatch, capsys, tmp_path):
+    """Run a command in this process, in an empty folder: exit code, stdout, stderr."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+
+    def call(*words):
+        monkeypatch.setattr(sys, "argv", ["invrob", *words])
+        with pytest.raises(SystemExit) as end:
+            main()
+        return end.value.code or 0, *capsys.readouterr()
+
+    return call
+
+
+@pytest.fixture
+def stopped(monkeypatch, command):
+    """Run it with a Ctrl-C at a certain place: stopped(place, *words)."""
+
+    def call(place, *words):
+        with monkeypatch.context() as patched:
+            place(patched)
+            return command(*words)
+
+    return call
+
+
+def test_a_self_test_that_is_stopped_says_what_it_had_found_and_what_is_left(stopped):
+    code, out, err = stopped(after_rows, "selftest", "--quick")
     assert code == 130
     assert "log-softmax outputs" in out.partition("\n\n")[0]
     said = " ".join(err.split())
@@ -67,8 +91,8 @@ def test_a_self_test_that_is_stopped_says_what_it_had_found_and_what_is_left():
     assert max(map(len, err.splitlines())) <= 80
 
 
-def test_a_self_test_for_a_program_that_is_stopped_prints_no_part_of_a_document():
-    code, out, err = stopped(AFTER_ROWS, "selftest", "--quick", "--json")
+def test_a_self_test_for_a_program_that_is_stopped_prints_no_part_of_a_document(stopped):
+    code, out, err = stopped(after_rows, "selftest", "--quick", "--json")
     assert (code, out) == (130, "")
     assert "next: invrob selftest --quick --json" in err
 
@@ -76,9 +100,9 @@ def test_a_self_test_for_a_program_that_is_stopped_prints_no_part_of_a_document(
 WORDS = ["--p", "0.7", "--n", "10000", "--classifier", "paper"]
 
 
-def test_a_check_that_is_stopped_says_how_many_samples_were_drawn_and_leaves_no_file(tmp_path):
+def test_a_check_that_is_stopped_says_how_many_samples_were_drawn_and_leaves_no_file(stopped, command, tmp_path):
     words = ["theory", "check", *WORDS, "--plot", "my figures/c.png"]
-    code, out, err = stopped(AFTER_SAMPLES, *words, folder=tmp_path)
+    code, out, err = stopped(after_samples, *words)
     assert (code, out) == (130, "")
     assert " ".join(err.split()).startswith(
         "stopped: after 2,000 of 10,000 samples. No rate is known yet, and no file is written. "
@@ -86,14 +110,13 @@ def test_a_check_that_is_stopped_says_how_many_samples_were_drawn_and_leaves_no_
     )
     assert list(tmp_path.iterdir()) == []
     again = next(line for line in err.splitlines() if line.startswith("next: ")).removeprefix("next: invrob ")
-    done = subprocess.run([sys.executable, str(ROOT / "cli.py"), *shlex.split(again)], cwd=tmp_path, check=True)
-    assert done.returncode == 0
+    assert command(*shlex.split(again))[0] == 0
     assert (tmp_path / "my figures" / "c.png").is_file()
 
 
-def test_a_sweep_that_is_stopped_says_how_far_it_was(tmp_path):
+def test_a_sweep_that_is_stopped_says_how_far_it_was(stopped, tmp_path):
     words = ["theory", "sweep", "--p", "0.6:0.7:0.1", "--n", "4000", "--d", "2", "--classifier", "logistic"]
-    code, out, err = stopped(AFTER_SAMPLES, *words, folder=tmp_path)
+    code, out, err = stopped(after_samples, *words)
     assert (code, out) == (130, "")
     assert "stopped: at p = 0.6: sampling, 38% of all. No rate is known yet, and no file is written." in " ".join(
         err.split()
@@ -101,11 +124,11 @@ def test_a_sweep_that_is_stopped_says_how_far_it_was(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("command", ["check", "frontier"])
-def test_who_stops_while_the_figure_is_drawn_has_the_numbers(tmp_path, command):
-    more = WORDS[2:] if command == "check" else []
-    words = ["theory", command, "--p", "0.7", *more, "--plot", "c.png"]
-    code, out, err = stopped(WHILE_DRAWING, *words, folder=tmp_path)
+@pytest.mark.parametrize("kind", ["check", "frontier"])
+def test_who_stops_while_the_figure_is_drawn_has_the_numbers(stopped, tmp_path, kind):
+    more = WORDS[2:] if kind == "check" else []
+    words = ["theory", kind, "--p", "0.7", *more, "--plot", "c.png"]
+    code, out, err = stopped(while_drawing, *words)
     assert code == 130
     assert "docs/theory.md" in out
     assert "while the figure was drawn. What was computed is printed above. c.png is not written." in " ".join(

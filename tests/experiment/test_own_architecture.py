@@ -8,17 +8,16 @@ import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
-from unittest import mock
 from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
 import torch
-from matplotlib.figure import Figure
+from sketches import sketched
 from torch import nn
 
 import invrob
-from invrob import InputError, pictures
+from invrob import InputError
 from invrob.cli import main
 from invrob.empirical.execution import Execution, run
 from invrob.empirical.execution import cell as execution_cell
@@ -135,9 +134,8 @@ def drawing_command(monkeypatch, capsys):
 
 @pytest.fixture
 def invrob_command(drawing_command):
-    """The same, and what would be drawn is an empty file, which saves seconds."""
-    empty = mock.patch.object(Figure, "savefig", lambda figure, file, **_: file.write(b""))
-    with empty, mock.patch.object(pictures, "smaller", bytes, create=True):
+    """The same, and what would be drawn is sketched, which saves seconds."""
+    with sketched():
         yield drawing_command
 
 
@@ -152,7 +150,8 @@ def test_the_command_trains_a_network_with_batch_norm_over_the_grid_and_draws_it
     assert {row["network"] for row in summary["cells"]} == {"mynet:build"}
     assert (tmp_path / "runs/my/figure-mynet-build.png").is_file()
     assert all(claim["network"].startswith("mynet:build") for claim in summary["claims"])
-    again = drawing_command("empirical", "run", "--config", "my.toml", "--import", "mynet.py", "--json")
+    with sketched():
+        again = drawing_command("empirical", "run", "--config", "my.toml", "--import", "mynet.py", "--json")
     assert json.loads(again.out)["computed"] == 0
 
 

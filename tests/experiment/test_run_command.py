@@ -8,6 +8,7 @@ import pytest
 
 from invrob.empirical.execution import cost as plan
 
+pytestmark = pytest.mark.usefixtures("sketched")  # what pictures look like is asked elsewhere
 BAD = [
     (["run", "--preset", "mni"], "preset 'mni' is unknown; did you mean 'mini'?"),
     (["run", "--preset", "mini", "--config", "x.toml"], "exclude each other"),

@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import planted
 import pytest
+from sketches import sketched
 from typer.testing import CliRunner
 
 from invrob.cli import app
@@ -65,7 +66,8 @@ def made(tmp_path_factory):
     config = folder / "tiny.toml"
     config.write_text(TOML.format(data=json.dumps(f"npz:{data}")))
     out = folder / "tiny"
-    result = invoke("empirical", "run", "--config", config, "--out", out, "--jobs", 1, "--json")
+    with sketched():  # the page draws its own
+        result = invoke("empirical", "run", "--config", config, "--out", out, "--jobs", 1, "--json")
     assert result.exit_code == 0, result.output
     return out
 
