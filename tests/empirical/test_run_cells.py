@@ -22,7 +22,7 @@ from invrob.empirical.training.recipes import Recipe
 from invrob.errors import InputError
 
 CPU = torch.device("cpu")
-HOW = Profiling(thetas=[0, 180], epsilons=[0, 0.1], steps=2, angle_step=90, images=16)
+HOW = Profiling(thetas=[0, 180], epsilons=[0, 0.1], steps=2, angle_step=90, images=16, audit=0)
 CELLS = {  # (model, options) -> recipe
     ("gcnn", 0.2): Recipe(rotation=90, epochs=1),
     ("stdcnn", 0.3): Recipe(rotation=30, epsilon=0.1, epochs=2),
