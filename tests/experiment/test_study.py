@@ -17,7 +17,7 @@ import invrob
 from invrob import InputError
 from invrob.empirical.data import Split, dataset_in_memory, load
 from invrob.empirical.execution import cell as execution_cell
-from invrob.empirical.experiments import going_on, kept_in
+from invrob.empirical.experiments import going_on, kept_in, read_experiment
 from invrob.empirical.models import trusting
 
 FEW = {"images": 8, "epsilons": [0, 0.1], "thetas": [0, 90], "audit": 0, "steps": 1, "angle_step": 90}
@@ -268,3 +268,46 @@ def test_a_run_that_only_python_can_go_on_with_says_the_call_and_not_a_command(o
     invrob.experiment(own.Small, "npz:few.npz", **few_of, out=tmp_path / "found")
     again = going_on(tmp_path / "found", kept_in(tmp_path / "found").experiment)
     assert again == f"invrob empirical run --out {tmp_path / 'found'} --import ownnet"
+
+
+def test_an_experiment_that_only_adds_goes_on_in_its_folder_and_another_one_is_refused(own, tmp_path):
+    path = tmp_path / "run"
+
+    def again(**changed):
+        return invrob.experiment(Small, DATA, **{**SHORT, "out": path, **changed})
+
+    weak = {**FEW, "weak_attacks": ["noise"]}
+    (first,) = again(profiling=weak).results
+    assert len(first.beside) == 1
+    more = again(training_theta=[0, 90])
+    assert [result.cell.recipe.rotation for result in more.results] == [0, 90]
+    assert more.results[0].cell.key == first.cell.key
+    assert [list(result.beside) for result in more.results] == [list(first.beside)] * 2
+    kept = (path / "experiment.json").read_bytes()
+    for changed, field in (
+        ({"training_theta": [0]}, "Small.training_theta: 0, 90 there, 0 here"),
+        ({"training_theta": [0, 90], "profiling": {**FEW, "images": 4}}, "profiling.images: 8 there, 4 here"),
+        ({"training_theta": [0, 90], "seeds": [1]}, "seeds: 0 there, 1 here"),
+    ):
+        with pytest.raises(InputError, match="holds another experiment") as refused:
+            again(**changed)
+        assert field in str(refused.value)
+        assert "another `out` keeps both; overwrite=True puts this one in its place" in str(refused.value)
+        assert (path / "experiment.json").read_bytes() == kept
+    assert not list(path.glob("experiment-*.toml"))
+
+
+def test_an_experiment_takes_the_place_of_another_one_where_that_is_asked_for_and_its_configuration_is_kept(
+    own, tmp_path
+):
+    path = tmp_path / "run"
+    how = {**SHORT, "out": path}
+    invrob.experiment(own.Small, "npz:few.npz", **{**how, "training_theta": [0, 90]})
+    before = kept_in(path).experiment
+    study = invrob.experiment(own.Small, "npz:few.npz", **how, overwrite=True)
+    assert [result.cell.recipe.rotation for result in study.results] == [0]
+    assert kept_in(path).experiment != before
+    (file,) = path.glob("experiment-*.toml")
+    assert read_experiment(file).cells("same") == before.cells("same")
+    invrob.experiment(own.Small, "npz:few.npz", **{**how, "training_theta": [0, 60]}, overwrite=True)  # only adds
+    assert list(path.glob("experiment-*.toml")) == [file]

@@ -27,6 +27,7 @@ from invrob.empirical.experiments import (
 from invrob.empirical.inference import chosen_device
 from invrob.empirical.models import allowed_code, lent
 from invrob.empirical.study.builders import Models, networks
+from invrob.empirical.study.earlier import held_against
 from invrob.empirical.study.grid import planned
 from invrob.empirical.study.tables import study_summary
 from invrob.errors import InputError
@@ -96,6 +97,7 @@ def experiment(
     training: Mapping[str, Any] | None = None,
     profiling: Mapping[str, Any] | None = None,
     out: str | PathLike[str] | None = None,
+    overwrite: bool = False,
     jobs: int = 1,
     progress: Progress = None,
 ) -> Study:
@@ -119,7 +121,9 @@ def experiment(
         training: fields of the recipe that are to be others, such as {"epochs": 4}.
         profiling: fields of what is measured, as in the table [profiling] of a file, such as {"images": 200}.
         out: the run directory. What it holds is not computed again, so that an experiment goes on where it was stopped,
-            by Ctrl-C or otherwise. None: nothing is kept.
+            by Ctrl-C or otherwise, and may be asked for more. None: nothing is kept.
+        overwrite: whether the experiment takes the place of another one in `out`. Their common cells stay, and so does
+            the other's configuration: a file experiment-*.toml, which `invrob empirical run --config` reads.
         jobs: how many cells at a time, each in a process of its own. More than one needs callables that another process
             can import, and data that it can load. The results are the same.
         progress: True for a bar with the time left, of tqdm, a widget in a notebook; False for none; or a callable that
@@ -130,7 +134,8 @@ def experiment(
         Study: the results, the paper's claims, and what failed.
 
     Raises:
-        InputError: for values outside these ranges, and for a network that does not fit the data.
+        InputError: for values outside these ranges, for a network that does not fit the data, and for an `out` that
+            holds another experiment, unless `overwrite` is true.
 
     Example:
         >>> import invrob
@@ -157,16 +162,17 @@ def experiment(
             allowed_code()  # what no other process can import is said before anything is computed
         if in_memory is not None:
             block.enter_context(_reachable(in_memory, jobs))
-        return _computed(grid, block.enter_context(_folder(out)), jobs, progress)
+        return _computed(grid, block.enter_context(_folder(out)), overwrite, jobs, progress)
 
 
-def _computed(grid: Experiment, path: Path, jobs: int, progress: Progress) -> Study:
-    dataset, store = dataset_of(grid.dataset), Store(path)
-    cells = grid.cells(dataset.fingerprint)
-    for cell in {cell.network: cell for cell in cells}.values():
+def _computed(asked: Experiment, path: Path, overwrite: bool, jobs: int, progress: Progress) -> Study:
+    dataset, store = dataset_of(asked.dataset), Store(path)
+    for cell in {cell.network: cell for cell in asked.cells(dataset.fingerprint)}.values():
         model_of(cell, dataset)  # what does not fit is refused before anything is written
     how = Execution("local" if jobs > 1 else "inline", chosen_device("auto"), jobs)
     with store.locked():
+        grid = held_against(path, asked, dataset.fingerprint, overwrite)
+        cells = grid.cells(dataset.fingerprint)
         write_experiment(store, grid, dataset.fingerprint, dataset.classes)
         todo = unfinished(cells, store)
         with progress_bar(hidden=False) if progress is None else reported(progress, "measuring the costs") as show:
