@@ -3,7 +3,8 @@
     python -m tools.docs_outputs tutorial theory          # docs/numbers/tutorial.json and theory.json; some minutes
 
 Files of the page (blocks with title="NAME") are written first, into a fresh folder. Each console block is run, and kept
-with its commands as the page has them and the output that they gave, in 80 columns."""
+with its commands as the page has them and the output that they gave, in 80 columns. How long it took is left out: that
+is of this machine and of what else ran there."""
 
 import argparse
 import json
@@ -24,6 +25,7 @@ DOCS = Path(__file__).resolve().parents[1] / "docs"
 BLOCK = re.compile(
     r"^```(?P<language>\w+)(?: title=\"(?P<title>[^\"]+)\")?\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
 )
+TOOK = re.compile(r";\s[\d.]+\s(?:s|min|h)\son\s\S+$", re.MULTILINE)
 PAGES = {"tutorial": "tutorial.md", "theory": "theory.md"}
 
 
@@ -52,7 +54,7 @@ def outputs(page: Path, folder: Path) -> Iterator[tuple[str, str]]:
             check=True,
         )
         print(done.stdout, flush=True)
-        lines = [line.rstrip() for line in done.stdout.splitlines()]
+        lines = [line.rstrip() for line in TOOK.sub("", done.stdout).splitlines()]
         yield f"block {number}", "\n".join(["```console", *typed, *lines, "```"])
 
 

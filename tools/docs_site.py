@@ -26,6 +26,7 @@ ELSEWHERE = {  # page of the site -> file of the repository
     "contributing.md": "CONTRIBUTING.md",
     "digits.md": "invrob/empirical/data/assets/README.md",
 }
+WIDE = {"readme.md", "how-to/commands.md", "how-to/faults.md"}  # lines and tables that need the room of the contents
 LINK = re.compile(r"(?<=\]\()([^)#\s:]+)(?=[)#])")
 
 
@@ -41,6 +42,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Lead links from file to file of the repository to the pages that those files are."""
     here = page.file.src_uri
+    if here in WIDE:
+        page.meta["hide"] = ["toc"]
     source = ELSEWHERE.get(here, f"docs/{here}")
     pages = {file: uri for uri, file in ELSEWHERE.items()}
     if here != "model-to-card.md":  # which has the link to the notebook as a file
