@@ -3,7 +3,7 @@
 import os
 import re
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
@@ -121,6 +121,43 @@ def given_axes(ax: Axes | Iterable[Axes], count: int, said: str, rows: int = 1) 
         way = f"figure, ax = plt.subplots({f'{rows}, {count // rows}' if count > 1 else ''})"
         raise InputError(f"ax = {len(given)} of {kinds} must be {ours}, {said}: get them by `{way}`, or leave ax out")
     return given
+
+
+def draw_rows(
+    names: Sequence[str], series: Mapping[str, Sequence[float]], ax: Axes | None, said: Sequence[str] = ()
+) -> Axes:
+    """A line for each name, the first one on top, with a mark of each series on it.
+
+    Args:
+        names: of the lines.
+        series: a value in [0, 1] for each name, by what the legend says; of one series there is no legend.
+        ax: axes of a user, or None for those of a new figure.
+        said: a few words for each name, on the right of its line.
+
+    Returns:
+        The axes, which lack a title and the name of their values.
+    """
+    if ax is None:
+        axes = Picture(figsize=(7.6, 1.5 + 0.27 * len(names)), layout="constrained").subplots()
+    else:
+        (axes,) = given_axes(ax, 1, "for all rows")
+    places = np.arange(len(names))
+    values = np.array([*series.values()]).reshape(len(series), len(names))
+    axes.hlines(places, values.min(0) if len(series) > 1 else 0, values.max(0), color="0.6", linewidth=1.2, zorder=1)
+    for number, (label, row) in enumerate(zip(series, values, strict=True)):
+        face = "white" if number < len(series) - 1 else COLOURS[0]  # the last one is what counts
+        mark: dict[str, Any] = {"markersize": 7 - number, "markeredgecolor": COLOURS[0], "markerfacecolor": face}
+        axes.plot(row, places, "sD^v"[number] if len(series) > 1 else "o", linestyle="none", label=label, **mark)
+    for place, words in enumerate(said):
+        axes.text(1.02, place, words, transform=axes.get_yaxis_transform(), va="center", fontsize=small())
+    axes.set_yticks(places, names, fontsize=small())
+    axes.set(xlim=(-0.03, 1.03), xticks=np.linspace(0, 1, 6), ylim=(len(names) - 0.4, -0.6))
+    axes.grid(axis="x", alpha=0.25)
+    if len(series) > 1 and ax is None:
+        figure_around(axes).legend(ncols=len(series), loc="outside lower center", fontsize=small())
+    elif len(series) > 1:
+        axes.legend(fontsize=small())
+    return axes
 
 
 def figure_around(axes: Axes) -> Figure:

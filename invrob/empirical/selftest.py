@@ -9,7 +9,7 @@ every pixel goes by epsilon along sign(w_j - w_i), and stops at the box."""
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -26,6 +26,10 @@ from invrob.empirical.training import Recipe, train
 from invrob.intervals import percent
 from invrob.progress import Progress, reported
 from invrob.shown import Shown, Summary, Table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 EPSILONS = (0.0, 0.05, 0.1, 0.2, 0.3)
 LINEAR_EPSILONS = (0.0, 0.002, 0.005, 0.01, 0.02)  # random weights on 784 pixels are fooled by as little
@@ -90,6 +94,26 @@ class SelfTest(Shown):
     def records(self) -> list[dict[str, Any]]:
         """A row for each model; rates are shares in [0, 1]."""
         return [vars(row) | {"findings": ", ".join(row.findings), "outcome": row.outcome} for row in self.rows]
+
+    def plot(self, ax: "Axes | None" = None) -> "Figure":
+        """A line for each model, with both rates on it, the verdict and what became of it, as a figure of matplotlib.
+
+        Args:
+            ax: axes of a figure of your own to draw into; its figure is returned.
+
+        Raises:
+            InputError: for an `ax` that is no axes of matplotlib.
+        """
+        from invrob.pictures import draw_rows, figure_around
+
+        rates = {"as a weak attack reports it": [row.weak for row in self.rows]}
+        rates["of the profile"] = [row.ours for row in self.rows]
+        said = [f"{row.verdict}: {row.outcome}" for row in self.rows]
+        axes = draw_rows([row.model for row in self.rows], rates, ax, said)
+        axes.set(title="Self-test: the verdict on each model, and what became of it")
+        axes.set_xlabel("robustness at the epsilon of its row")
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+        return figure_around(axes)
 
 
 def selftest(*, quick: bool = False, seed: int = 0, progress: Progress = False) -> SelfTest:

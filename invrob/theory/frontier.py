@@ -16,12 +16,12 @@ from invrob.records import Unbounded, unbounded
 from invrob.shown import Shown, Summary
 from invrob.theory.curves import attacked_rate, clean_rate, difference
 from invrob.theory.distribution import checked_c, checked_p, separation
-from invrob.theory.on_plane import OnThePlane
+from invrob.theory.on_plane import DrawnRates, OnThePlane
 from invrob.theory.tables import rates_summary, rule_title
 
 
 @dataclass(frozen=True, repr=False)
-class ExactRates(Shown):
+class ExactRates(DrawnRates, Shown):
     """The exact rates of one classifier, each a probability in [0, 1]."""
 
     accuracy: float  # a: on clean samples

@@ -1,4 +1,4 @@
-"""What results that are a point of the (a, b) plane have in common."""
+"""How exact rates are drawn: a line for each of them, or the rule in the (a, b) plane."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -23,3 +23,21 @@ class OnThePlane:
 
         rule: Any = self
         return rule_figure(rule, ax)
+
+
+class DrawnRates:
+    """Exact rates, which can be drawn as lines."""
+
+    def plot(self, ax: "Axes | None" = None) -> "Figure":
+        """The rates, a line for each, as a figure of matplotlib.
+
+        Args:
+            ax: axes of a figure of your own to draw into; its figure is returned.
+
+        Raises:
+            InputError: for an `ax` that is no axes of matplotlib.
+        """
+        from invrob.theory.plots import rates_figure
+
+        rates: Any = self
+        return rates_figure(rates, ax)

@@ -11,14 +11,21 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from invrob.intervals import Estimate
-from invrob.pictures import COLOURS, Picture, figure_around, fitted, given_axes
+from invrob.pictures import COLOURS, Picture, draw_rows, figure_around, fitted, given_axes
 from invrob.theory.curves import frontier_curve, reachable_outline
 from invrob.theory.verdicts import worst
 
-__all__ = ["COLOURS", "MARKERS", "check_figure", "frontier_figure", "rule_figure", "sweep_figure"]
+__all__ = ["COLOURS", "MARKERS", "check_figure", "frontier_figure", "rates_figure", "rule_figure", "sweep_figure"]
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*", "<", ">", "h")
 WIDE = 9.0  # inches of the figure of a sweep: its smallest text is as large as that of the page that it stands in
+RATES = (  # how each is called beside its line
+    ("a: right on clean samples", "accuracy"),
+    ("b: right under the attack A", "attacked"),
+    ("R: right under the transformation r", "transformed"),
+    ("invariance: r changes no prediction", "invariance"),
+    ("fooling: A changes the prediction", "fooling"),
+)
 SMALL = 8  # points, of legends
 
 
@@ -38,6 +45,21 @@ class Rule(Protocol):
     def accuracy(self) -> float: ...
     @property
     def attacked(self) -> float: ...
+
+
+class Rates(Protocol):
+    """All that is known of a classifier exactly."""
+
+    @property
+    def accuracy(self) -> float: ...
+    @property
+    def attacked(self) -> float: ...
+    @property
+    def transformed(self) -> float: ...
+    @property
+    def invariance(self) -> float: ...
+    @property
+    def fooling(self) -> float: ...
 
 
 class Found(Protocol):
@@ -89,6 +111,15 @@ def rule_figure(rule: Rule, ax: Axes | None = None) -> Figure:
     axes.plot(rule.accuracy, rule.attacked, "o", color=COLOURS[1], label=name, **marker)
     axes.set_title(f"A rule on the plane: p = {rule.p:g}, c = {rule.c:g}, every d", fontsize=10)
     axes.legend(fontsize=SMALL, loc="lower left")
+    return figure_around(axes)
+
+
+def rates_figure(rates: Rates, ax: Axes | None = None) -> Figure:
+    """The exact rates of a classifier, a line for each."""
+    names = [text for text, _ in RATES]
+    values = [float(getattr(rates, field)) for _, field in RATES]
+    axes = draw_rows(names, {"rate": values}, ax, [f"{value:.4f}" for value in values])
+    axes.set(title="Exact rates of one classifier", xlabel="probability")
     return figure_around(axes)
 
 

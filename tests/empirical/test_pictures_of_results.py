@@ -15,9 +15,10 @@ from invrob import pictures
 from invrob.empirical.figures import network_figure, study_figure, write_figures
 from invrob.empirical.profiles import Card, QuarterTurns
 from invrob.empirical.profiles.plots import DASHES, MARKERS, profile_figures
+from invrob.empirical.selftest import Row, SelfTest
 from invrob.errors import InputError
 from invrob.pictures import COLOURS, PAPER, SCREEN, Picture, fitted, small, style_named, width_of, write_figure
-from invrob.theory import GaussianTradeoff, frontier_point, threshold_rule
+from invrob.theory import GaussianTradeoff, frontier_point, paper_rule, threshold_rule
 from invrob.theory.check import check
 from invrob.theory.classifiers import build, parse
 from invrob.theory.sweep import SweepReport
@@ -39,7 +40,9 @@ def results_of(report):
     """Every kind of result that can be drawn, and how many axes it takes."""
     sweep = SweepReport(0.99, "holds", (report, replace(report, p=0.8)))
     rules = (frontier_point(0.7, 0.9), frontier_point(0.7, 0.5), threshold_rule(0.7, -1, 0.5, mirror=True))
-    single = [CARD.robustness, CARD.invariance, TURNS, report, sweep, *rules]
+    caught = Row("softmax outputs", "softmax outputs", 0.2, 0.9, 0.1, "masked", (), caught=True)
+    judged = SelfTest((caught, replace(caught, model="honest network", expected=None, caught=False)), True, 0)
+    single = [CARD.robustness, CARD.invariance, TURNS, report, sweep, judged, paper_rule(), *rules]
     return [*((result, 1) for result in single), (CARD, 2), (planted.result(), 2)]
 
 
@@ -55,6 +58,21 @@ def test_every_result_draws_itself_in_a_figure_of_its_own_or_in_axes_of_a_user(r
         assert all(axes.has_data() and axes.get_title() and axes.get_xlabel() for axes in own.axes)
         part = Figure().subfigures(1, 2)[0]
         assert result.plot(part.subplots(1, count)) is part.figure
+
+
+def test_a_self_test_shows_both_rates_of_each_model_and_what_became_of_it_and_exact_rates_their_values():
+    row = Row("softmax outputs", "softmax outputs", 0.2, 0.9, 0.1, "masked", (), caught=True)
+    figure = SelfTest((row, replace(row, model="<honest>", expected=None, caught=False)), True, 0).plot()
+    (axes,) = figure.axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["softmax outputs", "<honest>"]
+    assert [line.get_xdata().tolist() for line in axes.lines] == [[0.9, 0.9], [0.1, 0.1]]
+    assert [text.get_text() for text in axes.texts] == ["masked: caught", "masked: DOUBTED"]
+    assert axes.yaxis_inverted()
+    assert len(figure.legends) == 1
+    assert overflowing(figure) == []
+    figure = paper_rule().plot()
+    assert [text.get_text() for text in figure.axes[0].texts][:2] == ["0.9987", "0.0013"]
+    assert overflowing(figure) == []
 
 
 @pytest.mark.parametrize("ax", [3, "axes", None.__class__, [], [Figure()]])
