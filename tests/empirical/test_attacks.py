@@ -261,7 +261,7 @@ in_l2 = {**linear_cases, "epsilon": st.floats(0.02, 3)}
 
 
 @given(**in_l2)
-@settings(deadline=None, max_examples=10)
+@settings(deadline=None, max_examples=5)
 def test_l2_pgd_reaches_what_is_certain_in_a_ball_5_percent_smaller(linear, worst_case, **case):
     l2_pgd_reaches_what_is_certain(linear, worst_case, **case)
 

@@ -43,7 +43,7 @@ def fooled_for_certain(worst_case, model, images, epsilons, norm):
     dtype=st.sampled_from([torch.float32, torch.float64]),
     n=st.sampled_from([1, 30, 120, 300]),
 )
-@settings(deadline=None, max_examples=12)
+@settings(deadline=None, max_examples=8)
 def test_the_profile_of_a_linear_model_is_the_closed_form(linear, worst_case, classes, seed, epsilons, dtype, n):
     model, images = linear(classes, 25, seed, dtype), digits_like(seed, n, dtype=dtype)
     profile = robustness_profile(model, images, epsilons, seed=seed, attack=PGD(steps=10))
@@ -55,7 +55,7 @@ def test_the_profile_of_a_linear_model_is_the_closed_form(linear, worst_case, cl
 
 
 @given(seed=seeds, epsilons=st.lists(st.floats(0.01, 4), min_size=1, max_size=6, unique=True).map(sorted))
-@settings(deadline=None, max_examples=10)
+@settings(deadline=None, max_examples=6)
 def test_in_l2_two_linear_classes_are_exact_too(linear, worst_case, seed, epsilons):
     model, images = linear(2, 25, seed), digits_like(seed, 100)
     profile = robustness_profile(model, images, epsilons, norm="l2", seed=seed, audit=0)
@@ -85,7 +85,7 @@ def test_in_l2_many_linear_classes_are_within_5_percent_of_epsilon(linear, worst
 
 
 @given(seed=seeds, factor=st.sampled_from([1e-4, 0.1, 10.0, 1e4]), offset=st.sampled_from([0.0, 100.0]))
-@settings(deadline=None, max_examples=8)
+@settings(deadline=None, max_examples=5)
 def test_scaling_or_shifting_the_logits_of_a_linear_model_changes_nothing(linear, seed, factor, offset):
     model, images, epsilons = linear(4, 25, seed, torch.float64), digits_like(seed, 60, dtype=torch.float64), ELEVEN / 4
     plain, changed = (
@@ -96,7 +96,7 @@ def test_scaling_or_shifting_the_logits_of_a_linear_model_changes_nothing(linear
 
 
 @given(seed=seeds, extra=st.lists(st.floats(0.001, 0.3), min_size=1, max_size=4))
-@settings(deadline=None, max_examples=8)
+@settings(deadline=None, max_examples=5)
 def test_a_finer_grid_gives_the_same_rates_where_they_are_exact(linear, seed, extra):
     # No law for every network: the search takes another path through another grid.
     model, images, coarse = linear(3, 25, seed, torch.float64), digits_like(seed, 60, dtype=torch.float64), [0.02, 0.1]
