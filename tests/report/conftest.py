@@ -1,5 +1,6 @@
 """A run of two small networks whose data set and class names try to get into the page as markup."""
 
+import contextlib
 import json
 import shutil
 
@@ -108,6 +109,13 @@ def run(made, tmp_path):
 def page(made, tmp_path_factory):
     """The path of the report of the run."""
     return write_report([made], tmp_path_factory.mktemp("page") / "report.html").path
+
+
+@pytest.fixture(autouse=True)
+def _sketches(request):
+    """The pictures for readers without scripts take most of the time of a page: only the shared page has them whole."""
+    with contextlib.nullcontext() if "page" in request.fixturenames else sketched():
+        yield
 
 
 @pytest.fixture(name="invoke")
