@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 PICTURE = Path("plane.png")
 EXAMPLES = examples(
     "invrob plane runs/profile-a runs/profile-b",
+    "invrob plane runs/profile-a runs/profile-b --style paper",
     "invrob plane runs/mini runs/profile-mynet-build-mynet-mnist-mini --theta 90 --epsilon 0.1 --out plane.svg",
 )
 
@@ -46,8 +47,21 @@ def plane(
         ),
     ] = None,
     out: Annotated[
-        Path, typer.Option(metavar="FILE", help="Draw the picture into this file: .png, .svg or .pdf.")
-    ] = PICTURE,
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Draw the picture into this file: .png, .svg or .pdf. Left out, it is plane.png, or plane.pdf "
+            "for paper.",
+        ),
+    ] = None,
+    style: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="What the picture is drawn for. screen puts the legend beside it. paper makes it as wide as a column "
+            "of a paper, 3.25 inches, with text of 8 points and the legend below.",
+        ),
+    ] = "screen",
     mixed: Annotated[
         bool, typer.Option("--mixed", help="Take models that were measured on different data, too. The plane says so.")
     ] = False,
@@ -59,26 +73,33 @@ def plane(
     plane says so."""
     from invrob.files import check_writable
 
-    if out.suffix.lower() not in (".png", ".svg", ".pdf"):
-        raise InputError(f"--out {out}: the name must end in .png, .svg or .pdf")
-    check_writable([out], "choose another --out")
+    target = out or PICTURE.with_suffix(".pdf" if style == "paper" else PICTURE.suffix)
+    if target.suffix.lower() not in (".png", ".svg", ".pdf"):
+        raise InputError(f"--out {target}: the name must end in .png, .svg or .pdf")
+    check_writable([target], "choose another --out")
     check_folders(paths)
     from invrob.commands.plane_table import point_rows, print_plane
     from invrob.empirical.analysis import note_on_images, settings_of
     from invrob.empirical.analysis import plane as points_of
     from invrob.empirical.figures import plane_figure
     from invrob.empirical.profiles import read_epsilon
-    from invrob.pictures import write_figure
+    from invrob.pictures import style_named, write_figure
 
+    chosen = style_named(style)
     held = _held(paths)
     models = _named(held)
-    others = [*(["--mixed"] if mixed else []), *(("--out", out) if out != PICTURE else ())]
+    others = [
+        *(["--mixed"] if mixed else []),
+        *(("--out", out) if out else ()),
+        *(("--style", style) if style != "screen" else ()),
+    ]
     place = _place(held, theta, None if epsilon is None else read_epsilon(epsilon), others)
     points = points_of(models, *place, mixed=mixed)
     norm, transformation = settings_of(models)
-    figure = plane_figure(points, *place, _title(points), norm, transformation)
+    figure = plane_figure(points, *place, _title(points), norm, transformation, chosen)
     outputs = Outputs()
-    written = outputs.written(lambda: write_figure(out, figure))
+    with chosen.applied():
+        written = outputs.written(lambda: write_figure(target, figure))
     if as_json:
         settings = {"norm": norm, "transformation": transformation}
         summary = {"theta": place[0], "epsilon": place[1], **settings, "points": point_rows(points)}

@@ -219,6 +219,21 @@ def test_a_profile_of_an_earlier_version_knows_its_data_by_their_fingerprint(mea
     assert json.loads(done.stdout)["images"] == ""
 
 
+def test_a_paper_gets_a_pdf_as_wide_as_its_column_and_other_styles_are_refused(measured, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    both = (measured / "steep", measured / "profile-flat")
+    done = invoke("plane", *both, "--style", "paper")
+    assert done.exit_code == 0, done.exception
+    assert "plane: plane.pdf\n" in done.stdout
+    content = (tmp_path / "plane.pdf").read_bytes()
+    width = float(re.search(rb"/MediaBox \[ 0 0 ([\d.]+) ", content)[1])
+    assert width == pytest.approx(3.25 * 72)
+    assert b"/Type3" not in content  # publishers refuse it
+    assert not (tmp_path / "plane.png").exists()
+    refused = invoke("plane", *both, "--style", "papr").exception
+    assert "'papr' is unknown; did you mean 'paper'" in str(refused)
+
+
 def test_a_picture_that_cannot_be_written_is_refused_before_anything_is_read(measured, tmp_path):
     (tmp_path / "file").touch()
     for out, cause in (("file/p.png", "file is a file, no folder"), ("d.png", "it is a folder, no file")):
