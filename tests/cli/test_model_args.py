@@ -54,6 +54,7 @@ def test_what_is_no_list_of_arguments_is_refused(texts, text):
     assert str(caught.value).startswith(text)
 
 
+pytestmark = pytest.mark.usefixtures("sketched")  # what pictures look like is asked elsewhere
 SOURCE = """
 import torch
 from torch import nn

@@ -8,6 +8,7 @@ import pytest
 
 from invrob.cli import main
 
+pytestmark = pytest.mark.usefixtures("sketched")  # what pictures look like is asked elsewhere
 MODULE = """
 import os
 import torch

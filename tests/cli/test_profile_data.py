@@ -13,6 +13,7 @@ import invrob
 from invrob.cli import main
 from invrob.empirical.data import load
 
+pytestmark = pytest.mark.usefixtures("sketched")  # what pictures look like is asked elsewhere
 SOURCE = """
 import torch
 from torch import nn

@@ -168,7 +168,7 @@ def lines(draw, words, parameters):
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 @pytest.mark.usefixtures("idle")
-@cases(20)
+@cases(12)
 @given(st.data())
 def test_no_command_line_ends_in_a_traceback_or_in_0_with_an_error(words, data):
     ends_well(data.draw(lines(words, COMMANDS[words])))
