@@ -16,7 +16,7 @@ SEED = int(os.environ.get("INVROB_SEED", "20260101"))
 @pytest.mark.parametrize("kills", [5, 100])
 def test_a_run_killed_at_random_instants_loses_nothing_and_ends_with_the_same_bytes(config, tmp_path, kills):
     script = Path(__file__).with_name("killing.py")
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(script.parents[1])}  # and sketches.py
     process = subprocess.run(
         [sys.executable, script, config, tmp_path, str(kills), str(SEED)],
         capture_output=True,

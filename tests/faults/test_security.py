@@ -146,7 +146,7 @@ def hook(event, arguments):
     if event in ("pickle.find_class", "os.system"):
         found.append((event, arguments[:2]))
 sys.addaudithook(hook)
-sys.path.insert(0, sys.argv[1])
+sys.path[:0] = [sys.argv[1], f"{sys.argv[1]}/.."]
 from small_runs import run, invrob
 done = run(sys.argv[2], sys.argv[3])
 assert done.returncode == 0, done.stderr
