@@ -155,7 +155,7 @@ def check(
     if not names or len({*names}) < len(names):
         raise InputError(f"classifiers = {names} must be at least one and differ in name: name each once")
     with reported(progress, "sampling") as show:
-        counts = _count(distribution, classifiers, n, seed, show)
+        counts = counts_of(distribution, classifiers, n, seed, show)
     error = (1 - confidence) / (STATEMENTS * len(names))
     pairs = zip(classifiers, counts, strict=True)
     results = [_result(distribution, classifier, tally, n, error) for classifier, tally in pairs]
@@ -185,7 +185,7 @@ def bernstein_lower_limit(both: int, clean_only: int, attacked_only: int, n: int
     return max(0.0, mean - math.sqrt(2 * variance * doubt / n) - 7 * doubt / (3 * (n - 1)))
 
 
-def _count(
+def counts_of(
     distribution: GaussianTradeoff, classifiers: Sequence[Classifier], n: int, seed: int, show: Show
 ) -> list[_Counts]:
     rng = np.random.default_rng([EVALUATION_STREAM, seed])

@@ -38,14 +38,14 @@ def after_rows(monkeypatch):
 
 def after_samples(monkeypatch):
     """A check is interrupted when it has drawn 2,000 samples."""
-    whole = check._count
+    whole = check.counts_of
 
     def counted(distribution, classifiers, n, seed, show):
         show("sampling", 2000, n)
         interrupt()
         return whole(distribution, classifiers, n, seed, show)
 
-    monkeypatch.setattr(check, "_count", counted)
+    monkeypatch.setattr(check, "counts_of", counted)
 
 
 def while_drawing(monkeypatch):
