@@ -18,7 +18,7 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 from PIL import Image
 
-from invrob.errors import InputError, did_you_mean
+from invrob.errors import InputError, did_you_mean, printable
 from invrob.files import check_writable, write_atomically
 
 FORMATS = ("png", "svg", "pdf")
@@ -186,7 +186,9 @@ def width_of(text: str, size: float | str | None = None, parse_math: bool = True
 def fitted(text: str, inches: float, size: float | str | None = None, parse_math: bool = True) -> str:
     """`text` with line breaks, so that no line is wider than `inches`; size, parse_math: as for `width_of`.
 
-    No line is broken inside [brackets] or a formula; a word that is too long is, where it is neither."""
+    No line is broken inside [brackets] or a formula; a word that is too long is, where it is neither. What no font has,
+    such as the escape character in the name of a file, is written as Python writes it."""
+    text = NBSP.join(map(printable, text.split(NBSP)))
     text = IN_BRACKETS.sub(lambda found: found[0].replace(" ", NBSP), text)
 
     def fits(line: str) -> bool:

@@ -248,7 +248,9 @@ def test_a_run_that_is_stopped_leaves_no_process_and_goes_on_without_ray(config,
         processes = {child: title for child, title in processes.items() if b"Agent" not in title}
     wait_for(lambda: not any(Path(f"/proc/{process}/cwd").exists() for process in processes), seconds=30)
     if blow == signal.SIGINT:
-        assert said.splitlines()[-1] == "stopped: nothing that was finished is lost; the same command goes on"
+        *_, stopped, again = said.splitlines()
+        assert stopped.startswith("stopped: nothing that was finished is lost; the same command goes on")
+        assert again == f"next: invrob empirical run --out {tmp_path} --executor ray --jobs 1"
         assert "Traceback" not in said
         assert not (tmp_path / cells_on_ray.MARKER).exists()
         assert list(Path("/tmp").glob(f"invrob-ray-{driver.pid}-*")) == []
