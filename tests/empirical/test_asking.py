@@ -457,3 +457,21 @@ def test_a_graph_of_a_fixed_batch_is_asked_in_such_batches(kind):
     wanted = invrob.robustness_profile(network, IMAGES, [0, 0.1], LABELS, **options)
     assert invrob.robustness_profile(model, IMAGES, [0, 0.1], LABELS, **options).to_dict() == wanted.to_dict()
     assert "8 images at a time" in logits_note(model, IMAGES)
+
+
+@torch.jit.ignore
+def doubled(x: torch.Tensor) -> torch.Tensor:
+    return 2 * x
+
+
+class CallsPython(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return doubled(x).flatten(1)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.* is deprecated")
+def test_torchscript_without_weights_that_cannot_be_written_to_a_file_is_asked_as_it_is():
+    images = torch.rand(3, 1, 2, 2)
+    scripted = torch.jit.script(CallsPython())
+    with evaluating(scripted):
+        assert torch.equal(logits(scripted, images), 2 * images.flatten(1))
