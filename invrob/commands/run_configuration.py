@@ -73,7 +73,7 @@ def held_against(asked: Asked, fingerprint: str, force: bool) -> tuple["Experime
     Raises:
         InputError: where it would take the place of another one that is not to be replaced.
     """
-    from invrob.empirical.experiments import lacking, new_cells, with_what_was_measured
+    from invrob.empirical.experiments import difference, new_cells, with_what_was_measured
 
     if asked.kept is None:
         return asked.experiment, ""
@@ -81,13 +81,12 @@ def held_against(asked: Asked, fingerprint: str, force: bool) -> tuple["Experime
     more = new_cells(merged, asked.kept, fingerprint)
     if more is None:
         if not force:
-            raise InputError(_refusal(asked, lacking(merged, asked.kept, fingerprint)))
+            raise InputError(_refusal(asked, difference(merged, asked.kept, fingerprint)))
         return asked.experiment, ""
     return merged, f"{asked.path} grows by {more} cell{'s' * (more > 1)}" if more else ""
 
 
-def _refusal(asked: Asked, listed: list[str]) -> str:
-    more = f"; and {len(listed) - 3} more" if len(listed) > 3 else ""
+def _refusal(asked: Asked, different: str) -> str:
     ways = ["--force puts this one in its place and keeps the finished cells that both have"]
     if not asked.own:
         assert asked.kept is not None
@@ -95,7 +94,7 @@ def _refusal(asked: Asked, listed: list[str]) -> str:
         ways = [f"`{go_on}` goes on with that one", "another --out keeps both", *ways]
     else:
         ways = ["leave out what changes it, such as --seed", *ways]
-    return f"{asked.path} holds another experiment ({'; '.join(listed[:3])}{more}): {'; '.join(ways)}"
+    return f"{asked.path} holds another experiment ({different}): {'; '.join(ways)}"
 
 
 def _preset(name: str) -> "Experiment":

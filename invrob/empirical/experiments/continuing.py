@@ -22,6 +22,8 @@ from invrob.files import write_atomically
 
 SPANS = ("seeds", "training_theta", "training_epsilon")  # lists of which more may be asked for than before
 
+NAMED = 3  # of the fields that differ, in a line
+
 
 @dataclass(frozen=True)
 class Kept:
@@ -78,7 +80,7 @@ def new_cells(asked: Experiment, kept: Kept, fingerprint: str) -> int | None:
     return None
 
 
-def lacking(asked: Experiment, kept: Kept, fingerprint: str) -> list[str]:
+def _lacking(asked: Experiment, kept: Kept, fingerprint: str) -> list[str]:
     """In what `asked` is not the experiment of the run, in words.
 
     Returns:
@@ -111,6 +113,13 @@ def lacking(asked: Experiment, kept: Kept, fingerprint: str) -> list[str]:
     more = [name for name in here if name not in there and not any(name.startswith(f"{new}.") for new in added)]
     found += [f"{name}: none there, {_shown(here[name])} here" for name in more]
     return found or ["cells"]
+
+
+def difference(asked: Experiment, kept: Kept, fingerprint: str) -> str:
+    """In what `asked` is not the experiment of the run, in a line that an error has room for."""
+    listed = _lacking(asked, kept, fingerprint)
+    more = f"; and {len(listed) - NAMED} more" if len(listed) > NAMED else ""
+    return "; ".join(listed[:NAMED]) + more
 
 
 def keep_configuration(path: Path, kept: Kept) -> Path:

@@ -4,15 +4,13 @@ from pathlib import Path
 
 from invrob.empirical.experiments import (
     Experiment,
+    difference,
     keep_configuration,
     kept_in,
-    lacking,
     new_cells,
     with_what_was_measured,
 )
 from invrob.errors import InputError
-
-NAMED = 3  # of the fields that differ
 
 
 def held_against(path: Path, asked: Experiment, fingerprint: str, overwrite: bool) -> Experiment:
@@ -37,11 +35,9 @@ def held_against(path: Path, asked: Experiment, fingerprint: str, overwrite: boo
     if new_cells(merged, kept, fingerprint) is not None:
         return merged
     if not overwrite:
-        listed = lacking(merged, kept, fingerprint)
-        more = f"; and {len(listed) - NAMED} more" if len(listed) > NAMED else ""
         raise InputError(
-            f"out = {str(path)!r} holds another experiment ({'; '.join(listed[:NAMED])}{more}): another `out` keeps "
-            "both; overwrite=True puts this one in its place, and keeps the finished cells that both have"
+            f"out = {str(path)!r} holds another experiment ({difference(merged, kept, fingerprint)}): another `out` "
+            "keeps both; overwrite=True puts this one in its place, and keeps the finished cells that both have"
         )
     keep_configuration(path, kept)
     return asked
