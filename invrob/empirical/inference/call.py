@@ -157,8 +157,8 @@ def _that_may_fail(model: Callable[[Tensor], Any]) -> Callable[[Tensor], Any]:
     """The model, or a copy of it where its error could end the process.
 
     An error inside TorchScript that `torch.jit.freeze` made in this process can do that, since its account of where it
-    stands in the source is about functions that are gone (seen in PyTorch 2.15). What is read from a file can fail. What
-    cannot be written, since it calls functions of Python, is asked itself."""
+    stands in the source is about functions that are gone (seen in PyTorch 2.15). What is read from a file can fail.
+    What cannot be written, since it calls functions of Python, is asked itself."""
     if not isinstance(model, torch.jit.ScriptModule) or any(True for _ in model.parameters()):
         return model
     with warnings.catch_warnings():
