@@ -28,7 +28,7 @@ else:  # fields of records, and how a file's lists become them
         BeforeValidator(lambda value: INFINITIES.get(value, value) if isinstance(value, str) else value),
     ]
 
-PER_IMAGE = ("per_image", "levels")  # fields with a number for each image; the others have one for each value
+PER_IMAGE = ("per_image", "levels", "right")  # fields with a number for each image; the others have one for each value
 
 
 def unbounded(value: float) -> float | str:

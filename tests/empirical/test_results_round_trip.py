@@ -27,7 +27,7 @@ from invrob.empirical.profiles import (
     WorstCaseProfile,
     quarter_turn_consistency,
 )
-from invrob.records import Levels, Numbers
+from invrob.records import PER_IMAGE, Levels, Numbers
 
 PROFILES = [InvarianceProfile, WorstCaseProfile, RobustnessProfile, BlackBoxProfile, WeakProfile]
 KINDS = [*PROFILES, QuarterTurns, ClassRates, Card]
@@ -45,7 +45,7 @@ SCALARS = {
 def anything(hint, name, values, images):
     """What a field of this type may hold, in a result of so many values and images."""
     if hint in (Numbers, Levels):
-        length = images if name in ("per_image", "levels") else values
+        length = images if name in PER_IMAGE else values
         entries, dtype = (SCALARS[float], float) if hint == Numbers else (st.integers(0, 2**62), np.int64)
         return st.lists(entries, min_size=length, max_size=length).map(lambda listed: np.array(listed, dtype))
     if hint in SCALARS:

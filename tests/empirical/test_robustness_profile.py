@@ -15,6 +15,7 @@ from invrob import PGD, Auto, InputError, Square, Weak, robustness_profile
 from invrob.empirical import groups
 from invrob.empirical.attacks import search
 from invrob.empirical.models import build
+from invrob.empirical.profiles import RobustnessProfile
 
 seeds = st.integers(0, 2**32 - 1)
 ELEVEN = np.linspace(0, 0.3, 11)
@@ -335,3 +336,19 @@ def test_a_name_stands_for_the_default_of_its_kind(linear, name, value):
 def test_settings_are_given_by_keyword(linear):
     with pytest.raises(TypeError, match="positional arguments"):
         robustness_profile(linear(3, 25, 0), digits_like(0, 3), [0.1], None, "linf")
+
+
+def test_each_image_says_whether_its_clean_prediction_is_right() -> None:
+    images = torch.tensor([[0.2, 0.8], [0.9, 0.1], [0.4, 0.6]]).reshape(3, 1, 1, 2)
+    labelled = robustness_profile(lambda x: x.flatten(1), images, [0, 0.1], torch.tensor([1, 1, 1]))
+    assert labelled.right is not None
+    assert labelled.right.tolist() == [1, 0, 1]
+    assert labelled.clean_accuracy == labelled.right.mean()
+    assert robustness_profile(lambda x: x.flatten(1), images, [0, 0.1]).right is None
+
+
+def test_a_profile_of_before_right_answers_were_kept_is_still_read() -> None:
+    images = torch.tensor([[0.2, 0.8], [0.9, 0.1]]).reshape(2, 1, 1, 2)
+    plain = robustness_profile(lambda x: x.flatten(1), images, [0, 0.1], torch.tensor([1, 1])).to_dict()
+    del plain["right"]
+    assert RobustnessProfile.from_dict(plain).right is None

@@ -50,6 +50,7 @@ class RobustnessProfile(RatesOverEpsilon):
     audited: int  # images that the audit looked at; 0 without an audit, where all of these are None
     strength: str  # the attack of the audit, in words
     shortfall: str  # why the verdict is "weak", and the way out; empty where it is not
+    right: Levels | None = None  # [N] 1 where the clean prediction is the true class; None without labels or before 0.8
 
     @property
     def verdict(self) -> str:
@@ -207,7 +208,8 @@ def robustness_profile(
     per_image = search.evaluations / len(images)
     if isinstance(chosen, Square):
         return BlackBoxProfile(**fields, queries=chosen.queries, queries_per_image=per_image, sanity=caution)
-    fields |= {"steps": chosen.steps, "restarts": chosen.restarts}
+    right = None if truth is None else (search.labels.cpu().numpy() == truth).astype(np.int64)
+    fields |= {"steps": chosen.steps, "restarts": chosen.restarts, "right": right}
     return RobustnessProfile(**fields, gradient_evaluations=per_image, **_audited(searched, fields))
 
 
