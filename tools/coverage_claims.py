@@ -13,7 +13,7 @@ import numpy as np
 
 from invrob.checks import Array
 from invrob.empirical.analysis import holm
-from invrob.empirical.analysis.claims import SEED_SHIFT
+from invrob.empirical.analysis.evidence import SEED_SHIFT
 from invrob.empirical.analysis.trends import Networks, deviation, line, steps
 
 MOVE = 0.09  # what a seed moves a robustness of 50 % by, as a standard deviation; 0.07 was measured

@@ -1,6 +1,8 @@
 """What finished runs say: the paper's claims, the trade-off plane, tables, means over seeds."""
 
-from invrob.empirical.analysis.claims import STATEMENTS, Claim, check_claims
+from invrob.empirical.analysis.claim import Claim
+from invrob.empirical.analysis.claims import check_claims
+from invrob.empirical.analysis.paper import STATEMENTS
 from invrob.empirical.analysis.place import Models, NotMeasuredError, place_of, settings_of, shared_grids
 from invrob.empirical.analysis.plane import (
     DOMINATED,
