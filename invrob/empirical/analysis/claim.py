@@ -65,13 +65,9 @@ class Unjudged:
     def of(cls, claim: Claim, effect: Effect, sign: int, doubt: str, remarks: tuple[str, ...]) -> "Unjudged":
         """The test of an effect that is claimed to have this sign; empty remarks are left out."""
         low, high = (f"{100 * bound:+.1f}" for bound in effect.interval_with_missed())
-        within = (
-            f"would turn within `floor`: with all that the attacks may have missed, the interval is [{low}, {high}]"
-        )
-        supports, said = effect.size * sign > 0, tuple(filter(None, remarks))
-        return cls(
-            claim, effect.p_value, effect.p_with_missed, supports, doubt, f"would turn within `floor`: {missed}", said
-        )
+        missed = f"with all that the attacks may have missed, the interval is [{low}, {high}]"
+        within, said = f"would turn within `floor`: {missed}", tuple(filter(None, remarks))
+        return cls(claim, effect.p_value, effect.p_with_missed, effect.size * sign > 0, doubt, within, said)
 
 
 def judged(test: Unjudged, p_holm: float, p_with_missed: float, tests: int) -> Claim:
