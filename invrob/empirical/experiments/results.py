@@ -11,6 +11,7 @@ from invrob.empirical.experiments.cells import Cell
 from invrob.empirical.experiments.continuing import going_on, kept_in, no_run
 from invrob.empirical.experiments.experiment import Experiment
 from invrob.empirical.experiments.store import Store, read_json, write_json
+from invrob.empirical.models import parameters_in
 from invrob.empirical.profiles import (
     BlackBoxProfile,
     Card,
@@ -48,6 +49,7 @@ class Result(Shown):
     beside: dict[str, Measured] = field(default_factory=dict)  # the other measurements, by name
     quarter_turns: QuarterTurns | None = None  # of p4 networks
     ended_constant: bool = False  # whether the weights that were kept gave every validation image one class
+    parameters: int | None = None  # of the network; None for a user's own, and where its weights are not there
 
     def __hash__(self) -> int:
         return hash(self.cell.key)
@@ -184,7 +186,9 @@ def read_result(store: Store, cell: Cell) -> Result | None:
     if not isinstance(both, tuple):
         return None
     beside = {name: rates for name, rates in read.items() if isinstance(rates, Rates)}
-    return Result(cell, both[0], both[1], beside, both[2], _ended_constant(training[1]))
+    state, body = training
+    parameters = parameters_in(cell.model, state)
+    return Result(cell, both[0], both[1], beside, both[2], _ended_constant(body), parameters)
 
 
 def _ended_constant(training: dict[str, Any]) -> bool:

@@ -1,5 +1,6 @@
 """The paper's networks by name, the layers that they share, and networks of users by the name of their code."""
 
+from invrob.empirical.models.counted import parameters_built, parameters_in
 from invrob.empirical.models.described import sum_of
 from invrob.empirical.models.factories import (
     Code,
@@ -49,6 +50,8 @@ __all__ = [
     "is_own",
     "lent",
     "module_name",
+    "parameters_built",
+    "parameters_in",
     "per_channel",
     "required",
     "sum_of",
