@@ -300,7 +300,7 @@ def test_a_training_that_collapses_is_said_while_it_happens_and_in_the_table(own
     assert "gives every validation image the same class" in caplog.text
     assert "collapsed" in done.out
     for text in (caplog.text, " ".join(done.out.split())):
-        assert 'Train in stages that begin with easier images: recipe = "cusp", or a curriculum' in text
+        assert 'Train in stages that begin with easier images: curriculum = "cusp"; or' in text
     results = read_run(tmp_path / "runs/my")[1]
     assert all(result.ended_constant and result.collapsed for result in results)
 

@@ -7,6 +7,8 @@ from invrob.empirical.experiments import Result
 from invrob.empirical.profiles import format_epsilon
 from invrob.empirical.training import Recipe
 
+ABSENT = {"curriculum": (), "trades_beta": 0.0}  # the values of fields that say that a recipe has no such thing
+
 Key = TypeVar("Key", bound=Hashable)
 
 
@@ -39,5 +41,8 @@ def by_training(results: Sequence[Result]) -> dict[str, list[Result]]:
 
 
 def other_settings(recipe: Recipe, names: Iterable[str]) -> list[str]:
-    """Those of the fields `names` that are neither A nor epsilon, with their values, as people read them."""
-    return [f"{name} {recipe.formatted(name)}" for name in names if name not in ("rotation", "epsilon")]
+    """Those of the fields `names` that are neither A nor epsilon, with their values, as people read them.
+
+    What a recipe goes without, such as a curriculum, is left out: the recipes that have one say so."""
+    unsaid = ("rotation", "epsilon", *(name for name, absent in ABSENT.items() if getattr(recipe, name) == absent))
+    return [f"{name} {recipe.formatted(name)}" for name in names if name not in unsaid]

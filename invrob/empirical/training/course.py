@@ -28,8 +28,8 @@ class Training:
 
 
 AGAINST_COLLAPSE = (  # on a GCNN at A = 180 and epsilon = 0.2: stages helped, a sixth of the learning rate did not
-    'its rates of 100 % would say nothing. Train in stages that begin with easier images: recipe = "cusp", or a '
-    "curriculum; or take another learning_rate"
+    'its rates of 100 % would say nothing. Train in stages that begin with easier images: curriculum = "cusp"; or take '
+    "another learning_rate"
 )
 CHECK_EVERY = 50  # steps between looks at the loss: each one waits for the GPU
 

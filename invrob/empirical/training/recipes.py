@@ -10,19 +10,17 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from invrob.empirical.training.curricula import (
+    CURRICULA,
+    Curriculum,
+    Stage,
+    check_curriculum,
+    curriculum_in_words,
+    curriculum_named,
+)
 from invrob.errors import InputError, did_you_mean
 
 RECIPE_VERSION = 2  # raise it when the same recipe would give other weights: finished cells are then computed again
-
-
-class Stage(BaseModel):
-    """A part of a curriculum: until then, that share of the recipe's rotation range and of its epsilon."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    until: float = Field(gt=0, le=1, description="as a share of the training")
-    rotation: float = Field(1.0, ge=0, le=1)
-    epsilon: float = Field(1.0, ge=0, le=1)
 
 
 class Recipe(BaseModel):
@@ -42,7 +40,7 @@ class Recipe(BaseModel):
         "eval", description="train: attacks see, and move, the statistics of batch norm, as in Madry's code"
     )
     trades_beta: float = Field(0.0, ge=0, description="weight of TRADES' second term; 0 trains on attacked images only")
-    curriculum: tuple[Stage, ...] = Field((), description="stages of rotation and epsilon; none means all of both")
+    curriculum: Curriculum = Field((), description="stages of rotation and epsilon, or a name of CURRICULA for them")
     crop: int = Field(0, ge=0, le=64, description="pixels by which images are shifted at random, zeros moving in")
     flip: bool = Field(False, description="mirror half of the images left to right")
     epochs: int = Field(8, ge=1, le=10_000)
@@ -69,11 +67,15 @@ class Recipe(BaseModel):
             raise ValueError("must be shares of the training in (0, 1), each larger than the one before")
         return values
 
+    @field_validator("curriculum", mode="before")
+    @classmethod
+    def _by_name(cls, stages: Any) -> Any:
+        """A name is resolved here: the stages are kept, so that a result says how it was trained by itself."""
+        return curriculum_named(stages) if isinstance(stages, str) else stages
+
     @model_validator(mode="after")
     def _stages_fill_the_training(self) -> "Recipe":
-        ends = [stage.until for stage in self.curriculum]
-        if ends and (ends[-1] != 1 or any(b <= a for a, b in pairwise(ends))):
-            raise ValueError(f"curriculum ends its stages at {ends}: they must increase, and the last must be 1")
+        check_curriculum(self.curriculum)
         return self
 
     def at(self, progress: float) -> tuple[float, float]:
@@ -91,6 +93,8 @@ class Recipe(BaseModel):
     def formatted(self, name: str) -> str:
         """The value of a field as people read it."""
         value = getattr(self, name)
+        if name == "curriculum":
+            return curriculum_in_words(self.curriculum)
         return f"{value:g}" if isinstance(value, (int, float)) and not isinstance(value, bool) else str(value)
 
 
@@ -139,11 +143,7 @@ RECIPES: dict[str, Recipe] = {
             **_AGAINST_8,
             "rotation": 180.0,
             "milestones": (74 / 120, 89 / 120, 99 / 120),
-            "curriculum": (
-                Stage(until=74 / 120, rotation=2 / 3, epsilon=1 / 4),
-                Stage(until=89 / 120, rotation=5 / 6, epsilon=1 / 2),
-                Stage(until=1),
-            ),
+            "curriculum": CURRICULA["cusp"],
         }
     ),
 }
