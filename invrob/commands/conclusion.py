@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ import typer
 
 from invrob.commands.outputs import Outputs
 from invrob.commands.plane_table import point_rows
+from invrob.commands.shards import lacking, shard_entry
 from invrob.commands.summary import print_results, result_row
 from invrob.errors import command
 from invrob.progress import Show
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from invrob.empirical.analysis import Claim
+    from invrob.empirical.execution import Deadline
     from invrob.empirical.experiments import Experiment, Result
 
 
@@ -34,6 +37,7 @@ class Conclusion:
     figures: list[Path]
     table: Path | None
     by_class: Path | None
+    drawn: bool = True  # whether there was time for all figures
 
     def summary(self, extra: Mapping[str, Any]) -> dict[str, Any]:
         """All of that for JSON. extra: what the command knows beside it."""
@@ -47,6 +51,7 @@ class Conclusion:
             "classes_csv": self.by_class and str(self.by_class),
             "figures": [str(figure) for figure in self.figures],
             "missing_cells": self.missing,
+            **shard_entry(self.path, self.results),
             **extra,
             "cells": [result_row(result) for result in self.results],
             "claims": [asdict(claim) for claim in self.claims],
@@ -59,18 +64,11 @@ class Conclusion:
             typer.echo(json.dumps(self.summary(extra), allow_nan=False))
             return
         print_results(self.results, self.claims)
-        if self.missing:
-            typer.echo(
-                f"{unfinished_cells(self.missing)}: `{again}` goes on with {'it' if self.missing == 1 else 'them'}"
-            )
+        for line in lacking(self.path, self.results, self.missing, again) if self.missing else ():
+            typer.echo(line)
         files = [file for file in (*self.figures, self.table, self.by_class) if file is not None]
         if files:
             typer.echo("figures and data:\n" + "\n".join(f"  {file}" for file in files))
-
-
-def unfinished_cells(count: int) -> str:
-    """Such as "3 cells are not finished"."""
-    return "1 cell is not finished" if count == 1 else f"{count} cells are not finished"
 
 
 def conclude(
@@ -82,15 +80,17 @@ def conclude(
     held: Mapping[tuple[str, str], dict[str, Any]] | None = None,
     progress: Show = lambda *_: None,
     style: str = "screen",
+    within: "Deadline | None" = None,
 ) -> Conclusion:
     """Write CSV and figures (the trade-off plane at theta and epsilon), and judge the paper's claims. What cannot be
     written is among the failures of `outputs`.
 
     held: measurements that are in memory alone, as of `Store`; progress: called with what is drawn; style: the name of
-    what the figures are drawn for."""
+    what the figures are drawn for; within: until when they may be drawn."""
     from invrob.empirical.analysis import by_training, check_claims, place_of, write_classes_csv, write_csv
     from invrob.empirical.experiments import class_names, read_run
     from invrob.empirical.figures import write_figures
+    from invrob.empirical.training import Paused
     from invrob.pictures import style_named, write_figure
 
     chosen = style_named(style)
@@ -102,17 +102,23 @@ def conclude(
     most = len(chosen.formats) * (
         1 + 3 * len({result.network for result in results})
     )  # files, as far as that is known beforehand
-    begun = list[Path]()
+    begun, drawn = list[Path](), list[Path]()
 
     def write(file: Path, figure: "Figure") -> Path | None:
         begun.append(file)
         progress(f"drawing {file.name}", len(begun), max(most, len(begun) + 1))
-        return outputs.written(lambda: write_figure(file, figure))
+        written = outputs.written(lambda: write_figure(file, figure))
+        drawn.extend([written] if written else [])
+        return written
 
     table = outputs.written(lambda: write_csv(path / "profiles.csv", results))
     by_class = outputs.written(lambda: write_classes_csv(path / "classes.csv", results, classes))
-    figures = write_figures(path, results, *place, classes, write, chosen)
-    return Conclusion(path, experiment, results, missing, claims, place, figures, table, by_class)
+    whole = False
+    if within is None or not within.over:
+        with nullcontext() if within is None else within.watched("measuring"), suppress(Paused):
+            write_figures(path, results, *place, classes, write, chosen)
+            whole = True
+    return Conclusion(path, experiment, results, missing, claims, place, drawn, table, by_class, whole)
 
 
 def drawn_again(path: Path) -> str:

@@ -1,12 +1,13 @@
 """`invrob empirical run` and `invrob empirical figures`."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from invrob.commands import workers
+from invrob.commands import shards, time_limit, workers
 from invrob.commands.advice import next_line
 from invrob.commands.conclusion import conclude, drawn_again
 from invrob.commands.early import check_folders, check_run
@@ -42,6 +43,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and no
         "invrob empirical run --config mine.toml --import mynet",
         "invrob empirical run --json > run.json",
         "invrob empirical run --preset paper-cifar --dry-run",
+        "invrob empirical run --preset paper-mnist --time-limit 9m",
+        "invrob empirical run --preset paper-mnist --shard 2/8",
         "invrob empirical run --preset paper-mnist --executor ray --address auto --gpus-per-cell 0.5",
     )
 )
@@ -66,6 +69,7 @@ def run(
     executor: workers.Executor = None,
     jobs: workers.Jobs = None,
     stack: workers.Stack = None,
+    shard: shards.Option = None,
     retries: workers.Retries = 2,
     address: workers.Address = None,
     gpus_per_cell: workers.Gpus = None,
@@ -79,6 +83,7 @@ def run(
         ),
     ] = None,
     imported: workers.Imports = None,
+    limit: time_limit.Option = None,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -96,36 +101,44 @@ def run(
 ) -> None:
     """Train and measure every network of an experiment, and draw the figures. A cell is one of these networks.
 
-    The same command goes on where it was stopped: Ctrl-C, and even kill -9, lose only the cells at work. The results do
-    not depend on --executor and --jobs.
+    The same command goes on where it was stopped, also in the middle of a training. Ctrl-C, SIGTERM and --time-limit
+    lose only the measurement at work; kill -9 as well, and some minutes of a training. The results do
+    not depend on --executor, --jobs and --shard.
 
     Exit code 0: all cells are finished; 1: a cell failed, which does not stop the others, or with --strict a claim of
-    the paper; 2: bad usage."""
+    the paper, or --time-limit is too short for anything to be finished; 2: bad usage; 75: SIGTERM or --time-limit has
+    stopped the run, and the same command goes on."""
+    time = time_limit.Slice(limit)
+    part = shards.read_shard(shard)
     check_run(preset, config, attack or [])
     workers.check_options(executor, device, jobs, address, gpus_per_cell, cpus_per_cell)
     from_ray = {"--address": address, "--gpus-per-cell": gpus_per_cell, "--cpus-per-cell": cpus_per_cell}
     usual = {"--device": None if device == "auto" else device, "--retries": None if retries == 2 else retries}
+    usual |= {"--shard": shard, "--time-limit": limit}
     code = tuple(word for name in imported or [] for word in ("--import", name))
     spread = workers.words({**usual, "--executor": executor, "--jobs": jobs, "--stack": stack, **from_ray})
     options, outputs = Options(quiet, as_json, force, (*code, *spread), code), Outputs()
-    with interrupts_explained(options), progress_bar(options.hidden, "loading PyTorch") as progress:
-        asked = asked_for(preset, config, out, seed, attack or [], imported or [])
+    softly = nullcontext() if dry_run else time.ended_by_sigterm()
+    with interrupts_explained(options), softly, progress_bar(options.hidden, "loading PyTorch") as progress:
+        asked = asked_for(preset, config, out, seed, attack or [], imported or [], part)
         how = workers.execution_from_options(
             executor, device, jobs, stack, retries, address, gpus_per_cell, cpus_per_cell
         )
         if dry_run:
-            plan = planned(asked, how, force, progress)
+            plan = planned(asked, how, force, progress, time)
         else:
             dataset = data_of(asked, progress)
-            done = computed(asked, dataset, how, outputs, options, progress)
+            done = computed(asked, dataset, how, outputs, options, progress, time)
     if dry_run:
         plan.show(as_json)
         return
     done.show(asked.path, options, how, dataset, written=not outputs.failures)
     _print_failures(done.failures)
     outputs.end(done.kept)
+    if done.stopped:
+        done.stopped.end(options.again)
     if not options.hidden:
-        typer.echo(next_line("report", asked.path, *code) if done.conclusion else f"next: {options.again}")
+        typer.echo(done.next_line(asked, options))
     claims = done.conclusion.claims if done.conclusion else ()
     if done.failures or (strict and any(claim.verdict == "fails" for claim in claims)):
         raise typer.Exit(1)

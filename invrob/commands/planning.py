@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -13,11 +13,46 @@ from invrob.commands.tables import Table, print_table, print_text
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from invrob.empirical.execution import NetworkPlan
+    from invrob.empirical.execution import NetworkPlan, Share
+    from invrob.empirical.experiments import Shard
 
 
-def print_plan(rows: "Sequence[NetworkPlan]", done: int, device: str, jobs: int, as_json: bool) -> None:
-    """What a run would take: rows of `execution.plan`; done: cells that are finished already; jobs: cells at a time."""
+@dataclass(frozen=True)
+class PlannedShard:
+    """The part of an experiment that a plan is of.
+
+    name: such as "shard 2 of 8"; cells: of the whole experiment; longest: the arithmetic of the shard that has most of
+    it, as a multiple of this one's; 0 where this one has none."""
+
+    name: str
+    number: int
+    count: int
+    own: int
+    cells: int
+    longest: float
+
+    @classmethod
+    def of(cls, shard: "Shard", share: "Share", cells: int) -> "PlannedShard":
+        """As a plan shows it."""
+        longest = share.most / share.operations if share.operations else 0.0
+        return cls(str(shard), shard.number, shard.count, len(share.cells), cells, longest)
+
+    @property
+    def text(self) -> str:
+        """A sentence or two."""
+        if not self.own:
+            return f"{self.name} has none of the {self.cells} cells: there is nothing to compute."
+        most = (
+            "no shard has more" if self.longest < 1.005 else f"the longest shard has {self.longest:.2f} times as much"
+        )
+        return f"This is {self.name}: {self.own} of {self.cells} cells. By the arithmetic, {most}."
+
+
+def print_plan(
+    rows: "Sequence[NetworkPlan]", done: int, device: str, jobs: int, as_json: bool, part: PlannedShard | None = None
+) -> None:
+    """What a run would take: rows of `execution.plan`; done: cells that are finished already; jobs: cells at a time;
+    part: where it is of a shard."""
     from rich.console import Console
 
     from invrob.empirical.execution import makespan
@@ -26,6 +61,9 @@ def print_plan(rows: "Sequence[NetworkPlan]", done: int, device: str, jobs: int,
     if as_json:
         about = {"device": device, "jobs": jobs, "seconds": float(f"{seconds:.3g}")}
         plan = {"networks": [_plain(row) for row in rows], "finished_cells": done, **about, **_scale(rows)}
+        if part is not None:
+            numbers = {"number": part.number, "of": part.count, "cells": part.own, "of_cells": part.cells}
+            plan["shard"] = {**numbers, "longest": float(f"{part.longest:.4g}")}
         typer.echo(json.dumps(plan, allow_nan=False))
         return
     table = Table(("network", "cells", "forward", "attack", "training", "PFLOP", "time"))
@@ -33,6 +71,8 @@ def print_plan(rows: "Sequence[NetworkPlan]", done: int, device: str, jobs: int,
         counts = (f"{count / 1e6:,.1f}" for count in (row.work.forward, row.work.attack, row.work.training))
         table.add(row.network, str(len(row.cells)), *counts, f"{row.flops / 1e15:,.2f}", duration(row.seconds))
     console = Console(highlight=False)
+    if part is not None:
+        print_text(console, part.text)
     if rows:
         print_table(console, table)
         print_text(

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from invrob.commands import workers
-from invrob.commands.conclusion import unfinished_cells
 from invrob.commands.early import check_folders
 from invrob.commands.helping import examples
 from invrob.commands.outputs import Outputs
+from invrob.commands.shards import lacking
 from invrob.commands.stopping import told_where_stopped
 from invrob.progress import progress_bar
 
@@ -99,7 +99,8 @@ def _show(page: "Report", written: Path | None, as_json: bool) -> None:
     for run in page.runs:
         if missing := len(run.absent) + len(run.partial):
             again = going_on(run.path, run.experiment)
-            typer.echo(f"{run.path}: {unfinished_cells(missing)}, and `{again}` goes on", err=True)
+            for line in lacking(run.path, run.results, missing, again):
+                typer.echo(f"{run.path}: {line}", err=True)
     if written is not None:
         typer.echo(f"report: {written} ({page.size / 1e6:.1f} MB, self-contained)")
         typer.echo(f"next: open {written.resolve().as_uri()} in a browser")

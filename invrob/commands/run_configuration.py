@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from invrob.commands.shards import folder_of
 from invrob.errors import InputError, command, did_you_mean
 
 if TYPE_CHECKING:
@@ -22,12 +23,14 @@ DEFAULT = "mini"
 class Asked:
     """The experiment that the options ask for.
 
-    path: its run directory; kept: what that was made for, if it is one; own: whether the experiment is that one."""
+    path: its run directory; kept: what that was made for, if it is one; own: whether the experiment is that one;
+    shard: the number of a part of it and how many there are, where not all of it is to be computed."""
 
     experiment: "Experiment"
     path: Path
     kept: "Kept | None"
     own: bool
+    shard: tuple[int, int] | None = None
 
 
 def asked_for(
@@ -37,26 +40,29 @@ def asked_for(
     seed: int | None,
     attacks: Sequence[str],
     imported: Sequence[str],
+    shard: tuple[int, int] | None = None,
 ) -> Asked:
     """The experiment of the options, with the code of the networks that are the user's own.
 
-    Without a preset or a file it is that of the run directory, and where that is none yet, the preset mini. Raises
-    InputError for what the options do not say, or say wrong."""
+    Without a preset or a file it is that of the run directory, also the same part of it, and where that is none yet,
+    the preset mini. Raises InputError for what the options do not say, or say wrong."""
     from invrob.empirical.experiments import kept_in, no_run, read_experiment
 
     if config is not None and preset is not None:
         raise InputError(f"--preset {preset} and --config {config} exclude each other: leave one out")
-    path = out or Path("runs") / (config.stem if config is not None else preset or DEFAULT)
+    path = out or Path("runs") / folder_of(config.stem if config is not None else preset or DEFAULT, shard)
     if config is not None or preset is not None:
         experiment = _preset(preset or "") if config is None else read_experiment(config)
         experiment, kept, own = _with_code(_changed(experiment, seed, attacks), imported), kept_in(path), False
     elif (kept := kept_in(path)) is not None:
         experiment, own = _with_code(_changed(kept.anew, seed, attacks), imported, kept.sources), True
+        if shard is None and kept.shard is not None:
+            shard = kept.shard.number, kept.shard.count
     elif (path / "cells").is_dir():
         raise InputError(no_run(path))
     else:
         experiment, own = _with_code(_changed(_preset(DEFAULT), seed, attacks), imported), False
-    return Asked(experiment, path, kept, own)
+    return Asked(experiment, path, kept, own, shard)
 
 
 def held_against(asked: Asked, fingerprint: str, force: bool) -> tuple["Experiment", str]:
@@ -83,6 +89,8 @@ def held_against(asked: Asked, fingerprint: str, force: bool) -> tuple["Experime
         if not force:
             raise InputError(_refusal(asked, difference(merged, asked.kept, fingerprint)))
         return asked.experiment, ""
+    if asked.kept.shard is not None and asked.shard is None:
+        return merged, f"{asked.path} was {asked.kept.shard}: now all cells are computed there"
     return merged, f"{asked.path} grows by {more} cell{'s' * (more > 1)}" if more else ""
 
 

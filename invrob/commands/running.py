@@ -14,16 +14,18 @@ import typer
 from invrob.commands.advice import next_line, same_command
 from invrob.commands.conclusion import Conclusion, conclude, drawn_again
 from invrob.commands.outputs import Outputs
-from invrob.commands.planning import print_plan
+from invrob.commands.planning import PlannedShard, print_plan
 from invrob.commands.run_configuration import Asked, held_against, keep_the_earlier
+from invrob.commands.shards import dealt, merge_line, part_of
 from invrob.commands.summary import print_costs
+from invrob.commands.time_limit import Slice, Stopped, stopped
 from invrob.errors import command
 from invrob.progress import Bar
 
 if TYPE_CHECKING:
     from invrob.empirical.data import Dataset
     from invrob.empirical.execution import Execution, Failure, NetworkPlan
-    from invrob.empirical.experiments import Cell
+    from invrob.empirical.experiments import Cell, Shard
 
 
 @dataclass
@@ -55,16 +57,19 @@ class Planned:
     device: str
     jobs: int
     missing: str  # the data set that is not on this disk; "" where it is
+    part: PlannedShard | None = None
 
     def show(self, as_json: bool) -> None:
         """Print it, and what may be done next."""
-        print_plan(self.rows, self.finished, self.device, self.jobs, as_json)
+        print_plan(self.rows, self.finished, self.device, self.jobs, as_json, self.part)
         if as_json:
             return
         if self.missing:
             typer.echo(next_line("data", "fetch", self.missing))
+        elif self.rows or (self.part and not self.finished):
+            typer.echo(f"next: {same_command('--dry-run')}")
         else:
-            typer.echo(f"next: {same_command('--dry-run')}" if self.rows else next_line("report", self.path))
+            typer.echo(merge_line(self.path, self.part.count) if self.part else next_line("report", self.path))
 
 
 def planned(asked: Asked, how: "Execution", force: bool, progress: Bar) -> Planned:
@@ -83,12 +88,14 @@ def planned(asked: Asked, how: "Execution", force: bool, progress: Bar) -> Plann
     unknown = missing is not None and asked.kept is not None and asked.kept.experiment.dataset == name
     fingerprint = asked.kept.fingerprint if unknown and asked.kept else dataset.fingerprint
     experiment, _ = held_against(asked, fingerprint, force)
-    cells = experiment.cells(dataset.fingerprint)
+    cells, shard, share = dealt(asked.shard, whole := experiment.cells(dataset.fingerprint), dataset)
     todo = unfinished(cells, Store(asked.path))
     with redirect_stdout(sys.stderr):
         rows = plan(todo, dataset, how.device, progress)
     jobs = min(how.jobs or 1, max(len(todo), 1))
-    return Planned(asked.path, rows, len(cells) - len(todo), str(how.device), jobs, name if missing is not None else "")
+    part = None if shard is None or share is None else PlannedShard.of(shard, share, len(whole))
+    absent = name if missing is not None else ""
+    return Planned(asked.path, rows, len(cells) - len(todo), str(how.device), jobs, absent, part)
 
 
 def data_of(asked: Asked, progress: Bar) -> "Dataset":
@@ -103,19 +110,22 @@ def data_of(asked: Asked, progress: Bar) -> "Dataset":
 class Computed:
     """What a run came to; conclusion: None where no cell has both profiles."""
 
-    cells: "tuple[Cell, ...]"
+    cells: "tuple[Cell, ...]"  # of the experiment
     todo: "list[Cell]"
     failures: "tuple[Failure, ...]" = ()
     left: "list[Cell]" = field(default_factory=list)  # of todo
     seconds: float = 0.0
     conclusion: Conclusion | None = None
     kept: str = ""  # what is said where something could not be written
+    shard: "Shard | None" = None  # which of the cells are to be computed; None: all
+    stopped: Stopped | None = None  # by the end of the time
 
     @property
     def extra(self) -> dict[str, Any]:
         """What the JSON has beside the conclusion."""
         failed = [{"cell": str(failure.cell), "reason": failure.reason} for failure in self.failures]
-        return {"computed": len(self.todo) - len(self.left), "seconds": round(self.seconds, 1), "failed": failed}
+        did = {"computed": len(self.todo) - len(self.left), "seconds": round(self.seconds, 1), "failed": failed}
+        return {**did, "stopped": "time limit", "left": self.stopped.left} if self.stopped else did
 
     def show(self, path: Path, options: Options, how: "Execution", dataset: "Dataset", written: bool) -> None:
         """Print it, as the options say. written: whether the disk took everything; else it is printed in any case."""
@@ -125,8 +135,17 @@ class Computed:
             return
         if options.as_json or not options.quiet or not written:
             self.conclusion.show(options.as_json, self.extra, options.again)
-        if not options.hidden and written:
+        if not options.hidden and written and not self.stopped:
             self._show_costs(path, how, dataset)
+
+    def next_line(self, asked: Asked, options: Options) -> str:
+        """The last line, a command: of a shard it puts the shards together, once the others are done."""
+        whole = self.conclusion is not None and not self.conclusion.missing
+        if self.shard is not None and not whole and (self.conclusion or not self.todo):
+            if not self.shard.cells:
+                typer.echo(f"{part_of(self.shard, len(self.cells))}: there is nothing to compute")
+            return merge_line(asked.path, self.shard.count)
+        return next_line("report", asked.path, *options.code) if self.conclusion else f"next: {options.again}"
 
     def _show_costs(self, path: Path, how: "Execution", dataset: "Dataset") -> None:
         from invrob.empirical.execution import peak_flops, spent
@@ -137,7 +156,13 @@ class Computed:
 
 
 def computed(
-    asked: Asked, dataset: "Dataset", how: "Execution", outputs: Outputs, options: Options, progress: Bar
+    asked: Asked,
+    dataset: "Dataset",
+    how: "Execution",
+    outputs: Outputs,
+    options: Options,
+    progress: Bar,
+    time_limit: Slice,
 ) -> Computed:
     """Run what is still to be done of an experiment, and draw the results. Where the disk refuses one of them, which is
     then among the failures of `outputs`, what was computed until then is in what is returned."""
@@ -151,20 +176,28 @@ def computed(
     begin = time.monotonic()
     with store.locked():
         keep_the_earlier(asked, experiment, dataset.fingerprint, options.code)
-        write_experiment(store, experiment, dataset.fingerprint, dataset.classes)
+        mine, done.shard, _ = dealt(asked.shard, cells, dataset)
+        write_experiment(store, experiment, dataset.fingerprint, dataset.classes, done.shard)
         options.again = command("empirical", "run", "--out", path, *options.words)
         if (note or asked.own) and not options.hidden:
             typer.echo(note or f"going on with {path}, as it was begun", err=True)
-        done.todo = unfinished(cells, store)
+        done.todo = unfinished(mine, store)
         with redirect_stdout(sys.stderr):
-            observer = _observed(done.todo, cells, dataset, how, options.hidden, progress)
+            observer = _observed(done.todo, mine, dataset, how, options.hidden, progress)
+            time_limit.begin(path, how.deadline)
             done.failures = outputs.written(lambda: execution.run(done.todo, path, how, observer)) or ()
+            time_limit.end()
         done.kept = _kept(options.again) if outputs.failures else drawn_again(path)
         held = dict(refused.held for refused in outputs.failures if isinstance(refused, execution.NotKeptError))
         failed = [failure.cell for failure in done.failures]
-        done.left = unfinished(done.todo, Store(path, held)) if outputs.failures else failed
+        limited = time_limit.text is not None
+        done.left = unfinished(done.todo, Store(path, held)) if outputs.failures or limited else failed
+        waiting = [cell for cell in done.left if cell not in failed] if limited and not outputs.failures else []
         if any(read_result(Store(path, held), cell) is not None for cell in cells):
-            done.conclusion = conclude(path, outputs, held=held, progress=progress)
+            within = time_limit.drawing(bool(waiting)) if limited else None
+            done.conclusion = conclude(path, outputs, held=held, progress=progress, within=within)
+        if waiting or (done.conclusion and not done.conclusion.drawn):
+            done.stopped = stopped(time_limit, path, waiting, len(mine), dataset, how)
     done.seconds = time.monotonic() - begin
     return done
 
@@ -205,7 +238,7 @@ def _observed(
 @contextmanager
 def interrupts_explained(options: Options) -> Iterator[None]:
     """Ctrl-C or SIGTERM inside the block says what is kept and the command that goes on; Typer ends the process with
-    130, main with 143."""
+    130, SIGTERM with 75."""
     try:
         yield
     except (KeyboardInterrupt, SystemExit):

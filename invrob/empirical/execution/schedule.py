@@ -29,6 +29,31 @@ def makespan(durations: Sequence[float], workers: int) -> float:
     return max(ends)
 
 
+def dealt(costs: Sequence[float], shares: int) -> list[list[int]]:
+    """Jobs dealt out to so many shares, the costliest first and each to the share that has the least so far.
+
+    No share costs more than the mean of all of them and the costliest job together.
+
+    Args:
+        costs: of the jobs, each >= 0.
+        shares: >= 1.
+
+    Returns:
+        The places of its jobs for each share, sorted; none where there are more shares than jobs.
+
+    Example:
+        >>> dealt([5.0, 1.0, 4.0, 2.0], 2)
+        [[0, 1], [2, 3]]
+    """
+    least = [(0.0, 0, share) for share in range(shares)]  # jobs without a cost are spread by their number
+    found: list[list[int]] = [[] for _ in range(shares)]
+    for place in sorted(range(len(costs)), key=lambda place: (-costs[place], place)):
+        cost, jobs, share = least[0]
+        found[share].append(place)
+        heapq.heapreplace(least, (cost + costs[place], jobs + 1, share))
+    return [sorted(places) for places in found]
+
+
 def useful_workers(durations: Sequence[float]) -> int:
     """The fewest workers with which the run ends together with its longest job: more of them do not help."""
     longest = max(durations, default=0.0)

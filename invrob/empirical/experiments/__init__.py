@@ -27,6 +27,7 @@ from invrob.empirical.experiments.results import (
     unfinished,
     write_experiment,
 )
+from invrob.empirical.experiments.shard import Shard
 from invrob.empirical.experiments.store import Store, read_training
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "ModelGrid",
     "Profiling",
     "Result",
+    "Shard",
     "Store",
     "class_names",
     "clean_accuracy",

@@ -16,6 +16,7 @@ from invrob.empirical.data import IN_MEMORY
 from invrob.empirical.experiments.as_toml import to_toml
 from invrob.empirical.experiments.experiment import Experiment
 from invrob.empirical.experiments.profiling import BESIDE
+from invrob.empirical.experiments.shard import Shard
 from invrob.empirical.experiments.store import key_of, read_json
 from invrob.errors import InputError, command
 from invrob.files import write_atomically
@@ -31,6 +32,7 @@ class Kept:
 
     experiment: Experiment
     fingerprint: str  # of its data set
+    shard: Shard | None = None  # which part of the experiment; None: all of it
 
     @property
     def anew(self) -> Experiment:
@@ -52,7 +54,8 @@ def kept_in(path: Path) -> Kept | None:
     if body is None:
         return None
     try:
-        return Kept(Experiment.model_validate(body["experiment"]), str(body["fingerprint"]))
+        shard = Shard.from_dict(body.get("shard"))
+        return Kept(Experiment.model_validate(body["experiment"]), str(body["fingerprint"]), shard)
     except (ValidationError, KeyError):
         raise InputError(
             f"{path} was written by another version of invrob, which this one cannot read: go on with that version, or "

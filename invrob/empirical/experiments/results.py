@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from invrob.empirical.experiments.cells import Cell
 from invrob.empirical.experiments.continuing import going_on, kept_in, no_run
 from invrob.empirical.experiments.experiment import Experiment
+from invrob.empirical.experiments.shard import Shard
 from invrob.empirical.experiments.store import Store, read_json, write_json
 from invrob.empirical.models import parameters_in
 from invrob.empirical.profiles import (
@@ -119,10 +120,18 @@ def clean_accuracy(profile: Rates) -> Estimate | None:
     return clopper_pearson(round(profile.clean_accuracy * profile.images), profile.images, profile.confidence)
 
 
-def write_experiment(store: Store, experiment: Experiment, fingerprint: str, classes: Sequence[str] = ()) -> None:
-    """Keep in the run directory what its figures are to be drawn from; classes: their names."""
+def write_experiment(
+    store: Store,
+    experiment: Experiment,
+    fingerprint: str,
+    classes: Sequence[str] = (),
+    shard: Shard | None = None,
+) -> None:
+    """Keep in the run directory what its figures are to be drawn from; classes: their names; shard: the part of the
+    experiment that is computed there."""
     body = {"experiment": experiment.model_dump(mode="json"), "fingerprint": fingerprint, "classes": list(classes)}
-    write_json(store.path / "experiment.json", body)
+    part = {} if shard is None else {"shard": shard.to_dict()}
+    write_json(store.path / "experiment.json", {**body, **part})
 
 
 def read_run(

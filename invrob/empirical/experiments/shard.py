@@ -1,0 +1,31 @@
+"""A part of an experiment, computed in a folder of its own: the same deal of its cells on every machine."""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Which part of an experiment a run directory is for; the others are elsewhere.
+
+    number: from 1 to count; cells: the keys of its cells."""
+
+    number: int
+    count: int
+    cells: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"shard {self.number} of {self.count}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON, which `from_dict` reads."""
+        return {"number": self.number, "count": self.count, "cells": list(self.cells)}
+
+    @classmethod
+    def from_dict(cls, plain: Any) -> "Shard | None":
+        """What `to_dict` wrote; None for anything else, as in the directory of a whole run."""
+        try:
+            number, count = int(plain["number"]), int(plain["count"])
+            return cls(number, count, tuple(map(str, plain["cells"]))) if 1 <= number <= count else None
+        except (KeyError, TypeError, ValueError):
+            return None
