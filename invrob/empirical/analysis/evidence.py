@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from invrob.checks import Array
 from invrob.empirical.analysis.statistics import floor_of
 from invrob.empirical.experiments import Result
 from invrob.empirical.profiles import Rates
@@ -15,6 +16,11 @@ from invrob.empirical.profiles import Rates
 # it does to the rate of invariance goes with the share of images that are in doubt: SEED_FLIPS times the root of that.
 SEED_SHIFT = 0.1
 SEED_FLIPS = 0.02
+
+MEASURE_AGAIN = (
+    "these profiles are of before version 0.8 and do not say which images are right: remove cells/*/profiles-*.json in "
+    "the folder of the run, and the same command measures the trained networks again"
+)
 
 
 def seed_sd(profile: Rates) -> float:
@@ -45,3 +51,17 @@ def doubt(results: Sequence[Result], *, under_attack: bool) -> str:
     if weak:
         return f"rests on weak attacks, and nothing says how much they missed: {'; '.join(weak)}"
     return ""
+
+
+def right_for_all(groups: Sequence[Sequence[Result]]) -> Array | None:
+    """Which images all networks of a group get right: bool [G, N]; None where one of them does not say it."""
+    rights = [[result.robustness.right for result in group] for group in groups]
+    if any(right is None for group in rights for right in group):
+        return None
+    return np.array([np.all(np.array(group) == 1, axis=0) for group in rights])
+
+
+def span(numbers: Array, decimals: int = 0) -> str:
+    """The smallest and the largest, as people write them: "3 to 5", or "4" where all are the same."""
+    least, most = (f"{bound:,.{decimals}f}" for bound in (numbers.min(), numbers.max()))
+    return least if least == most else f"{least} to {most}"

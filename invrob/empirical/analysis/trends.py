@@ -121,6 +121,29 @@ def effect_of(networks: Networks, contrast: Array) -> Effect:
     return Effect(float(of_images.mean()), parts, float(most[most > 0].sum()), float(-most[most < 0].sum()))
 
 
+def among(rates: Array, seen: Array) -> Array:
+    """The rates of some of the images, as rates of all, so that means and their errors are those of these images alone.
+
+    Every network may have images of its own, as where only those count that it gets right. Each of its images counts as
+    many times as all images are more than these, from the mean of these on; the others count as that mean. So the mean
+    over all is the mean over these, and the spread of the sum of several networks over the images is the error of a sum
+    of such means, to first order. With one choice for all networks it is what these images alone would give.
+
+    Args:
+        rates: [..., N].
+        seen: bool, of a shape that broadcasts to that; at least one image of each row.
+
+    Returns:
+        [..., M] for the M images that are seen in some row.
+    """
+    seen = np.broadcast_to(seen, rates.shape)
+    some = seen.any(axis=tuple(range(seen.ndim - 1)))
+    rates, seen = rates[..., some], seen[..., some]
+    counts = seen.sum(-1, keepdims=True)
+    means = np.where(seen, rates, 0.0).sum(-1, keepdims=True) / counts
+    return np.asarray(means + np.where(seen, rates - means, 0.0) * (seen.shape[-1] / counts))
+
+
 def _of_training(networks: Networks, contrast: Array) -> tuple[float, float]:
     """The variance of a contrast over trainings, and its degrees of freedom; with one seed the one that is expected.
 
