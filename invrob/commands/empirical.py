@@ -92,7 +92,8 @@ def run(
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print neither progress nor tables.")] = False,
     strict: Annotated[
-        bool, typer.Option("--strict", help="End with exit code 1 where a claim of the paper fails.")
+        bool,
+        typer.Option("--strict", help="End with exit code 1 where one of the paper's four claims fails."),
     ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Let another experiment take the place of the one in the run directory.")
@@ -140,7 +141,7 @@ def run(
     if not options.hidden:
         typer.echo(done.next_line(asked, options))
     claims = done.conclusion.claims if done.conclusion else ()
-    if done.failures or (strict and any(claim.verdict == "fails" for claim in claims)):
+    if done.failures or (strict and any(claim.of_paper and claim.verdict == "fails" for claim in claims)):
         raise typer.Exit(1)
 
 

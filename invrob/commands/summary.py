@@ -77,15 +77,28 @@ def print_results(results: "list[Result]", claims: "tuple[Claim, ...]") -> None:
     print_networks(console, results)
     _print_beside(console, results)
     _print_apart(console, results)
-    print_text(
+    _print_claims(
         console,
-        "\nThe paper's claims, by the trend of the mean rate. Verdicts go by p, which is adjusted (Holm) for all tests "
+        "The paper's claims, by the trend of the mean rate. Verdicts go by p, which is adjusted (Holm) for all tests "
         "of the run; intervals are of 95 % for each alone:",
+        [claim for claim in claims if claim.of_paper],
     )
+    _print_claims(
+        console,
+        "What else these networks say, beside the paper's claims; p is adjusted with theirs:",
+        [claim for claim in claims if not claim.of_paper],
+    )
+
+
+def _print_claims(console: "Console", heading: str, claims: "Sequence[Claim]") -> None:
+    """Each statement with its networks, and then the notes on them; nothing where there are none."""
+    if not claims:
+        return
+    print_text(console, f"\n{heading}")
     for name, text in dict.fromkeys((claim.name, claim.text) for claim in claims):
         print_text(console, f"  ({name}) {text}")
         for claim in claims:
-            if claim.name == name:
+            if (claim.name, claim.text) == (name, text):
                 _print_claim(console, claim)
     print_text(console, *(f"  {', '.join(said)}: {note}" for note, said in _notes(claims).items()))
 
@@ -104,8 +117,8 @@ def _notes(claims: "Sequence[Claim]") -> dict[str, list[str]]:
     """The notes on claims, each with the claims that it is about."""
     notes: dict[str, list[str]] = {}
     for claim in claims:
-        several = sum(claim.name == other.name for other in claims) > 1
-        notes.setdefault(claim.note, []).append(f"({claim.name})" + (f" {claim.network}" if several else ""))
+        several = sum(claim.label == other.label for other in claims) > 1
+        notes.setdefault(claim.note, []).append(f"({claim.label})" + (f" {claim.network}" if several else ""))
     return notes
 
 
@@ -214,10 +227,10 @@ def _print_apart(console: "Console", results: "list[Result]") -> None:
 
 
 def _evidence(claim: "Claim") -> str:
-    if claim.effect is None or claim.low is None or claim.high is None or claim.p_holm is None:
+    if claim.effect is None or claim.low is None or claim.high is None:
         return ""
     effect, low, high = map(_signed, (claim.effect, claim.low, claim.high))
-    return f"{effect} points [{low}, {high}], {p_text(claim.p_holm)}"
+    return f"{effect} points [{low}, {high}], {'not tested' if claim.p_holm is None else p_text(claim.p_holm)}"
 
 
 def _signed(share: float) -> str:

@@ -1,6 +1,7 @@
 """A claim about the networks of a run: before its verdict, which depends on the other tests of the run, and after."""
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from invrob.empirical.analysis.statistics import LEVEL
 from invrob.empirical.analysis.trends import Effect
@@ -33,6 +34,7 @@ class Claim:
     floor_low: float | None = None  # the interval with all that the attacks may have missed; None without an audit
     floor_high: float | None = None
     p_line: float | None = None  # that the mean rates lie on a straight line; None with two values
+    finding: str = ""  # what was found, in whole sentences for people; empty where the numbers and the note say it all
     control: str = ""  # what tells several claims of one name apart, in a word or two, such as "equal accuracy"
 
     @property
@@ -44,6 +46,10 @@ class Claim:
     def label(self) -> str:
         """How a note names it: "iv", or "vii, equal accuracy"."""
         return f"{self.name}, {self.control}" if self.control else self.name
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as plain values, for JSON."""
+        return {**asdict(self), "values": [*self.values], "of_paper": self.of_paper}
 
 
 @dataclass(frozen=True)

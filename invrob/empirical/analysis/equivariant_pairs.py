@@ -84,6 +84,11 @@ class Rivals:
         """Whether the robustness of both was measured in one way, at the same epsilons."""
         return self.equivariant.one.cell.profiling.card[1] == self.plain.one.cell.profiling.card[1]
 
+    @property
+    def same_images(self) -> bool:
+        """Whether both were measured on the same images: of one number of them all networks get the same."""
+        return self.equivariant.one.robustness.images == self.plain.one.robustness.images
+
     def unlike(self) -> list[str]:
         """In what they were not trained or measured alike, in words; nothing where they were."""
         ours, theirs = self.equivariant, self.plain
@@ -94,8 +99,8 @@ class Rivals:
             said.append(f"not trained alike: {', '.join(fields)}")
         if not self.same_attack:
             said.append("their robustness was not measured in the same way, at the same epsilons")
-        images = [kind.one.robustness.images for kind in (ours, theirs)]
-        if images[0] != images[1]:
+        if not self.same_images:
+            images = [kind.one.robustness.images for kind in (ours, theirs)]
             said.append(f"not measured on the same images: {images[0]} and {images[1]} of them")
         return said
 

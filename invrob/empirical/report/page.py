@@ -1,7 +1,6 @@
 """The words and tables of a report: plain values for the template, which escapes every one of them."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from importlib.metadata import version
 from shlex import quote
 from typing import Any
@@ -55,15 +54,20 @@ def _listed(texts: Sequence[str], joint: str) -> str:
 
 
 def claim_rows(runs: Sequence[Run]) -> list[dict[str, Any]]:
-    """Each of the claims, with its verdict for each network of each run."""
-    return [
-        {
-            "name": statement.name,
-            "text": statement.text,
-            "verdicts": [_claim(run, claim) for run in runs for claim in run.claims if claim.name == statement.name],
-        }
-        for statement in STATEMENTS
-    ]
+    """Each of the paper's claims, with its verdict for each network of each run."""
+    return [_claim_row(runs, statement.name, statement.text) for statement in STATEMENTS]
+
+
+def further_rows(runs: Sequence[Run]) -> list[dict[str, Any]]:
+    """The same of the statements beside the paper's that any of the runs can answer, in the order of their names."""
+    said = {(claim.name, claim.text): None for run in runs for claim in run.claims if not claim.of_paper}
+    names = [*dict.fromkeys(sorted((name for name, _ in said), key=len))]
+    return [_claim_row(runs, name, text) for name, text in sorted(said, key=lambda one: names.index(one[0]))]
+
+
+def _claim_row(runs: Sequence[Run], name: str, text: str) -> dict[str, Any]:
+    found = [(run, claim) for run in runs for claim in run.claims if (claim.name, claim.text) == (name, text)]
+    return {"name": name, "text": text, "verdicts": [_claim(run, claim) for run, claim in found]}
 
 
 def _claim(run: Run, claim: Claim) -> dict[str, Any]:
@@ -71,7 +75,7 @@ def _claim(run: Run, claim: Claim) -> dict[str, Any]:
     if claim.effect is not None and claim.low is not None and claim.high is not None:
         effect = Estimate(claim.effect, claim.low, claim.high)
     verdict = "not tested" if claim.network == "-" else claim.verdict
-    return {**asdict(claim), "run": run.label, "verdict": verdict, "effect": effect}
+    return {**claim.to_dict(), "run": run.label, "verdict": verdict, "effect": effect}
 
 
 def summary_table(trainings: Sequence[Training]) -> dict[str, Any]:

@@ -49,6 +49,7 @@ def rendered(
         "answers": [*map(page.answer, runs), *own_answers(trainings, models, shared["plane"])],
         "cards": _cards(runs, card),
         "claims": page.claim_rows(runs),
+        "further": page.further_rows(runs),
         "models": models,
         "standings": STANDINGS,
         "summary": page.summary_table(trainings),

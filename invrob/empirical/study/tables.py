@@ -20,7 +20,7 @@ def study_summary(results: Sequence[Result], claims: Sequence[Claim], failures: 
     title = f"{_counted(len(results), 'trained network')} of {_counted(networks, 'kind')}"
     if failures:
         title += f"; {len(failures)} failed"
-    tables = (_networks(results), _claims(claims)) if results else ()
+    tables = (_networks(results), *_claims(claims)) if results else ()
     failed = (f"{failure.cell} failed: {failure.reason}" for failure in failures)
     return Summary(title, tables, (*failed, *[LEGEND] * bool(results)))
 
@@ -43,17 +43,27 @@ def _networks(results: Sequence[Result]) -> Table:
     return Table(("network", "A", "eps", *["seed"] * several, "right", *values, "attack"), rows)
 
 
-def _claims(claims: Sequence[Claim]) -> Table:
-    rows = []
+def _claims(claims: Sequence[Claim]) -> tuple[Table, ...]:
+    """The paper's claims, and the statements beside them where there are any."""
+    of_paper, further = list[tuple[str, ...]](), list[tuple[str, ...]]()
     for claim in claims:
         text = claim.text
         for words, fewer in SHORTER:
             text = text.replace(words, fewer)
         effect = NONE if claim.effect is None else f"{100 * claim.effect:+.1f}"
         p_value = NONE if claim.p_holm is None else p_text(claim.p_holm).removeprefix("p ").removeprefix("= ")
-        rows.append((text, claim.network, claim.verdict, effect, p_value))
-    headings = ("a larger", "network", "verdict", "effect", "p")
-    return Table(headings, rows, "The paper's claims, tested on these networks (effects in points)")
+        row = (claim.network, claim.verdict, effect, p_value)
+        if claim.of_paper:
+            of_paper.append((text, *row))
+        else:
+            further.append((f"({claim.label})", *row))
+    headings = ("network", "verdict", "effect", "p")
+    tables = Table(
+        ("a larger", *headings), of_paper, "The paper's claims, tested on these networks (effects in points)"
+    )
+    if not further:
+        return (tables,)
+    return tables, Table(("statement", *headings), further, "What else these networks say: `.claims` has each in words")
 
 
 def _counted(count: int, what: str) -> str:
