@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from contextlib import nullcontext, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +54,7 @@ class Conclusion:
             **shard_entry(self.path, self.results),
             **extra,
             "cells": [result_row(result) for result in self.results],
-            "claims": [asdict(claim) for claim in self.claims],
+            "claims": [claim.to_dict() for claim in self.claims],
             "plane": {"theta": theta, "epsilon": epsilon, "points": point_rows(points)},
         }
 
