@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -48,11 +49,42 @@ class PlannedShard:
         return f"This is {self.name}: {self.own} of {self.cells} cells. By the arithmetic, {most}."
 
 
+@dataclass(frozen=True)
+class PlannedSlices:
+    """A run that a time limit cuts into several.
+
+    limit: as it was given; seconds: that each of them has for cells."""
+
+    limit: str
+    seconds: float
+
+    def count(self, work: float) -> int | None:
+        """How many it takes for so many seconds of work; None where no time is left for cells."""
+        return ceil(work / self.seconds) if self.seconds > 0 else None
+
+    def text(self, work: float) -> str:
+        """A sentence."""
+        count = self.count(work)
+        if count is None:
+            return f"A time limit of {self.limit} leaves no time for cells, beside loading and tables."
+        times = "once" if count == 1 else "twice" if count == 2 else f"{count} times"
+        return (
+            f"With a time limit of {self.limit} the command is run about {times}: each has {duration(self.seconds)} for "
+            "cells, and the rest for loading and tables."
+        )
+
+
 def print_plan(
-    rows: "Sequence[NetworkPlan]", done: int, device: str, jobs: int, as_json: bool, part: PlannedShard | None = None
+    rows: "Sequence[NetworkPlan]",
+    done: int,
+    device: str,
+    jobs: int,
+    as_json: bool,
+    part: PlannedShard | None = None,
+    slices: PlannedSlices | None = None,
 ) -> None:
     """What a run would take: rows of `execution.plan`; done: cells that are finished already; jobs: cells at a time;
-    part: where it is of a shard."""
+    part: where it is of a shard; slices: where its time is limited."""
     from rich.console import Console
 
     from invrob.empirical.execution import makespan
@@ -64,6 +96,8 @@ def print_plan(
         if part is not None:
             numbers = {"number": part.number, "of": part.count, "cells": part.own, "of_cells": part.cells}
             plan["shard"] = {**numbers, "longest": float(f"{part.longest:.4g}")}
+        if slices is not None:
+            plan |= {"time_limit": slices.limit, "slices": slices.count(seconds)}
         typer.echo(json.dumps(plan, allow_nan=False))
         return
     table = Table(("network", "cells", "forward", "attack", "training", "PFLOP", "time"))
@@ -86,6 +120,8 @@ def print_plan(
     if rows:
         took = f"about {duration(seconds)} with {jobs} at a time"
         print_text(console, f"Time of one process on {device}, from a short trial; {took}.")
+        if slices is not None:
+            print_text(console, slices.text(seconds))
         _print_scale(console, rows, device)
 
 

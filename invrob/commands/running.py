@@ -14,7 +14,7 @@ import typer
 from invrob.commands.advice import next_line, same_command
 from invrob.commands.conclusion import Conclusion, conclude, drawn_again
 from invrob.commands.outputs import Outputs
-from invrob.commands.planning import PlannedShard, print_plan
+from invrob.commands.planning import PlannedShard, PlannedSlices, print_plan
 from invrob.commands.run_configuration import Asked, held_against, keep_the_earlier
 from invrob.commands.shards import dealt, merge_line, part_of
 from invrob.commands.summary import print_costs
@@ -58,10 +58,11 @@ class Planned:
     jobs: int
     missing: str  # the data set that is not on this disk; "" where it is
     part: PlannedShard | None = None
+    slices: PlannedSlices | None = None
 
     def show(self, as_json: bool) -> None:
         """Print it, and what may be done next."""
-        print_plan(self.rows, self.finished, self.device, self.jobs, as_json, self.part)
+        print_plan(self.rows, self.finished, self.device, self.jobs, as_json, self.part, self.slices)
         if as_json:
             return
         if self.missing:
@@ -72,7 +73,7 @@ class Planned:
             typer.echo(merge_line(self.path, self.part.count) if self.part else next_line("report", self.path))
 
 
-def planned(asked: Asked, how: "Execution", force: bool, progress: Bar) -> Planned:
+def planned(asked: Asked, how: "Execution", force: bool, progress: Bar, time_limit: Slice) -> Planned:
     """What is still to be done of an experiment, tried for some seconds; the data need not be there."""
     from invrob.empirical import data
     from invrob.empirical.execution import plan
@@ -90,12 +91,13 @@ def planned(asked: Asked, how: "Execution", force: bool, progress: Bar) -> Plann
     experiment, _ = held_against(asked, fingerprint, force)
     cells, shard, share = dealt(asked.shard, whole := experiment.cells(dataset.fingerprint), dataset)
     todo = unfinished(cells, Store(asked.path))
+    slices = time_limit.planned()
     with redirect_stdout(sys.stderr):
         rows = plan(todo, dataset, how.device, progress)
     jobs = min(how.jobs or 1, max(len(todo), 1))
     part = None if shard is None or share is None else PlannedShard.of(shard, share, len(whole))
     absent = name if missing is not None else ""
-    return Planned(asked.path, rows, len(cells) - len(todo), str(how.device), jobs, absent, part)
+    return Planned(asked.path, rows, len(cells) - len(todo), str(how.device), jobs, absent, part, slices)
 
 
 def data_of(asked: Asked, progress: Bar) -> "Dataset":

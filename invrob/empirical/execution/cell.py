@@ -15,19 +15,25 @@ import torch
 from torch import nn
 
 from invrob.empirical import data
+from invrob.empirical.execution.deadline import Deadline
+from invrob.empirical.execution.expected import expected_stage
+from invrob.empirical.execution.keeping import KeptTraining
 from invrob.empirical.execution.measure import measured
-from invrob.empirical.execution.work import Failure, NotKeptError, Observer
+from invrob.empirical.execution.work import Ended, Failure, NotKeptError, Observer
 from invrob.empirical.experiments import Cell, Store, dataset_of, given_to, model_of, profiled, read_measurement
 from invrob.empirical.inference import is_out_of_memory
 from invrob.empirical.models import is_own
-from invrob.empirical.training import AGAINST_COLLAPSE, Epoch, Training, channels_last, train, train_stack
+from invrob.empirical.training import AGAINST_COLLAPSE, Epoch, Paused, Training, channels_last, train, train_stack
 from invrob.errors import InputError
 
 TRAINING_SHARE = 0.7  # of a cell's time, roughly; only the ETA depends on it
 
 
-def _run_cell(cell: Cell, path: Path, device: torch.device, advanced: Callable[[float], object]) -> None:
-    """Train and measure a cell; `advanced` is called with the fraction that is done.
+def _run_cell(
+    cell: Cell, path: Path, device: torch.device, advanced: Callable[[float], object], deadline: Deadline
+) -> None:
+    """Train and measure a cell; `advanced` is called with the fraction that is done. Raises Paused where there is no
+    time for all of it.
 
     On a GPU training may round convolutions to TF32; measurements have all of float32."""
     store, dataset = Store(path), _checked_dataset(cell)
@@ -41,7 +47,9 @@ def _run_cell(cell: Cell, path: Path, device: torch.device, advanced: Callable[[
 
     trained = store.read_training(cell.key)
     if trained is None:
-        with _timed(store, cell, "training", device), torch.backends.cudnn.flags(enabled=True, benchmark=True):
+        kept = KeptTraining(path, [cell], deadline)
+        cudnn = torch.backends.cudnn.flags(enabled=True, benchmark=True)
+        with kept.removed_on_failure(), deadline.watched("steps"), cudnn:
             training = train(
                 model,
                 dataset.train,
@@ -49,29 +57,53 @@ def _run_cell(cell: Cell, path: Path, device: torch.device, advanced: Callable[[
                 cell.recipe,
                 seed=cell.seed,
                 on_epoch=on_epoch,
+                keeper=kept,
             )
-            keep(store, cell, model, training)
+        keep(store, cell, model, training)
+        kept.done(store, [cell], device)
     else:
         model.load_state_dict(trained[0])
+    _measure(cell, model, dataset, store, device, advanced, deadline)
+
+
+def _measure(
+    cell: Cell,
+    model: nn.Module,
+    dataset: data.Dataset,
+    store: Store,
+    device: torch.device,
+    advanced: Callable[[float], object],
+    deadline: Deadline,
+) -> None:
+    """Make the measurements of a trained cell that are not kept yet; each is kept whole or not at all. The first of
+    this process is begun in any case, others where they are expected to end in time."""
     images, labels = (tensor.to(device) for tensor in profiled(dataset.test, cell.profiling.images))
     todo = [name for name in cell.addresses if read_measurement(store, cell, name) is None]
     for number, name in enumerate(todo):
+        if deadline.worked and deadline.left <= expected_stage(cell, name, dataset, store, device):
+            raise Paused
         exact, body = torch.backends.cudnn.flags(enabled=True, allow_tf32=False), None
         try:
-            with _timed(store, cell, name, device), channels_last(model), exact:
+            with _timed(store, cell, name, device), channels_last(model), exact, deadline.watched("measuring"):
                 body = measured(name, model, images, labels, cell)
             store.write_profiles(cell.key, cell.addresses[name], body)
         except OSError as error:
             if body is None:
                 raise
             raise NotKeptError.of(error, (cell.key, cell.addresses[name]), body) from error
+        deadline.worked = True
         advanced(TRAINING_SHARE + (1 - TRAINING_SHARE) * (number + 1) / (len(todo) + 1))
 
 
 def _train_together(
-    cells: Sequence[Cell], path: Path, device: torch.device, advanced: Callable[[Cell, float], object]
+    cells: Sequence[Cell],
+    path: Path,
+    device: torch.device,
+    advanced: Callable[[Cell, float], object],
+    deadline: Deadline,
 ) -> None:
-    """Train cells of one kind as one stack, in half as many at a time where the memory does not hold them."""
+    """Train cells of one kind as one stack, in half as many at a time where the memory does not hold them. Raises
+    Paused where there is no time for all of it."""
     store, dataset = Store(path), _checked_dataset(cells[0])
     models = [model_of(cell, dataset).to(device) for cell in cells]
 
@@ -83,9 +115,12 @@ def _train_together(
             advanced(cell, TRAINING_SHARE * (number + 1) / cell.recipe.epochs)
 
     recipes, seeds = [cell.recipe for cell in cells], [cell.seed for cell in cells]
-    begin, trainings = time.perf_counter(), None
+    kept, trainings = KeptTraining(path, cells, deadline), None
     try:
-        trainings = train_stack(models, dataset.train, dataset.validation, recipes, seeds=seeds, on_epoch=on_epoch)
+        with kept.removed_on_failure(), deadline.watched("steps"):
+            trainings = train_stack(
+                models, dataset.train, dataset.validation, recipes, seeds=seeds, on_epoch=on_epoch, keeper=kept
+            )
     except (RuntimeError, MemoryError) as error:
         if len(cells) == 1 or not is_out_of_memory(error):
             raise
@@ -96,12 +131,11 @@ def _train_together(
         if device.type == "cuda":
             torch.cuda.empty_cache()
         for part in (cells[:half], cells[half:]):
-            _train_together(part, path, device, advanced)
+            _train_together(part, path, device, advanced, deadline)
         return
-    seconds = (time.perf_counter() - begin) / len(cells)
     for cell, model, training in zip(cells, models, trainings, strict=True):
         keep(store, cell, model, training)
-        store.write_cost(cell.key, "training", seconds, str(device))
+    kept.done(store, cells, device)
 
 
 class _Collapse:
@@ -150,27 +184,27 @@ def _checked_dataset(cell: Cell) -> data.Dataset:
     return dataset
 
 
-def run_group(cells: Sequence[Cell], path: Path, device: torch.device, observer: Observer) -> tuple[Failure, ...]:
+def run_group(cells: Sequence[Cell], path: Path, device: torch.device, observer: Observer, deadline: Deadline) -> Ended:
     """Train `cells`, two or more as one stack, and measure them; what the run directory `path` holds is not done again.
 
-    Returns the cells that failed by themselves, such as one whose loss becomes NaN; they do not stop the others. Raises
-    what stops all of them: InputError where the data set is not the one that the cells were made for, and OSError where
-    the run directory cannot be written."""
+    Returns the cells that failed by themselves, such as one whose loss becomes NaN, which do not stop the others; and
+    those that there was no time for. Raises what stops all of them: InputError where the data set is not the one that
+    the cells were made for, OSError where the run directory cannot be written, and KeyboardInterrupt."""
     for cell in cells:
         observer.started(cell)
         _checked_dataset(cell)
-    untrained = [cell for cell in cells if Store(path).read_training(cell.key) is None]
-    if len(untrained) > 1:
+    failures, left = list[Failure](), list[str]()
+    try:
+        _train_untrained(cells, path, device, observer, deadline)
+    except Paused:
+        left = [cell.key for cell in cells]
+    for cell in cells if not left else ():
         try:
-            _train_together(untrained, path, device, observer.advanced)
-        except OSError:
-            raise
-        except Exception as error:  # by one of them: trained singly, the others are not lost
-            logging.getLogger("invrob").warning("%d networks one by one, not as a stack: %s", len(untrained), error)
-    failures = []
-    for cell in cells:
-        try:
-            _run_cell(cell, path, device, partial(observer.advanced, cell))
+            if deadline.over:
+                raise Paused
+            _run_cell(cell, path, device, partial(observer.advanced, cell), deadline)
+        except Paused:
+            left.append(cell.key)
         except OSError:
             raise
         except Exception as error:
@@ -180,4 +214,21 @@ def run_group(cells: Sequence[Cell], path: Path, device: torch.device, observer:
             observer.failed(cell, reason)
         else:
             observer.finished(cell)
-    return tuple(failures)
+    if deadline.told == "SIGINT":
+        raise KeyboardInterrupt
+    return Ended(tuple(failures), tuple(left), bool(deadline.told))
+
+
+def _train_untrained(
+    cells: Sequence[Cell], path: Path, device: torch.device, observer: Observer, deadline: Deadline
+) -> None:
+    """Train those of several cells that are not trained yet as a stack; a single one is left to `_run_cell`."""
+    untrained = [cell for cell in cells if Store(path).read_training(cell.key) is None]
+    if len(untrained) < 2:
+        return
+    try:
+        _train_together(untrained, path, device, observer.advanced, deadline)
+    except OSError:
+        raise
+    except Exception as error:  # by one of them: trained singly, the others are not lost
+        logging.getLogger("invrob").warning("%d networks one by one, not as a stack: %s", len(untrained), error)

@@ -15,14 +15,17 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict, dataclass, replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from invrob.empirical.execution.cell import run_group
+from invrob.empirical.execution.deadline import Deadline
+from invrob.empirical.execution.keeping import groups
 from invrob.empirical.execution.ray_connection import connected, imported
-from invrob.empirical.execution.work import EventRelay, EventSender, Execution, Failure, Group, Observer, stacks
+from invrob.empirical.execution.work import Ended, EventRelay, EventSender, Execution, Failure, Group, Observer
 from invrob.empirical.experiments import Cell
 from invrob.empirical.inference import single_thread
 from invrob.empirical.models import Code, adopt, allowed_code
@@ -46,6 +49,7 @@ class Terms:
     data: str | None  # $INVROB_DATA
     gpu: bool
     code: Sequence[Code] = ()  # the builders of networks that it may call
+    until: float = inf  # when its cells have to be at rest, as `time.time()` counts
 
 
 def run(cells: Sequence[Cell], path: Path, how: Execution, observer: Observer) -> tuple[Failure, ...]:
@@ -64,26 +68,28 @@ def run(cells: Sequence[Cell], path: Path, how: Execution, observer: Observer) -
         if not nodes:
             raise InputError(no_room(ray, share))
         data = os.environ.get("INVROB_DATA")
-        terms = Terms(decisive(), sources(), path.resolve(), token, Path.cwd(), data, gpus > 0, allowed_code())
+        about = gpus > 0, allowed_code(), how.deadline.at
+        terms = Terms(decisive(), sources(), path.resolve(), token, Path.cwd(), data, *about)
         _check_nodes(ray, list(nodes), terms)
-        groups = stacks(cells, how, sum(nodes.values()), "cuda" if gpus else "cpu")
-        return _drive(ray, groups, replace(terms, sources=""), share, how, EventRelay(cells, observer))
+        waiting = groups(cells, path, how, sum(nodes.values()), "cuda" if gpus else "cpu")
+        return _drive(ray, waiting, replace(terms, sources=""), share, how, EventRelay(cells, observer))
 
 
 def _drive(
-    ray: Any, groups: list[Group], terms: Terms, share: dict[str, float], how: Execution, relay: EventRelay
+    ray: Any, waiting: list[Group], terms: Terms, share: dict[str, float], how: Execution, relay: EventRelay
 ) -> tuple[Failure, ...]:
-    """Submits the groups, passes on the events of their workers, and gathers the failures.
+    """Submits the groups, passes on the events of their workers, and gathers the failures. Where a signal asks for the
+    end, no worker hears of it: what they have kept by then stays.
 
     When it is interrupted, the end of the connection ends the tasks: to cancel a task by force can abort this process,
     if the task ends at that moment (Ray 2.60)."""
     task = ray.remote(num_cpus=share["CPU"], num_gpus=share["GPU"], max_retries=how.retries, retry_exceptions=False)(
         _work
     )
-    mailbox, waiting, running = _mailbox(ray), list(groups), dict[Any, Group]()
+    mailbox, most, running = _mailbox(ray), how.jobs or len(waiting), dict[Any, Group]()
     failures, checked = list[Failure](), time.monotonic()
-    while waiting or running:
-        while waiting and len(running) < (how.jobs or len(groups)):
+    while running or (waiting and not how.deadline.over):
+        while waiting and len(running) < most and not how.deadline.over:
             group = waiting.pop(0)
             running[task.options(name=str(group[0])).remote(group, terms, mailbox)] = group
         done, _ = ray.wait(list(running), timeout=0.5)
@@ -92,9 +98,11 @@ def _drive(
         for ref in done:
             group = running.pop(ref)
             unfinished = [cell for cell in group if cell.key in relay.unfinished]
-            failed = _failures(ray, ref, unfinished, how.retries + 1)
-            relay.settle(group, failed)
-            failures += failed
+            ended = _ended(ray, ref, unfinished, how.retries + 1)
+            relay.settle([cell for cell in group if cell.key not in ended.left], ended.failures)
+            failures += ended.failures
+        if running and (how.deadline.told or time.time() > how.deadline.latest):
+            break
         if time.monotonic() - checked > ROOM:
             checked = time.monotonic()
             if not places(ray, share):
@@ -102,20 +110,20 @@ def _drive(
     return tuple(failures)
 
 
-def _failures(ray: Any, ref: Any, unfinished: Sequence[Cell], attempts: int) -> tuple[Failure, ...]:
-    """The failures of a task that has ended; where its last worker was lost, all of its unfinished cells."""
+def _ended(ray: Any, ref: Any, unfinished: Sequence[Cell], attempts: int) -> Ended:
+    """What a task has come to that has ended; where its last worker was lost, all of its unfinished cells failed."""
     try:
-        failures: tuple[Failure, ...] = ray.get(ref)
+        ended: Ended = ray.get(ref)
     except ray.exceptions.RayTaskError as error:
         raise error.cause from None
     except ray.exceptions.RayError as error:
         why = str(error).strip().splitlines()[0].rstrip(".")
         reason = f"its worker was lost in attempt {attempts} of {attempts}: {why}; run it again, with more retries"
-        return tuple(Failure(cell, reason) for cell in unfinished)
-    return failures
+        return Ended(tuple(Failure(cell, reason) for cell in unfinished))
+    return ended
 
 
-def _work(group: Group, terms: Terms, mailbox: Any) -> tuple[Failure, ...]:
+def _work(group: Group, terms: Terms, mailbox: Any) -> Ended:
     """The task on a worker."""
     refusal = refused(terms)
     if terms.gpu and not torch.cuda.is_available():
@@ -124,7 +132,7 @@ def _work(group: Group, terms: Terms, mailbox: Any) -> tuple[Failure, ...]:
         raise InputError(f"node {platform.node()}: {refusal}")
     with single_thread():
         device = torch.device("cuda" if terms.gpu else "cpu")
-        return run_group(group, terms.path, device, EventSender(mailbox.put.remote))
+        return run_group(group, terms.path, device, EventSender(mailbox.put.remote), Deadline(terms.until))
 
 
 def refused(terms: Terms) -> str:

@@ -7,14 +7,16 @@ from pathlib import Path
 
 from invrob.empirical.execution import local, ray_cluster
 from invrob.empirical.execution.cell import run_group
-from invrob.empirical.execution.work import Execution, Failure, Observer, stacks
+from invrob.empirical.execution.keeping import groups
+from invrob.empirical.execution.work import Execution, Failure, Observer
 from invrob.empirical.experiments import Cell
 from invrob.empirical.inference import single_thread
 
 
 def run(cells: Sequence[Cell], path: Path, how: Execution, observer: Observer) -> tuple[Failure, ...]:
     """Train and measure all cells into the run directory `path`, as much of it as is not there yet; `how.retries` times
-    more where a worker is lost. They are started in this order. Returns the cells that failed.
+    more where a worker is lost. They are started in this order, as long as `how.deadline` allows it. Returns the cells
+    that failed.
 
     Raises what `run_group` raises, InputError where there is no such Ray cluster, and KeyboardInterrupt: then the
     workers are stopped, and what was finished stays in the directory."""
@@ -25,5 +27,7 @@ def run(cells: Sequence[Cell], path: Path, how: Execution, observer: Observer) -
     if how.executor == "local" and len(cells) > 1:
         return local.run(cells, path, how, observer)
     with single_thread():
-        groups = stacks(cells, how, 1, how.device.type)
-        return tuple(failure for group in groups for failure in run_group(group, path, how.device, observer))
+        waiting, failures = groups(cells, path, how, 1, how.device.type), list[Failure]()
+        while waiting and not how.deadline.over:
+            failures += run_group(waiting.pop(0), path, how.device, observer, how.deadline).failures
+        return tuple(failures)

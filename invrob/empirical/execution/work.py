@@ -7,6 +7,7 @@ from typing import Any, Literal, Protocol
 
 import torch
 
+from invrob.empirical.execution.deadline import Deadline
 from invrob.empirical.experiments import Cell, dataset_of, model_of
 from invrob.empirical.models import is_own
 from invrob.empirical.training import alike, stackable
@@ -37,6 +38,17 @@ class Failure:
     trace: str = ""  # the traceback, where the reason is a bug and not the user's input
 
 
+@dataclass(frozen=True)
+class Ended:
+    """What became of a group of cells.
+
+    left: the keys of those that there was no time for; told: whether a signal to the worker was the reason."""
+
+    failures: tuple[Failure, ...] = ()
+    left: tuple[str, ...] = ()
+    told: bool = False
+
+
 class NotKeptError(OSError):
     """The disk refuses a measurement that was made: (key, profile_key) as of `Store`, and the body that it has."""
 
@@ -61,6 +73,7 @@ class Execution:
     address: str | None = None  # of the Ray cluster; None: one is started on this machine
     gpus_per_cell: float | None = None  # that Ray reserves, or a part of one; None: 1 where the cluster has any
     cpus_per_cell: float = 1.0  # that Ray reserves
+    deadline: Deadline = field(default_factory=Deadline, compare=False)
 
 
 Group = list[Cell]  # a single cell, or several whose networks are trained as one stack

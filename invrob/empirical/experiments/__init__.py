@@ -13,6 +13,8 @@ from invrob.empirical.experiments.continuing import (
     with_what_was_measured,
 )
 from invrob.empirical.experiments.experiment import Experiment, ModelGrid, explained, read_experiment
+from invrob.empirical.experiments.halfway import begun_stacks, read_halfway, remove_halfway, write_halfway
+from invrob.empirical.experiments.merging import Merged, merge_runs
 from invrob.empirical.experiments.model_card import ModelCard, read_model_card
 from invrob.empirical.experiments.presets import PRESETS
 from invrob.empirical.experiments.profiling import Profiling
@@ -35,12 +37,14 @@ __all__ = [
     "Cell",
     "Experiment",
     "Kept",
+    "Merged",
     "ModelCard",
     "ModelGrid",
     "Profiling",
     "Result",
     "Shard",
     "Store",
+    "begun_stacks",
     "class_names",
     "clean_accuracy",
     "dataset_of",
@@ -51,19 +55,23 @@ __all__ = [
     "keep_configuration",
     "kept_in",
     "lent_data",
+    "merge_runs",
     "model_of",
     "new_cells",
     "no_run",
     "profiled",
     "read_card",
     "read_experiment",
+    "read_halfway",
     "read_measurement",
     "read_model_card",
     "read_result",
     "read_run",
     "read_training",
+    "remove_halfway",
     "to_toml",
     "unfinished",
     "with_what_was_measured",
     "write_experiment",
+    "write_halfway",
 ]

@@ -6,6 +6,7 @@
     RUN/cells/KEY/profiles-KEY2.json       both profiles, measured with the settings that KEY2 is the hash of, or one
                                            of the measurements beside them
     RUN/cells/KEY/costs.json               seconds and versions of each stage: alone differs from run to run
+    RUN/halfway/KEY.safetensors            a training in progress: see halfway.py
     RUN/profiles.csv, RUN/*.png, RUN/*.svg made from the cells at the end of a run
 
 Every JSON file carries the SHA-256 of its own body; a damaged or half-written file reads as absent, and is computed
@@ -56,7 +57,8 @@ class Store:
         except OSError as error:
             raise InputError(f"{self.path} cannot be written ({error}): choose another folder") from None
         try:
-            for left in (*self.path.glob(TEMPORARY), *self.path.glob(f"cells/*/{TEMPORARY}")):
+            places = ("", "cells/*/", "halfway/")
+            for left in (file for place in places for file in self.path.glob(place + TEMPORARY)):
                 left.unlink(missing_ok=True)
             yield
         finally:
@@ -84,6 +86,15 @@ class Store:
         """The body given to `write_profiles`; None where it is missing or damaged."""
         held = self.held.get((key, profile_key))
         return read_json(self._cell(key) / f"profiles-{profile_key}.json") if held is None else held
+
+    def keys_of(self, model: str, options: dict[str, Any]) -> list[str]:
+        """The keys of the trained cells of a network, sorted."""
+        found = []
+        for path in sorted(self.path.glob("cells/*/cell.json")):
+            cell = (read_json(path) or {}).get("cell")
+            if isinstance(cell, dict) and (cell.get("model"), cell.get("options")) == (model, options):
+                found.append(path.parent.name)
+        return found
 
     def write_cost(self, key: str, stage: str, seconds: float, device: str) -> None:
         """Note how long a stage of a cell took, and the versions that did it; the others' notes stay."""

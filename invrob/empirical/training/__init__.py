@@ -1,5 +1,6 @@
 """How networks are trained: recipes, augmentation, the adversary, one network at a time or a stack of them."""
 
+from invrob.empirical.training.checkpoint import Keeper, Paused, State
 from invrob.empirical.training.course import AGAINST_COLLAPSE, Epoch, Training
 from invrob.empirical.training.curricula import CURRICULA, Stage, curriculum_in_words
 from invrob.empirical.training.loop import VALIDATION_STEPS, channels_last, precision, train
@@ -13,8 +14,11 @@ __all__ = [
     "RECIPE_VERSION",
     "VALIDATION_STEPS",
     "Epoch",
+    "Keeper",
+    "Paused",
     "Recipe",
     "Stage",
+    "State",
     "Training",
     "alike",
     "channels_last",

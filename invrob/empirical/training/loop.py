@@ -5,7 +5,7 @@ Madry et al. 2018 on adversarial examples only, or with TRADES' loss (Zhang et a
 chosen, adversary.py the attack inside."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import partial
 
@@ -17,24 +17,14 @@ from invrob.empirical.data import Split
 from invrob.empirical.inference import batches, called, evaluating, in_pieces, logits, set_training
 from invrob.empirical.training import adversary
 from invrob.empirical.training.augment import crop_and_flip, turned
-from invrob.empirical.training.course import Course, Epoch, Losses, Training
+from invrob.empirical.training.checkpoint import InProgress, Keeper
+from invrob.empirical.training.course import Course, Epoch, Training
+from invrob.empirical.training.draws import Draws
 from invrob.empirical.training.pieces import sum_over_pieces
 from invrob.empirical.training.recipes import Recipe
 from invrob.errors import InputError
 
 VALIDATION_STEPS = 3
-
-
-class Draws:
-    """The random numbers of one training, all from its seed: on the device, and on the CPU for angles."""
-
-    def __init__(self, device: torch.device, seed: int) -> None:
-        self.device = torch.Generator(device).manual_seed(seed)
-        self.host = self.device if device.type == "cpu" else torch.Generator().manual_seed(seed)
-
-    def order(self, n: int, size: int) -> Sequence[Tensor]:
-        """Batches of at most `size` that hold each of n images once."""
-        return torch.split(torch.randperm(n, generator=self.device, device=self.device.device), size)
 
 
 def train(
@@ -45,6 +35,7 @@ def train(
     *,
     seed: int,
     on_epoch: Callable[[int, Epoch], object] | None = None,
+    keeper: Keeper | None = None,
 ) -> Training:
     """Train `model` in place, on the device of its parameters, and leave it in eval mode with its best weights.
 
@@ -60,6 +51,7 @@ def train(
         recipe: rotations, attack, optimizer and epochs.
         seed: of the order of the images, of augmentation, attacks and dropout; >= 0.
         on_epoch: is called with the number of each epoch, from 0, and what it came to.
+        keeper: keeps the training while it goes on; what it has of this training already is not done again.
 
     Returns:
         What every epoch came to, and which of them gave the weights.
@@ -81,25 +73,35 @@ def train(
     optimizer = make_optimizer(dict(model.named_parameters()), recipe)
     per_epoch = math.ceil(len(images) / recipe.batch_size)
     schedule = make_schedule(optimizer, recipe, per_epoch * recipe.epochs)
-    draws, size = Draws(device, seed), recipe.batch_size
-    course = Course(recipe.epochs)
+    draws, course = Draws(device, seed), Course(recipe.epochs)
     with seeded(device, seed), channels_last(model):
-        for number in range(recipe.epochs):
+        going = InProgress(
+            _changing(model), optimizer, schedule, [draws], [course], len(images), recipe.batch_size, keeper
+        )
+        going.resume()
+        while (number := going.epoch) < recipe.epochs:
             rotation, epsilon = recipe.at(number / recipe.epochs)
-            losses = Losses(number, len(images))
-            for part in draws.order(len(images), recipe.batch_size):
+            for (part,) in going.batches():
                 x = turned(crop_and_flip(images[part], recipe.crop, recipe.flip, draws.device), rotation, draws.host)
                 start = start_of_attack(x, recipe, epsilon, draws.device)
                 step = partial(_step, model, x, start, labels[part], recipe, epsilon)
-                loss, size = sum_over_pieces(model, optimizer, len(part), size, step)
+                loss, going.size = sum_over_pieces(model, optimizer, len(part), going.size, step)
                 optimizer.step()
-                losses.add(loss, len(part))
+                going.losses[0].add(loss, len(part))
                 schedule.step()
-            epoch = Epoch(losses.mean(), *validate(model, held_out, recipe, seed))
+            with going.validating():
+                epoch = Epoch(going.losses[0].mean(), *validate(model, held_out, recipe, seed))
             course.add(epoch, model)
+            going.next_epoch()
             if on_epoch is not None:
                 on_epoch(number, epoch)
     return course.finish(model)
+
+
+def _changing(model: nn.Module) -> dict[str, Tensor]:
+    """All that the steps of a training may change, by name."""
+    parameters, buffers = model.named_parameters(remove_duplicate=False), model.named_buffers(remove_duplicate=False)
+    return {**dict(parameters), **dict(buffers)}
 
 
 def on_device(split: Split, device: torch.device) -> tuple[Tensor, Tensor]:

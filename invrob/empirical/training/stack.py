@@ -17,8 +17,10 @@ from invrob.empirical.data import Split
 from invrob.empirical.inference import evaluating, lent, set_training
 from invrob.empirical.training import adversary
 from invrob.empirical.training.augment import crop_and_flip, turned
-from invrob.empirical.training.course import Course, Epoch, Losses, Training
-from invrob.empirical.training.loop import Draws, make_optimizer, make_schedule, on_device, precision, seeded, validate
+from invrob.empirical.training.checkpoint import InProgress, Keeper
+from invrob.empirical.training.course import Course, Epoch, Training
+from invrob.empirical.training.draws import Draws
+from invrob.empirical.training.loop import make_optimizer, make_schedule, on_device, precision, seeded, validate
 from invrob.empirical.training.pieces import sum_over_pieces
 from invrob.empirical.training.recipes import Recipe
 from invrob.errors import InputError
@@ -76,12 +78,13 @@ def train_stack(
     *,
     seeds: Sequence[int],
     on_epoch: Callable[[int, tuple[Epoch, ...]], object] | None = None,
+    keeper: Keeper | None = None,
 ) -> tuple[Training, ...]:
     """`train` for several networks of one architecture at once: each in place, left in eval mode with its best weights.
 
     recipes, seeds: one per network; the recipes may differ in rotation, epsilon and attack_step_size only, and either
-    all or none have an epsilon above 0. Raises InputError otherwise, for networks with batch norm or TRADES, and as
-    `train` does."""
+    all or none have an epsilon above 0. keeper: keeps all of them together. Raises InputError otherwise, for networks
+    with batch norm or TRADES, and as `train` does."""
     recipe = recipes[0]
     if len({alike(r) for r in recipes}) > 1 or not all(stackable(m, r) for m, r in zip(models, recipes, strict=True)):
         raise InputError(
@@ -93,28 +96,30 @@ def train_stack(
     stack = Stack(models, recipe)
     optimizer = make_optimizer(stack.weights, recipe, stacked=True)
     schedule = make_schedule(optimizer, recipe, math.ceil(len(images) / recipe.batch_size) * recipe.epochs)
-    draws, size = [Draws(device, seed) for seed in seeds], recipe.batch_size
-    courses = [Course(recipe.epochs) for _ in models]
+    draws, courses = [Draws(device, seed) for seed in seeds], [Course(recipe.epochs) for _ in models]
     with seeded(device, seeds[0]):
-        for number in range(recipe.epochs):
-            losses = [Losses(number, len(images)) for _ in models]
-            orders = [draw.order(len(images), recipe.batch_size) for draw in draws]
-            for parts in zip(*orders, strict=True):
+        changing = {**stack.weights, **{f"{name} of the base": value for name, value in stack.base.named_buffers()}}
+        going = InProgress(changing, optimizer, schedule, draws, courses, len(images), recipe.batch_size, keeper)
+        going.resume()
+        while (number := going.epoch) < recipe.epochs:
+            for parts in going.batches():
                 x = _augmented(images, parts, recipes, draws, number / recipe.epochs)
                 attack = _start_of_attack(x, recipes, draws, number / recipe.epochs)
                 step = partial(_step, stack, x, labels[torch.cat(parts)], attack)
-                batch_losses, size = sum_over_pieces(stack.base, optimizer, len(parts[0]), size, step)
+                batch_losses, going.size = sum_over_pieces(stack.base, optimizer, len(parts[0]), going.size, step)
                 optimizer.step()
-                for network_losses, loss in zip(losses, batch_losses, strict=True):
+                for network_losses, loss in zip(going.losses, batch_losses, strict=True):
                     network_losses.add(loss, len(parts[0]))
                 schedule.step()
             stack.unstack()
-            epochs = tuple(
-                Epoch(network_losses.mean(), *validate(model, held_out, recipe, seed))
-                for model, network_losses, recipe, seed in zip(models, losses, recipes, seeds, strict=True)
-            )
+            with going.validating():
+                epochs = tuple(
+                    Epoch(network_losses.mean(), *validate(model, held_out, recipe, seed))
+                    for model, network_losses, recipe, seed in zip(models, going.losses, recipes, seeds, strict=True)
+                )
             for course, epoch, model in zip(courses, epochs, models, strict=True):
                 course.add(epoch, model)
+            going.next_epoch()
             if on_epoch is not None:
                 on_epoch(number, epochs)
     return tuple(course.finish(model) for course, model in zip(courses, models, strict=True))
