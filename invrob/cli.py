@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 import invrob
-from invrob.commands import data, empirical, theory
+from invrob.commands import data, empirical, runs, theory
 from invrob.commands import plane as plane_command
 from invrob.commands import profile as profile_command
 from invrob.commands import report as report_command
@@ -38,6 +38,7 @@ app = typer.Typer(
 )
 app.add_typer(theory.app, name="theory")
 app.add_typer(empirical.app, name="empirical")
+app.add_typer(runs.app, name="runs")
 app.add_typer(data.app, name="data")
 app.command(**profile_command.EXAMPLES)(profile_command.profile)
 app.command(**plane_command.EXAMPLES)(plane_command.plane)
