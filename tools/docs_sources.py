@@ -85,7 +85,7 @@ def of_run(path: Path) -> Named:
     yield "networks", WORDS[len(results)] if len(results) < len(WORDS) else str(len(results))
     yield "images", "{} to {}".format(*_ends([r.robustness.images for r in results]))
     yield "widest", percent(max(_half_widths(results)))
-    claims = check_claims(results)
+    claims = tuple(claim for claim in check_claims(results) if claim.of_paper)
     yield "claims", claims_table(claims)
     for claim in claims:
         yield f"claim {claim.name} {claim.network.split()[0]}", effect(claim)
