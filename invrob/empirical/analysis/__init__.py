@@ -1,5 +1,6 @@
 """What finished runs say: the paper's claims, the trade-off plane, tables, means over seeds."""
 
+from invrob.empirical.analysis.both_words import answer
 from invrob.empirical.analysis.claim import Claim
 from invrob.empirical.analysis.claims import check_claims
 from invrob.empirical.analysis.paper import STATEMENTS
@@ -47,6 +48,7 @@ __all__ = [
     "NotMeasuredError",
     "Pair",
     "Point",
+    "answer",
     "averaged",
     "by_training",
     "check_claims",

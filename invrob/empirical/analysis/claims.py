@@ -8,6 +8,7 @@ that is not the paper's, it returns none, so that what cannot be asked takes no 
 from collections.abc import Callable, Sequence
 
 from invrob.empirical.analysis.blunter import bluntness_claims
+from invrob.empirical.analysis.both import both_claims
 from invrob.empirical.analysis.claim import Claim, Unjudged, judged
 from invrob.empirical.analysis.equivariant import equivariance_claims
 from invrob.empirical.analysis.paper import paper_claims
@@ -17,6 +18,7 @@ from invrob.empirical.experiments import Result
 ASKED: tuple[Callable[[Sequence[Result]], list[Claim | Unjudged]], ...] = (  # in the order of their names
     paper_claims,
     equivariance_claims,
+    both_claims,
     bluntness_claims,
 )
 

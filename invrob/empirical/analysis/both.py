@@ -1,0 +1,168 @@
+"""The statement (vi): both can be had, invariance and robustness. Among the trainings of a network with rotations and
+attacks, some dominate the frontier of its trainings with one of them.
+
+The rule, at the theta and the epsilon where the plane of the run is cut, for each network of the run by itself.
+*Single* are its trainings with A = 0 or epsilon = 0 or both; *both* are those with A > 0 and epsilon > 0, whatever
+their curriculum and loss. The frontier of the single ones is what `pareto_front` leaves of them: those that are
+dominated by no other single one for certain. Where one may be dominated by others, it stands on the true frontier or
+one of these does; so a training with both counts as dominating it only where it dominates all of these as well.
+
+- `holds`: for certain some training with both dominates some member of the frontier. The p-value of a pair is the
+  largest of `dominates`; the smallest of all pairs counts, times the number of all trainings with both and of all
+  single ones (Bonferroni).
+- `fails`: for certain no training with both dominates a member of the frontier: each is worse than each member in one
+  rate at least, by `falls_short`. The largest p-value of all pairs counts.
+- The p-value of the statement is twice the smaller one of the two, and Holm's adjustment over all tests of the run
+  comes on top.
+
+Trainings that ended as constant classifiers, masked attacks, and weak ones without a floor take no part, and are named;
+while the true place of a training is unknown for its attack, neither verdict is given that it could turn."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from invrob.checks import Array
+from invrob.empirical.analysis.both_words import finding, remarks
+from invrob.empirical.analysis.claim import Claim, Unjudged
+from invrob.empirical.analysis.dominance import Trainings, dominates, falls_short, gain, trainings_at
+from invrob.empirical.analysis.place import place_of
+from invrob.empirical.analysis.plane import DOMINATED, Point, may_dominate, pareto_front, plane
+from invrob.empirical.analysis.statistics import LEVEL, floor_of
+from invrob.empirical.analysis.trainings import by_training, grouped
+from invrob.empirical.experiments import Result
+from invrob.errors import InputError
+
+TEXT = (
+    "both can be had: among trainings with rotations and attacks, some dominate the frontier of those with one of them"
+)
+
+
+@dataclass(frozen=True)
+class Rivals:
+    """The trainings of one network at a place of the plane, and the tests between them."""
+
+    theta: float
+    epsilon: float
+    names: tuple[str, ...]  # of the trainings, without the network
+    seeds: tuple[tuple[Result, ...], ...]  # of each training
+    trainings: Trainings
+    both: tuple[int, ...]  # numbers of the trainings with rotations and attacks
+    single: tuple[int, ...]  # of the others
+    frontier: dict[int, tuple[int, ...]]  # of the single ones: each member, with all that may dominate it and itself
+    left_out: str  # trainings that take no part, and why, in words
+    doubt_of_single: str = ""  # why nothing can be said for the statement, if so
+    doubt_of_both: str = ""  # why nothing can be said against it, if so
+
+    def surpassed(self, one: int, member: int) -> Array:
+        """The p-values [2] of the test that a training with both dominates a member of the frontier."""
+        tests: Array = np.max([dominates(self.trainings, one, other) for other in self.frontier[member]], axis=0)
+        return tests
+
+
+def both_claims(results: Sequence[Result]) -> list[Claim | Unjudged]:
+    """The statement for every network of a run that was trained with one of rotations and attacks, and with both."""
+    try:
+        theta, epsilon = place_of(by_training(results), None, None)
+    except InputError:
+        return []  # there is no place that all were measured at, and so no plane
+    groups = grouped(results, lambda result: (result.network, result.cell.profile_key))
+    asked = [(network, group) for (network, _), group in groups.items() if _asks(group)]
+    return [_claim(Claim("vi", TEXT, network, "undecided"), group, theta, epsilon) for network, group in asked]
+
+
+def _claim(claim: Claim, group: Sequence[Result], theta: float, epsilon: float) -> Claim | Unjudged:
+    rivals = rivals_of(claim.network, group, theta, epsilon)
+    return replace(claim, note=rivals) if isinstance(rivals, str) else _tested(claim, rivals)
+
+
+def rivals_of(network: str, group: Sequence[Result], theta: float, epsilon: float) -> Rivals | str:
+    """The trainings of a network that are compared; or why none are, in words."""
+    named = {name.removeprefix(f"{network}, "): seeds for name, seeds in by_training(group).items()}
+    points = zip(named, plane(named, theta, epsilon, mixed=True), strict=True)
+    left_out = {name: point.verdict for name, point in points if not point.believed}
+    kept = {name: seeds for name, seeds in named.items() if name not in left_out}
+    if not _asks([result for seeds in kept.values() for result in seeds]):
+        return f"nothing is left to compare; {_told(left_out)}"
+    common = set.intersection(*({result.cell.seed for result in seeds} for seeds in kept.values()))
+    if not common:
+        return "no seed has all trainings: let the run finish"
+    whole = {name: [result for result in seeds if result.cell.seed in common] for name, seeds in kept.items()}
+    rows = tuple(tuple(sorted(seeds, key=lambda result: result.cell.seed)) for seeds in whole.values())
+    if rows[0][0].robustness.images < 2:
+        return "a single test image shows no spread"
+    both = tuple(number for number, row in enumerate(rows) if _with_both(row[0]))
+    single = tuple(number for number in range(len(rows)) if number not in both)
+    frontier = _frontier(plane(dict(zip(whole, rows, strict=True)), theta, epsilon, mixed=True), single)
+    unknown = {name: verdict for name, verdict in left_out.items() if verdict != "constant"}
+    doubts = [[name for name in unknown if _with_both(named[name][0]) == with_both] for with_both in (False, True)]
+    at = trainings_at(rows, theta, epsilon)
+    return Rivals(
+        theta, epsilon, tuple(whole), rows, at, both, single, frontier, _told(left_out), *map(_unknown, doubts)
+    )
+
+
+def _with_both(result: Result) -> bool:
+    return result.cell.recipe.rotation > 0 and result.cell.recipe.epsilon > 0
+
+
+def _asks(group: Sequence[Result]) -> bool:
+    """Whether there is something to compare: trainings with both, and with one of both."""
+    recipes = [result.cell.recipe for result in group if not _with_both(result)]
+    return any(map(_with_both, group)) and any(recipe.rotation or recipe.epsilon for recipe in recipes)
+
+
+def _frontier(points: Sequence[Point], single: Sequence[int]) -> dict[int, tuple[int, ...]]:
+    statuses = dict(zip(single, pareto_front([points[number] for number in single]), strict=True))
+    return {
+        member: (member, *(s for s in single if s != member and may_dominate(points[s], points[member])))
+        for member, status in statuses.items()
+        if status != DOMINATED
+    }
+
+
+def _told(left_out: Mapping[str, str]) -> str:
+    """Which trainings take no part, and why; "" where all do."""
+    why = {"constant": "one class for everything", "masked": "a masked attack"}
+    told = "; ".join(f"{name} ({why.get(verdict, f'a {verdict} attack')})" for name, verdict in left_out.items())
+    return f"left out: {told}" if told else ""
+
+
+def _unknown(names: Sequence[str]) -> str:
+    return f"attacks say too little about trainings that may decide it: {'; '.join(names)}" if names else ""
+
+
+def _tested(claim: Claim, rivals: Rivals) -> Unjudged:
+    pairs = {(one, member): rivals.surpassed(one, member) for one in rivals.both for member in rivals.frontier}
+    tests = len(rivals.both) * len(rivals.single)
+    holds = np.minimum(tests * np.min(list(pairs.values()), axis=0), 1.0)
+    fails = np.max([falls_short(rivals.trainings, *pair) for pair in pairs], axis=0)
+    certain = [pair for pair, p in pairs.items() if tests * p[1] < LEVEL]
+    one, member = _shown(rivals, certain or list(pairs))
+    effect = min((gain(rivals.trainings, one, member, weight) for weight in (1.0, 0.0)), key=lambda gain: gain.size)
+    (low, high), supports = effect.interval(), bool(holds[0] <= fails[0])
+    p_value, p_with_missed = np.minimum(2 * (holds if supports else fails), 1.0).tolist()
+    claim = replace(
+        claim, effect=effect.size, low=low, high=high, p_value=p_value, seeds=len(rivals.seeds[0]),
+        finding=finding(rivals, one, member),
+    )  # fmt: skip
+    if all(floor_of(result.robustness) is not None for row in rivals.seeds for result in row):
+        floor_low, floor_high = effect.interval_with_missed()
+        claim = replace(claim, floor_low=floor_low, floor_high=floor_high)
+    doubt = rivals.doubt_of_single if supports else rivals.doubt_of_both
+    within = "would turn within `floor`, with all that the attacks may have missed"
+    said = tuple(filter(None, remarks(rivals, {member for _, member in certain})))
+    return Unjudged(claim, p_value, max(p_value, p_with_missed), supports, doubt, within, said)
+
+
+def _shown(rivals: Rivals, pairs: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """The pair that is told: of the training that dominates the most members, and clearest, and of these the best."""
+    rates = rivals.trainings.rates
+
+    def clearest(one: int) -> float:
+        return max(float((rates[one] - rates[member]).min()) for other, member in pairs if other == one)
+
+    one = max((one for one, _ in pairs), key=lambda one: (sum(other == one for other, _ in pairs), clearest(one)))
+    members = [member for other, member in pairs if other == one]
+    return one, max(members, key=lambda member: (bool((rates[one] > rates[member]).all()), float(rates[member].sum())))
