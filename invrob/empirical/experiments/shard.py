@@ -24,8 +24,9 @@ class Shard:
     @classmethod
     def from_dict(cls, plain: Any) -> "Shard | None":
         """What `to_dict` wrote; None for anything else, as in the directory of a whole run."""
-        try:
-            number, count = int(plain["number"]), int(plain["count"])
-            return cls(number, count, tuple(map(str, plain["cells"]))) if 1 <= number <= count else None
-        except (KeyError, TypeError, ValueError):
+        if not isinstance(plain, dict):
             return None
+        number, count, cells = (plain.get(name) for name in ("number", "count", "cells"))
+        if not (isinstance(number, int) and isinstance(count, int) and isinstance(cells, list)):
+            return None
+        return cls(number, count, tuple(map(str, cells))) if 1 <= number <= count else None
