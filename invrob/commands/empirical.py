@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from invrob.commands import shards, time_limit, workers
-from invrob.commands.advice import next_line
+from invrob.commands.advice import next_line, same_command
 from invrob.commands.conclusion import conclude, drawn_again
 from invrob.commands.early import check_folders, check_run
 from invrob.commands.helping import Group, examples
@@ -119,7 +119,7 @@ def run(
     code = tuple(word for name in imported or [] for word in ("--import", name))
     spread = workers.words({**usual, "--executor": executor, "--jobs": jobs, "--stack": stack, **from_ray})
     options, outputs = Options(quiet, as_json, force, (*code, *spread), code), Outputs()
-    softly = nullcontext() if dry_run else time.ended_by_sigterm()
+    softly = nullcontext() if dry_run else time.kept(lambda: options.again or same_command())
     with interrupts_explained(options), softly, progress_bar(options.hidden, "loading PyTorch") as progress:
         asked = asked_for(preset, config, out, seed, attack or [], imported or [], part)
         how = workers.execution_from_options(

@@ -69,8 +69,8 @@ class PlannedSlices:
             return f"A time limit of {self.limit} leaves no time for cells, beside loading and tables."
         times = "once" if count == 1 else "twice" if count == 2 else f"{count} times"
         return (
-            f"With a time limit of {self.limit} the command is run about {times}: each has {duration(self.seconds)} for "
-            "cells, and the rest for loading and tables."
+            f"With a time limit of {self.limit} the command is run about {times}, each time with "
+            f"{duration(self.seconds)} for cells; the rest goes into loading and tables."
         )
 
 

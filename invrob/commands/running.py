@@ -199,7 +199,7 @@ def computed(
             within = time_limit.drawing(bool(waiting)) if limited else None
             done.conclusion = conclude(path, outputs, held=held, progress=progress, within=within)
         if waiting or (done.conclusion and not done.conclusion.drawn):
-            done.stopped = stopped(time_limit, path, waiting, len(mine), dataset, how)
+            done.stopped = stopped(time_limit, waiting, len(mine) - len(done.left), len(mine), (dataset, how))
     done.seconds = time.monotonic() - begin
     return done
 

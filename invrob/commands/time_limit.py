@@ -1,14 +1,14 @@
 """`--time-limit 9m`: a run that ends before it is ended, and goes on with the same command."""
 
 import os
+import re
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
-from shlex import quote
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
@@ -51,7 +51,7 @@ class Slice:
         self.text = text
         self.limit = inf if text is None else seconds_of("--time-limit", text, LEAST)
         self.started = process_started() if started is None else started
-        self.loaded, self.before = 0.0, dict[str, int]()
+        self.loaded, self.path, self.before = 0.0, Path(), dict[str, int]()
         self.deadline: Deadline | None = None
 
     @property
@@ -66,7 +66,9 @@ class Slice:
 
     def begin(self, path: Path, deadline: "Deadline") -> None:
         """The first cell of the run directory begins: `deadline` gets its time."""
-        self.loaded, self.deadline, self.before = time.time() - self.started, deadline, _standing(path)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        self.loaded, self.deadline, self.path = time.time() - self.started, deadline, path
+        self.before = _standing(path)
         if self.limit < inf:
             deadline.at = self.ends - self.reserve
             deadline.latest = self.ends - self.reserve / 2
@@ -74,6 +76,7 @@ class Slice:
     def end(self) -> None:
         """The cells are at rest. Raises SystemExit where SIGTERM has asked for it."""
         deadline, self.deadline = self.deadline, None
+        self._arm()
         if deadline is not None and deadline.told == "SIGTERM":
             raise SystemExit(TRY_AGAIN)
 
@@ -93,9 +96,10 @@ class Slice:
 
         return Deadline(0.0 if stopped else self.ends - SHORTEST)
 
-    def advanced(self, path: Path) -> bool:
+    @property
+    def advanced(self) -> bool:
         """Whether anything of a cell was kept in the run directory since `begin`."""
-        return _standing(path) != self.before
+        return bool(self.loaded) and _standing(self.path) != self.before
 
     def enough(self, expected: float) -> str:
         """A limit for what is expected to take so many seconds, and has not ended in the time that there was."""
@@ -104,30 +108,63 @@ class Slice:
         return written(-(-need // step) * step)
 
     @contextmanager
-    def ended_by_sigterm(self) -> Iterator[None]:
-        """Inside the block SIGTERM ends the run as the end of its time does, with the same exit code."""
+    def kept(self, again: Callable[[], str]) -> Iterator[None]:
+        """Inside the block SIGTERM ends the run as the end of its time does, with the same exit code. Where the time
+        ends while data are loaded or tables are made, so does the block, by typer.Exit.
+
+        again: gives the command that goes on."""
 
         def handler(number: int, frame: FrameType | None) -> None:
             if self.deadline is None:
                 raise SystemExit(TRY_AGAIN)
             self.deadline.tell(number)
 
-        before = signal.signal(signal.SIGTERM, handler)
+        before = signal.signal(signal.SIGTERM, handler), signal.getsignal(signal.SIGALRM)
         try:
+            self._arm()
             yield
+        except _OutOfTimeError:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            self._too_late().end(again())
         finally:
-            signal.signal(signal.SIGTERM, before)
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            for number, earlier in zip((signal.SIGTERM, signal.SIGALRM), before, strict=True):
+                signal.signal(number, earlier)
+
+    def _arm(self) -> None:
+        """From now on the end of the time raises an exception; once more where a destructor has swallowed it."""
+
+        def handler(number: int, frame: FrameType | None) -> None:
+            raise _OutOfTimeError
+
+        if self.limit < inf:
+            signal.signal(signal.SIGALRM, handler)
+            signal.setitimer(signal.ITIMER_REAL, max(self.ends - SHORTEST - time.time(), 1e-3), SHORTEST)
+
+    def _too_late(self) -> "Stopped":
+        """What is said where the time ends outside of cells."""
+        assert self.text is not None
+        if self.advanced:
+            return Stopped(self.text, "what was finished is kept, and there was no time for tables")
+        why = "loading and the tables take longer" if self.loaded else "loading PyTorch and the data takes longer"
+        self.loaded = self.loaded or self.limit
+        return Stopped(self.text, why=why, enough=self.enough(0.0))
+
+
+class _OutOfTimeError(BaseException):
+    """Of the alarm: no `except Exception` of what is loaded may swallow it."""
 
 
 @dataclass(frozen=True)
 class Stopped:
     """A run that the end of its time has stopped.
 
-    left: cells that are not finished; enough: a limit that would do, where nothing at all was kept in this one."""
+    said: how far it was; left: cells that are not finished; why, enough: where nothing at all was kept, and a limit that
+    would do."""
 
     limit: str
-    left: int
-    cells: int
+    said: str = ""
+    left: int = 0
     why: str = ""
     enough: str = ""
 
@@ -136,39 +173,37 @@ class Stopped:
 
         again: the command that goes on."""
         if self.enough:
-            longer = again.replace(f"--time-limit {quote(self.limit)}", f"--time-limit {self.enough}")
+            longer = re.sub(r"(--time-limit[= ])('[^']*'|\S+)", rf"\g<1>{self.enough}", again)
             typer.echo(f"error: --time-limit {self.limit} is too short: {self.why}\nnext: {longer}", err=True)
             raise typer.Exit(1)
-        done = self.cells - self.left
-        cells = f"{done} of {self.cells} cells {'is' if done == 1 else 'are'} finished"
-        left = f"{cells}, {self.left} {'is' if self.left == 1 else 'are'} left; the same command goes on"
-        drawn = f"all {self.cells} cells are finished, but not all figures are drawn; the same command draws them"
-        said = left if self.left else drawn
-        typer.echo(f"stopped before the time limit of {self.limit}: {said}\nnext: {again}", err=True)
+        said = f"stopped before the time limit of {self.limit}: {self.said}; the same command goes on"
+        typer.echo(f"{said}\nnext: {again}", err=True)
         raise typer.Exit(TRY_AGAIN)
 
 
 def stopped(
-    time: Slice, path: Path, waiting: "Sequence[Cell]", cells: int, dataset: "Dataset", how: "Execution"
+    time: Slice, waiting: "Sequence[Cell]", done: int, cells: int, about: "tuple[Dataset, Execution]"
 ) -> Stopped:
     """What is said of a run that was stopped.
 
-    waiting: cells that are left, the first one first; cells: how many there are."""
+    waiting: cells that are left, the first one first; done: how many of the `cells` are finished."""
     assert time.text is not None
-    if time.advanced(path):
-        return Stopped(time.text, len(waiting), cells)
+    left = len(waiting)
+    if time.advanced:
+        more = f"{left} {'is' if left == 1 else 'are'} left" if left else "not all figures are drawn"
+        return Stopped(time.text, f"{done} of {cells} cells {'is' if done == 1 else 'are'} finished, and {more}", left)
     took = f"{time.loaded:.0f} s of it went into loading, and {time.reserve:.0f} s are kept for the tables"
     if not waiting:
-        why = f"all cells are finished, but not even the figures were drawn in it ({took})"
-        return Stopped(time.text, 0, cells, why, time.enough(0.0))
+        why = f"all cells are finished, but it does not suffice for the figures ({took})"
+        return Stopped(time.text, "", 0, why, time.enough(0.0))
     if time.computing <= 0:
-        return Stopped(time.text, len(waiting), cells, f"no cell was begun ({took})", time.enough(0.0))
+        return Stopped(time.text, "", left, f"no cell was begun ({took})", time.enough(0.0))
     cell = waiting[0]
-    name, expected = _next_stage(cell, path, dataset, how)
-    what = f"the measurement of {cell}" if name else f"a step of the training of {cell}"
-    about = f", which is expected to take {expected:.0f} s," if expected > time.computing else ""
-    why = f"{what}{about} did not end in the {time.computing:.0f} s for cells ({took}), and is kept only whole"
-    return Stopped(time.text, len(waiting), cells, why, time.enough(expected))
+    name, expected = _next_stage(cell, time.path, *about)
+    what = f"a measurement of {cell}" if name else f"a step of the training of {cell}"
+    long = f", which is expected to take {expected:.0f} s," if expected > time.computing else ""
+    why = f"{what}{long} did not end in the {time.computing:.0f} s that there are for cells ({took})"
+    return Stopped(time.text, "", left, why, time.enough(expected))
 
 
 def _next_stage(cell: "Cell", path: Path, dataset: "Dataset", how: "Execution") -> tuple[str, float]:
