@@ -1,16 +1,14 @@
 """Draws the pictures of README and docs that show results, from results that are kept.
 
-    python -m tools.docs_pictures             # all that follow from docs/numbers and docs/reproduction
+    python -m tools.docs_pictures             # all that follow from docs/numbers
     python -m tools.docs_pictures worst_case sweep     # these are measured again, which takes some minutes
     python -m tools.docs_pictures published --profile PATH/profile.json
 
 Each function below is a name. Pictures of pages that are run as they stand come from tools/docs_figures.py."""
 
 import argparse
-import csv
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,37 +16,20 @@ from matplotlib.figure import Figure
 
 import invrob
 from invrob.empirical.analysis import grouped
-from invrob.empirical.attacks import Sanity
-from invrob.empirical.experiments import Cell, Profiling, Result
 from invrob.empirical.figures import network_figure
-from invrob.empirical.figures.run import beside_figure
-from invrob.empirical.profiles import Card, InvarianceProfile, RobustnessProfile
+from invrob.empirical.profiles import Card
 from invrob.empirical.profiles.plots import Curve, Panel, figure_of, panel, profile_figures
-from invrob.empirical.training import Recipe
 from invrob.intervals import percent
 from invrob.pictures import COLOURS, Picture, write_figure
 from invrob.theory.sweep import sweep as swept
 from tools.docs_sources import read_slim_run
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-Rows = Sequence[dict[str, str]]
-PLACES = {"zero fill": {}, "canvas": {"border": "canvas"}, "disc": {"border": "disc"}}
 CHANGES = {  # of the picture of the worst case, and the values that it is measured at
     "rotation": [0, 10, 20, 30, 40, 50, 60, 70, 80, 90],
     "translation": [0, 1, 2, 3, 4, 5, 6, 8],
     "rotation+translation": [0, 5, 10, 15, 20, 25, 30],
 }
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Read(RobustnessProfile):
-    """A robustness as a CSV has it: the verdict is said there, and nothing of what it rests on."""
-
-    said: str = "sound"
-
-    @property
-    def verdict(self) -> str:
-        return self.said
 
 
 def mini(_: argparse.Namespace) -> None:
@@ -83,60 +64,6 @@ def audit(_: argparse.Namespace) -> None:
     write_figure(DOCS / "images" / "audit.png", figure)
 
 
-def reproduction(_: argparse.Namespace) -> None:
-    """The figures of docs/reproduction, from the CSV files there."""
-    folder = DOCS / "reproduction"
-    for name in ("mnist", "mnist-large", "cifar"):
-        with (folder / f"{name}-profiles.csv").open(encoding="utf-8") as file:
-            results = [_result(rows) for rows in grouped(list(csv.DictReader(file)), lambda row: row["cell"]).values()]
-        for network, group in grouped(results, lambda result: result.network).items():
-            stem = f"{name}-figure-{'-'.join(network.replace('(', '').replace(')', '').split())}"
-            write_figure(folder / f"{stem}.png", network_figure(group))
-            write_figure(folder / f"{stem}-beside.png", beside_figure(group))
-
-
-def _result(rows: Rows) -> Result:
-    """What the rows of one cell say."""
-    first, by_variant = rows[0], grouped(rows, lambda row: row["variant"])
-    thetas, epsilons = (tuple(float(r["value"]) for r in by_variant[name]) for name in ("zero fill", "search"))
-    beside = tuple(name for name in by_variant if name not in ("zero fill", "search"))
-    cell = Cell(
-        dataset=first["dataset"],
-        fingerprint="",
-        model=first["model"],
-        options=json.loads(first["options"]),
-        seed=int(first["seed"]),
-        recipe=Recipe(rotation=float(first["training_theta"]), epsilon=float(first["training_epsilon"])),
-        profiling=Profiling(thetas=thetas, epsilons=epsilons, confounds=beside),
-    )
-    others = {name: _invariance(by_variant[name], name) for name in beside}
-    return Result(cell, _invariance(by_variant["zero fill"], "zero fill"), _robustness(by_variant["search"]), others)
-
-
-def _rates(rows: Rows) -> dict[str, object]:
-    columns = ("rate", "low", "high", "accuracy", "accuracy_low", "accuracy_high")
-    numbers = {name: np.array([float(row[name]) for row in rows]) for name in columns}
-    images = int(rows[0]["images"])
-    told = {"clean_accuracy": float(rows[0]["accuracy"]), "images": images, "per_image": np.zeros(images)}
-    return {**numbers, **told, "classes": (), "confidence": 0.95, "seed": int(rows[0]["seed"])}
-
-
-def _invariance(rows: Rows, name: str) -> InvarianceProfile:
-    how = {"border": "zero", **PLACES.get(name, {}), "path": name if name == "there-and-back" else "there"}
-    values = np.array([float(row["value"]) for row in rows])
-    return InvarianceProfile(**_rates(rows), thetas=values, evaluations=1.0, transformation="rotation", **how)  # type: ignore[arg-type]
-
-
-def _robustness(rows: Rows) -> RobustnessProfile:
-    rates, values = _rates(rows), np.array([float(row["value"]) for row in rows])
-    nothing = dict.fromkeys(("gap", "gap_high", "floor", "missed"))
-    probes = dict.fromkeys(("zero_gradient", "black_box", "unfooled_at_largest", "changed_prediction"), 0.0)
-    how = {"gradient_evaluations": 0.0, "levels": np.zeros(rates["images"], int), "norm": "linf", "steps": 1}  # type: ignore[call-overload]
-    told = {"restarts": 1, "audited": 0, "strength": "", "shortfall": "", "said": rows[0]["verdict"]}
-    sanity = Sanity(probed=0, **probes, constant=False, reasons=())
-    return Read(**rates, epsilons=values, **how, **nothing, **told, sanity=sanity)  # type: ignore[arg-type]
-
-
 def worst_case(_: argparse.Namespace) -> None:
     """Average, worst of ten draws and grid, of the network of docs/how-to/transformations.md."""
     from tools.docs_measure import small_network
@@ -169,7 +96,7 @@ def published(asked: argparse.Namespace) -> None:
     write_figure(DOCS / "images" / "published-card.png", figure)
 
 
-KEPT: tuple[Callable[[argparse.Namespace], None], ...] = (mini, audit, reproduction)
+KEPT: tuple[Callable[[argparse.Namespace], None], ...] = (mini, audit)
 ALL = {function.__name__: function for function in (*KEPT, worst_case, sweep, published)}
 
 

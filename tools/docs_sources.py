@@ -19,7 +19,7 @@ from invrob.empirical.experiments import Experiment, Result, Store, read_measure
 from invrob.empirical.models import build
 from invrob.empirical.profiles import table_epsilons
 from invrob.intervals import percent
-from tools.docs_tables import of_benchmarks, of_reproduction
+from tools.docs_tables import of_benchmarks
 
 NUMBERS = Path(__file__).resolve().parents[1] / "docs" / "numbers"
 Named = Iterator[tuple[str, str]]
@@ -41,7 +41,6 @@ WORDS = ["none", "one", "two", "three", "four", "five", "six", "seven", "eight",
 def values() -> dict[str, str]:
     """Every name, and what stands for it."""
     sources = {"mini": of_run(NUMBERS / "mini"), "networks": of_networks()}
-    sources |= {"reproduction": of_reproduction(NUMBERS.parent / "reproduction" / "tables.md")}
     for path in sorted(NUMBERS.glob("*.json")):
         sources[path.stem] = of_benchmarks(path) if path.stem == "benchmarks" else of_json(path)
     return {f"{source}: {name}": value for source, named in sources.items() for name, value in named}

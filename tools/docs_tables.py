@@ -1,13 +1,11 @@
-"""Numbers that are taken from tables: those of the benchmarks and of the reproduction, for tools/docs_sources.py."""
+"""Numbers that are taken from the tables of the benchmarks, for tools/docs_sources.py."""
 
 import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 Named = Iterator[tuple[str, str]]
-LABELS = ("network", "A", "trained epsilon", "attack", "the paper's claim", "run", "stage")  # what a row is about
 
 
 def of_benchmarks(path: Path) -> Named:
@@ -49,22 +47,6 @@ def of_curves(curves: dict[str, dict[str, dict[str, Any]]]) -> Named:
         yield f"AutoAttack less {norm}", " and ".join(f"{points:.1f}" for points in sorted(less))
     lenet = [rows for name, rows in curves.items() if name.startswith("LeNet")]
     yield "LeNet missed", _range(of(audited, "missed, most", lenet)).split(" to ")[0]
-
-
-def of_reproduction(path: Path) -> Named:
-    """Every cell of docs/reproduction/tables.md: "MNIST profiles / stdcnn 180 0 / rob. 0.1", and behind ", number" the
-    rate of it without its interval."""
-    for section in path.read_text("utf-8").split("\n## ")[1:]:
-        heading = section.partition("\n")[0].replace(": ", " ").partition(" what other")[0]
-        rows = [re.split(r"\s*\|\s*", line.strip("| \n")) for line in section.splitlines() if line.startswith("|")]
-        for row in rows[2:]:
-            cells = dict(zip(rows[0], row, strict=False))
-            about = [name for name in LABELS if name in cells and (name != "attack" or "A" not in cells)]
-            label = " ".join(cells.pop(name).split(":")[0].strip("`") for name in about)
-            for column, text in cells.items():
-                yield f"{heading} / {label} / {column}", text
-                if number := re.match(r"-?[\d.]+(?= \[)", text):
-                    yield f"{heading} / {label} / {column}, number", number[0]
 
 
 def _shown(value: str | float) -> str:
