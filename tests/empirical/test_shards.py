@@ -1,7 +1,7 @@
 """Shards: every cell in exactly one of them, the same everywhere, and none with much more to do than the others."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from planted import cell
 
@@ -14,8 +14,10 @@ from invrob.errors import InputError
 
 COSTS = st.lists(st.integers(0, 10**6).map(float), max_size=40)
 SHARES = st.integers(1, 50)
+laws = settings(deadline=None, max_examples=50)
 
 
+@laws
 @given(COSTS, SHARES)
 def test_every_job_is_in_exactly_one_share(costs, shares):
     found = dealt(costs, shares)
@@ -24,6 +26,7 @@ def test_every_job_is_in_exactly_one_share(costs, shares):
     assert all(share == sorted(share) for share in found)
 
 
+@laws
 @given(COSTS, SHARES)
 def test_no_share_costs_more_than_the_mean_and_the_costliest_job_and_none_lacks_more_than_a_job(costs, shares):
     sums = [sum(costs[place] for place in share) for share in dealt(costs, shares)]
@@ -33,6 +36,7 @@ def test_no_share_costs_more_than_the_mean_and_the_costliest_job_and_none_lacks_
     assert max(sums) == makespan(costs, shares)  # as the executors of one machine would have it
 
 
+@laws
 @given(st.integers(0, 40), SHARES)
 def test_jobs_of_one_cost_are_dealt_like_cards(count, shares):
     sizes = [len(share) for share in dealt([1.0] * count, shares)]
@@ -41,6 +45,7 @@ def test_jobs_of_one_cost_are_dealt_like_cards(count, shares):
     assert free == sizes
 
 
+@laws
 @given(COSTS, SHARES)
 def test_dealing_twice_gives_the_same(costs, shares):
     assert dealt(costs, shares) == dealt(list(costs), shares)
@@ -110,6 +115,7 @@ def test_what_names_no_shard_is_refused_with_the_range(text, said):
     assert "--shard" in str(refused.value)
 
 
+@laws
 @given(st.integers(1, 100_000), st.integers(1, 100_000))
 def test_every_number_up_to_the_count_names_a_shard_and_a_folder_of_its_own(one, other):
     number, count = sorted((one, other))
@@ -123,6 +129,7 @@ def test_the_line_that_merges_is_for_a_shell_also_where_names_have_spaces(tmp_pa
     assert line == f"next: invrob runs merge '{tmp_path}/my runs/mini'-shard-*-of-8 --out '{tmp_path}/my runs/mini'"
 
 
+@laws
 @given(st.one_of(st.none(), st.integers(), st.text(), st.dictionaries(st.sampled_from(["number", "count", "cells"]),
        st.one_of(st.integers(-2, 3), st.lists(st.text(), max_size=2), st.none(), st.floats()))))  # fmt: skip
 def test_a_note_about_a_shard_is_read_back_or_is_none(plain):

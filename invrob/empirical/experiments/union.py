@@ -105,9 +105,7 @@ def _refuse(path: Path, first: Named, there: Experiment, here: Experiment) -> No
 
 def _apart(path: Path, first: Path, different: str) -> str:
     side = command("report", first, path)
-    return (
-        f"{path} holds another experiment than {first} ({different}): merge them apart; `{side}` shows both on a page"
-    )
+    return f"{path} holds another experiment than {first} ({different}): leave it out; `{side}` shows both on one page"
 
 
 def _no_grid(runs: Sequence[Named], asked: int, more: Sequence[Cell]) -> str:
