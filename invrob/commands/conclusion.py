@@ -12,7 +12,7 @@ import typer
 from invrob.commands.outputs import Outputs
 from invrob.commands.plane_table import point_rows
 from invrob.commands.shards import lacking, shard_entry
-from invrob.commands.summary import print_results, result_row
+from invrob.commands.summary import print_answer, print_results, result_row
 from invrob.errors import command
 from invrob.progress import Show
 
@@ -41,7 +41,7 @@ class Conclusion:
 
     def summary(self, extra: Mapping[str, Any]) -> dict[str, Any]:
         """All of that for JSON. extra: what the command knows beside it."""
-        from invrob.empirical.analysis import by_training, plane
+        from invrob.empirical.analysis import answer, by_training, plane
 
         theta, epsilon = self.place
         points = plane(by_training(self.results), theta, epsilon)
@@ -55,6 +55,7 @@ class Conclusion:
             **extra,
             "cells": [result_row(result) for result in self.results],
             "claims": [claim.to_dict() for claim in self.claims],
+            "answer": [*answer(self.claims)],
             "plane": {"theta": theta, "epsilon": epsilon, "points": point_rows(points)},
         }
 
@@ -69,6 +70,7 @@ class Conclusion:
         files = [file for file in (*self.figures, self.table, self.by_class) if file is not None]
         if files:
             typer.echo("figures and data:\n" + "\n".join(f"  {file}" for file in files))
+        print_answer(self.claims)
 
 
 def conclude(

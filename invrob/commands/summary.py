@@ -90,6 +90,17 @@ def print_results(results: "list[Result]", claims: "tuple[Claim, ...]") -> None:
     )
 
 
+def print_answer(claims: "Sequence[Claim]") -> None:
+    """Whether one can have both, invariance and robustness, where the run was asked; nothing elsewhere."""
+    from rich.console import Console
+
+    from invrob.empirical.analysis import answer
+
+    question, *networks = answer(claims) or ("",)
+    if question:
+        print_text(Console(highlight=False), f"\n{question}", *(f"  {network}" for network in networks), "")
+
+
 def _print_claims(console: "Console", heading: str, claims: "Sequence[Claim]") -> None:
     """Each statement with its networks, and then the notes on them; nothing where there are none."""
     if not claims:

@@ -45,6 +45,7 @@ def remarks(rivals: "Rivals", dominated: Collection[int]) -> tuple[str, ...]:
     _, seeds, images = rivals.trainings.robust.shape
     several = f"{seeds} seeds" if seeds > 1 else "one seed, with what training again is expected to move"
     return (
+        "the effect is what it gains in the rate in which it gains the least",
         f"{place}, {len(dominated)} {of} are dominated for certain" + (f", not {left}" if left else ""),
         f"beyond every mixture of those for certain: {mixed}",
         rivals.left_out,

@@ -6,6 +6,7 @@ from shlex import quote
 from typing import Any
 
 from invrob.empirical.analysis import STATEMENTS, TABLE_THETAS, Claim, verdict_of
+from invrob.empirical.analysis import answer as whether_both
 from invrob.empirical.data import Dataset
 from invrob.empirical.experiments import Result, clean_accuracy, to_toml
 from invrob.empirical.profiles import BlackBoxProfile, Card, format_epsilon, table_epsilons
@@ -45,6 +46,12 @@ def answer(run: Run) -> str:
         if verdict in by_verdict
     ]
     return f"On {run.experiment.dataset}, {run.label} " + "; it ".join(clauses) + "."
+
+
+def both_answers(run: Run, several_runs: bool) -> list[str]:
+    """Whether one can have both, invariance and robustness, as the run says it; nothing where it was not asked."""
+    sentences = " ".join(whether_both(run.claims))
+    return [f"{run.label}: {sentences}" if several_runs else sentences] * bool(sentences)
 
 
 def _listed(texts: Sequence[str], joint: str) -> str:

@@ -46,7 +46,11 @@ def rendered(
         "several": len(sources) > 1,
         "several_runs": len(runs) > 1,
         "several_seeds": len({result.cell.seed for run in runs for result in run.results}) > 1,
-        "answers": [*map(page.answer, runs), *own_answers(trainings, models, shared["plane"])],
+        "answers": [
+            *map(page.answer, runs),
+            *(text for run in runs for text in page.both_answers(run, len(runs) > 1)),
+            *own_answers(trainings, models, shared["plane"]),
+        ],
         "cards": _cards(runs, card),
         "claims": page.claim_rows(runs),
         "further": page.further_rows(runs),

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from invrob.empirical.analysis import TABLE_THETAS, Claim
+from invrob.empirical.analysis import TABLE_THETAS, Claim, answer
 from invrob.empirical.execution import Failure
 from invrob.empirical.experiments import Result, clean_accuracy
 from invrob.empirical.profiles import format_epsilon, table_epsilons
@@ -22,7 +22,7 @@ def study_summary(results: Sequence[Result], claims: Sequence[Claim], failures: 
         title += f"; {len(failures)} failed"
     tables = (_networks(results), *_claims(claims)) if results else ()
     failed = (f"{failure.cell} failed: {failure.reason}" for failure in failures)
-    return Summary(title, tables, (*failed, *[LEGEND] * bool(results)))
+    return Summary(title, tables, (*failed, *answer(claims), *[LEGEND] * bool(results)))
 
 
 def _networks(results: Sequence[Result]) -> Table:
