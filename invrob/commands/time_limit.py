@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 TRY_AGAIN = 75  # EX_TEMPFAIL of sysexits.h
 LEAST = 5.0  # seconds; PyTorch alone takes about that long to load
 STARTED = time.time()  # of this module, which is imported first of all
+LAST_SHARE, LAST = 0.05, 10.0  # what a process takes to end, as a share of the limit, and seconds at most
 SHORTEST, LARGEST_SHARE = 1.0, 1 / 3  # what is kept for the end: seconds at least, and the share of the limit at most
 
 Option = Annotated[
@@ -139,7 +140,8 @@ class Slice:
 
         if self.limit < inf:
             signal.signal(signal.SIGALRM, handler)
-            signal.setitimer(signal.ITIMER_REAL, max(self.ends - SHORTEST - time.time(), 1e-3), SHORTEST)
+            last = self.ends - max(SHORTEST, min(LAST_SHARE * self.limit, LAST))
+            signal.setitimer(signal.ITIMER_REAL, max(last - time.time(), 1e-3), SHORTEST)
 
     def _too_late(self) -> "Stopped":
         """What is said where the time ends outside of cells."""
@@ -159,8 +161,8 @@ class _OutOfTimeError(BaseException):
 class Stopped:
     """A run that the end of its time has stopped.
 
-    said: how far it was; left: cells that are not finished; why, enough: where nothing at all was kept, and a limit that
-    would do."""
+    said: how far it was; left: cells that are not finished; why, enough: where nothing at all was kept, and a limit
+    that would do."""
 
     limit: str
     said: str = ""

@@ -70,7 +70,7 @@ def test_the_same_command_again_computes_nothing_and_changes_nothing(whole, fini
 
 @pytest.mark.parametrize(
     ("sent", "code"),
-    [(signal.SIGINT, 130), (signal.SIGTERM, 143)],
+    [(signal.SIGINT, 130), (signal.SIGTERM, 75)],
     ids=["Ctrl-C", "SIGTERM"],
 )
 @pytest.mark.long  # with one job: tests/faults/test_run_faults.py

@@ -43,9 +43,9 @@ def leftovers(out):
     ("sent", "code", "cell"),
     [
         (signal.SIGINT, 130, 1),
-        (signal.SIGTERM, 143, 2),
+        (signal.SIGTERM, 75, 2),
         pytest.param(signal.SIGINT, 130, 2, marks=pytest.mark.long),
-        pytest.param(signal.SIGTERM, 143, 1, marks=pytest.mark.long),
+        pytest.param(signal.SIGTERM, 75, 1, marks=pytest.mark.long),
     ],
 )
 def test_a_signal_in_any_cell_ends_the_run_with_a_sentence_and_the_next_one_goes_on(
