@@ -10,7 +10,7 @@ from pathlib import Path
 from invrob.errors import InputError, did_you_mean
 from invrob.files import expanded
 
-PRESETS = ("smoke", "mini", "paper-mnist", "paper-cifar")  # experiments
+PRESETS = ("smoke", "mini", "both", "paper-mnist", "paper-cifar")  # experiments
 NORMS = ("linf", "l2")
 TRANSFORMATIONS = (
     "rotation",

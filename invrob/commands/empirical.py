@@ -53,7 +53,8 @@ def run(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="The experiment: smoke (a minute), mini (five minutes; the default), paper-mnist or paper-cifar.",
+            help="The experiment: smoke (a minute), mini (five minutes; the default), both (ten minutes: can one have "
+            "invariance and robustness?), paper-mnist or paper-cifar.",
         ),
     ] = None,
     config: Annotated[

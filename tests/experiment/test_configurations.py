@@ -22,6 +22,11 @@ def test_the_presets_have_the_grids_that_are_promised():
         "gcnn": ((0, 60, 180), (0,)),
         "madry_lenet": ((0,), (0, 0.1, 0.2, 0.3)),
     }
+    assert grid(PRESETS["both"]) == {
+        "stdcnn": ((0, 60, 180), (0, 0.1, 0.2)),
+        "madry_lenet": ((0, 60, 180), (0, 0.2)),
+        "gcnn": ((0, 180), (0, 0.2)),
+    }
     angles = (0, 30, 60, 90, 120, 150, 180)
     assert grid(PRESETS["paper-mnist"]) == {
         "stdcnn": (angles, (0,)),
