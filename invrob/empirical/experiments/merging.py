@@ -14,6 +14,7 @@ from pathlib import Path
 from invrob.empirical.experiments.cells import Cell
 from invrob.empirical.experiments.continuing import Kept, going_on, kept_in, no_run
 from invrob.empirical.experiments.experiment import Experiment
+from invrob.empirical.experiments.halfway import remove_halfway
 from invrob.empirical.experiments.results import class_names, read_measurement, write_experiment
 from invrob.empirical.experiments.store import Store, write_json
 from invrob.empirical.experiments.union import union_of
@@ -236,6 +237,7 @@ def _copy(work: _Work, out: Path) -> None:
             stale.unlink()
         for name in TRAINED:
             _copy_file(training, name, training.trained[name], folder)
+        remove_halfway(out, [work.cell.key])  # where it was in progress
     for name, found in work.measured.items():
         if found.run != out:
             _copy_file(found, name, found.measured[name], folder)
