@@ -51,7 +51,10 @@ class AtEqualAccuracy(Controlled):
     def images(self, rows: Rows) -> str:
         right = _right(rows)
         counts = np.zeros(1) if right is None else right.sum(1)
-        return f"the {span(counts)} of {super().images(rows)} that all networks of a seed get right"
+        return f"{span(counts)} images"
+
+    def remark(self, values: tuple[float, ...], rows: Rows) -> str:
+        return f"these are the images, of {self.profile_of(rows[0][0]).images}, that all networks of a seed get right"
 
 
 @dataclass(frozen=True)
