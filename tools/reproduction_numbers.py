@@ -72,6 +72,13 @@ def networks_of_numbers(run: Run | None) -> dict[float, list[Result]]:
     return {number.rotation: found[number.rotation] for number in NUMBERS if number.rotation in found}
 
 
+def numbers_in_short(by_rotation: dict[float, list[Result]]) -> Iterator[str]:
+    """The verdict on each number, as items of a list."""
+    for number in NUMBERS:
+        seeds = by_rotation.get(number.rotation, [])
+        yield f"- ({number.name}) {number.text}: {f'**{strong_verdict(number, seeds)}**' if seeds else 'not run yet'}."
+
+
 def numbers_table(by_rotation: dict[float, list[Result]]) -> str:
     """Each number beside ours, with its verdict."""
     rows = []
@@ -145,12 +152,15 @@ class Tried:
     text: str
     images: int
     rates: dict[float, list[Estimate | None]]
+    verdicts: dict[str, str] | None = None  # where they rest on more than the rates
 
     def says(self, number: Number) -> str:
         """The verdict that somebody would come to who trusts this attack alone."""
         at = self.rates.get(number.rotation)
         if at is None:
             return "-"
+        if self.verdicts is not None:
+            return self.verdicts[number.name]
         rates = [at[AT.index(epsilon)] for epsilon in number.epsilons]
         return number.verdict(rates, [None] * len(rates))
 
@@ -163,7 +173,8 @@ def tried(run: Run, kept: Kept | None) -> list[Tried]:
     def of_run(read_at: Any) -> dict[float, list[Estimate | None]]:
         return {rotation: [mean(seeds, read_at(e)) for e in AT] for rotation, seeds in by_rotation.items()}
 
-    found = [Tried("the strong attack", "the search over epsilon, audited", images, of_run(robustness_at))]
+    judged = {n.name: strong_verdict(n, by_rotation[n.rotation]) for n in NUMBERS if n.rotation in by_rotation}
+    found = [Tried("the strong attack", "that of the table above", images, of_run(robustness_at), judged)]
     if kept is not None:
         text = f"the strong attack, epsilon x {MNIST_STD}: as for normalised pixels"
         found.append(Tried(UNITS, text, kept["images"], _of_kept(UNITS, by_rotation, kept)))
@@ -217,10 +228,9 @@ def attacks_in_words(attacks: Sequence[Tried]) -> Iterator[str]:
     else:
         yield "None of these attacks shows both numbers with these networks."
     if alone:
-        yield (
-            f"(b) is what one finds with {listed(alone)}. An attack whose gradient is zero leaves what `noise` leaves, "
-            "whatever the network."
-        )
+        yield f"(b) is what one finds with {listed(alone)}."
+    if "`noise`" in alone:
+        yield "An attack whose gradient is zero leaves what `noise` leaves, whatever the network."
     units = next((t for t in others if t.name == UNITS), None)
     if units is not None:
         yield f"With epsilon in units of normalised pixels (a) is {units.says(a)} and (b) is {units.says(b)}."

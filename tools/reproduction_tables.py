@@ -9,6 +9,7 @@ from invrob.empirical.analysis import TABLE_THETAS, Claim, floor_means, grouped,
 from invrob.empirical.experiments import Result, clean_accuracy
 from invrob.empirical.profiles import Rates, format_epsilon
 from invrob.intervals import Estimate, p_text, percent
+from invrob.pictures import NBSP
 from tools.reproduction_runs import FIGURES, PaperFigure, Run, networks, shown
 
 Read = Callable[[Result], Estimate | None]
@@ -36,10 +37,10 @@ def written(share: Estimate | None, floor: float | None = None, between: str = "
     """A rate in % with its interval, and with its floor where it has one; between: its lines in a cell."""
     if share is None:
         return NOTHING
-    rate = f"{percent(share.estimate)}{between}[{percent(share.low)}, {percent(share.high)}]"
+    rate = f"{percent(share.estimate)}{between}[{percent(share.low)},{NBSP}{percent(share.high)}]"
     if floor is None:
         return rate
-    return f"{rate}{between if between.strip() else ', '}floor {percent(floor)}"
+    return f"{rate}{between if between.strip() else ', '}floor{NBSP}{percent(floor)}"
 
 
 def attack_verdict(results: Sequence[Result]) -> str:
@@ -140,8 +141,8 @@ def claims_table(claims: Sequence[Claim]) -> str:
     for claim in claims:
         p = NOTHING if claim.p_holm is None else p_text(claim.p_holm).removeprefix("p ").removeprefix("= ")
         said = [f"({claim.label}) {claim.text}", shown(claim.network), f"**{claim.verdict}**", change(claim), p]
-        rows.append([*said, str(claim.seeds), shown(claim.note)])
-    headings = ("claim", "network", "verdict", "change, points", "p (Holm)", "seeds", "what it rests on")
+        rows.append([*said, shown(claim.note)])
+    headings = ("claim", "network", "verdict", "change, points", "p (Holm)", "what it rests on")
     return table(headings, rows)
 
 
@@ -150,7 +151,7 @@ def change(claim: Claim) -> str:
     if claim.effect is None or claim.low is None or claim.high is None:
         return "nothing compared"
     effect, low, high = (signed(share) for share in (claim.effect, claim.low, claim.high))
-    return f"{effect} [{low}, {high}]"
+    return f"{effect} [{low},{NBSP}{high}]"
 
 
 def signed(share: float) -> str:
@@ -159,9 +160,9 @@ def signed(share: float) -> str:
 
 
 def of_figure(figure: PaperFigure, claims: Sequence[Claim]) -> list[Claim]:
-    """The claims about networks of a figure, those about its own network first."""
-    named = re.compile(rf"(?<!\w){figure.model}(?!\w)")
-    return [claim for claim in claims if named.search(claim.network)]
+    """The claims about networks of a figure; of several that are compared the first one counts."""
+    named = re.compile(rf"{figure.model}(?!\w)")
+    return [claim for claim in claims if named.match(claim.network)]
 
 
 def summary_table(claims: dict[str, tuple[Claim, ...]]) -> str:

@@ -17,6 +17,7 @@ from invrob.empirical.analysis import check_claims
 from invrob.empirical.experiments import Experiment, read_run
 from invrob.empirical.profiles import WEAK
 from invrob.intervals import Estimate, percent
+from invrob.pictures import NBSP
 from tools import reproduction_numbers, reproduction_runs
 from tools.reproduction import FOLDER, kept_runs, main, old, write
 from tools.reproduction_numbers import AT, NOT, NUMBERS, OPEN, REPRODUCED, measure_attacks, read_attacks
@@ -29,26 +30,27 @@ seeds = [0, 1, 2]
 
 [[models]]
 name = "stdcnn"
-width = 0.1
+width = 0.3
 training_theta = [0, 60, 180]
-epochs = 1
-batch_size = 20
+epochs = 10
+batch_size = 16
+learning_rate = 0.01
 
 [[models]]
 name = "stdcnn"
-width = 0.05
+width = 0.1
 training_theta = [180]
 epochs = 1
-batch_size = 20
 
 [[models]]
 name = "madry_lenet"
-width = 0.03
+width = 0.05
 training_theta = [0]
 training_epsilon = [0, 0.1]
 attack_steps = 2
-epochs = 1
-batch_size = 20
+epochs = 4
+batch_size = 16
+learning_rate = 0.01
 
 [profiling]
 thetas = [0, 90, 180]
@@ -57,6 +59,7 @@ images = 8
 steps = 1
 angle_step = 90
 audit = 0
+attack = "pgd"
 confounds = ["there-and-back"]
 weak_attacks = ["noise"]
 """
@@ -67,7 +70,7 @@ def run(tmp_path_factory):
     """The folder of a run of three networks, three seeds each; not to be written to."""
     folder = tmp_path_factory.mktemp("reproduction")
     with np.load(ROOT / "invrob" / "empirical" / "data" / "assets" / "mnist-mini.npz", allow_pickle=False) as whole:
-        few = {"train": 60, "validation": 20, "test": 40}
+        few = {"train": 120, "validation": 20, "test": 40}
         kinds = [(f"{split}_{kind}", n) for split, n in few.items() for kind in ("images", "labels")]
         np.savez(folder / "digits.npz", **{name: whole[name][:n] for name, n in kinds})
     (folder / "mnist.toml").write_text(TOML.format(data=folder / "digits.npz"))
@@ -138,7 +141,7 @@ def shown(rates, low, high, images):
     seeds = rates.var(ddof=1) / 3 * t.ppf(0.975, 2) ** 2
     of_images = t.ppf(0.975, n - 1) / norm.ppf(0.975)
     below, above = (np.sqrt((d**2).mean() * of_images**2 + seeds) for d in (rates - low, high - rates))
-    return f"{percent(mean)}<br>[{percent(max(mean - below, 0))}, {percent(min(mean + above, 1))}]"
+    return f"{percent(mean)}<br>[{percent(max(mean - below, 0))},{NBSP}{percent(min(mean + above, 1))}]"
 
 
 def test_the_rates_of_a_figure_are_those_that_profiles_csv_gives(whole, run):
@@ -146,14 +149,16 @@ def test_the_rates_of_a_figure_are_those_that_profiles_csv_gives(whole, run):
     assert {*rows} == {"0", "60", "180"}
     columns = {"inv. 180": ("zero fill", 180.0), "inv. 90": ("zero fill", 90.0), "rob. 0.1": ("search", 0.1)}
     for column, (variant, value) in columns.items():
-        expected = of_csv(run / "profiles.csv", "stdcnn", {"width": 0.1}, variant, value)
+        expected = of_csv(run / "profiles.csv", "stdcnn", {"width": 0.3}, variant, value)
         assert {a: row[column] for a, row in rows.items()} == {
             f"{a:g}": shown(*some) for (a, _), some in expected.items()
         }
     rows = rows_of(section(whole, "Figure 5"), "trained at")
-    expected = of_csv(run / "profiles.csv", "madry_lenet", {"width": 0.03}, "search", 0.2)
+    expected = of_csv(run / "profiles.csv", "madry_lenet", {"width": 0.05}, "search", 0.2)
     assert [row["rob. 0.2"] for row in rows] == [shown(*some) for some in expected.values()]
     assert {row["seeds"] for row in rows} == {"3"}
+    told = [row[column] for row in rows for column in ("inv. 90", "inv. 180", "rob. 0.1", "rob. 0.2")]
+    assert len({*told}) > 4  # constant classifiers would have the same rates everywhere
 
 
 def test_the_csv_of_a_figure_has_the_rows_and_columns_of_profiles_csv(whole, run):
@@ -208,15 +213,15 @@ def test_a_page_of_a_run_that_is_not_finished_says_what_is_missing(run, tmp_path
     part = tmp_path / "part"
     shutil.copytree(run, part)
     cells = {(r.cell.network, r.cell.recipe.rotation, r.cell.seed): r.cell for r in read_run(part)[1]}
-    shutil.rmtree(part / "cells" / cells["stdcnn (width 0.1)", 60.0, 1].key)
-    shutil.rmtree(part / "cells" / cells["stdcnn (width 0.05)", 180.0, 0].key)
-    cell = cells["stdcnn (width 0.1)", 0.0, 2]
+    shutil.rmtree(part / "cells" / cells["stdcnn (width 0.3)", 60.0, 1].key)
+    shutil.rmtree(part / "cells" / cells["stdcnn (width 0.1)", 180.0, 0].key)
+    cell = cells["stdcnn (width 0.3)", 0.0, 2]
     (part / "cells" / cell.key / f"profiles-{cell.addresses['weak:noise']}.json").unlink()
     folder = page_of(tmp_path, part)
     missing = re.search(r"\*Missing:\* (.*)\.\n", section(folder, "Figure 1"))[1]
     assert missing == (
         "A = 30, 90, 120, 150 altogether; 1 of 3 seeds of A = 60; `weak:noise` is not measured of 1 of 8 networks; "
-        "1 of 3 networks of StdCNN (width 0.05)"
+        "1 of 3 networks of StdCNN (width 0.1)"
     )
     whole = section(folder, "What was run")
     assert f"- Figure 1: {missing}." in whole
