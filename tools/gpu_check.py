@@ -122,6 +122,8 @@ def _process(step: Step, setting: Setting, file: Path, log: Path, patience: floa
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
+            assert process.stdin is not None
+            process.stdin.close()
 
 
 def _without_outcome(step: Step, kept: Result, code: int | None, patience: float, part: Slice) -> Outcome:

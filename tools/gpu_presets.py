@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from invrob.empirical import data
@@ -15,10 +16,10 @@ from invrob.empirical.experiments import PRESETS, Cell, Experiment, Store, datas
 from invrob.files import write_atomically
 from tools.gpu_runs import ended, last_line
 from tools.gpu_steps import Outcome, Setting, Table, read_result
+from tools.gpu_trainings import splits
 
 AGAIN = 75  # exit code of `invrob empirical run` where the time was over
-FEW: dict[str, Any] = {  # a trial of this tool
-    "dataset": "mnist-mini",
+FEW: dict[str, Any] = {  # a trial of this tool, on a few digits
     "models": [{"name": "madry_lenet", "width": 0.05, "training_theta": [0, 90], "epochs": 1}],
     "profiling": {"images": 8, "epsilons": [0, 0.1], "thetas": [0, 90], "audit": 0},
 }
@@ -74,7 +75,7 @@ def paper_cifar(setting: Setting) -> Outcome:
 def _preset(name: str, dataset: str, setting: Setting) -> Outcome:
     experiment, missing = PRESETS[name], data.stand_in(dataset) is not None and not setting.small
     if setting.small:
-        experiment = Experiment.model_validate(FEW)
+        experiment = Experiment.model_validate({**FEW, "dataset": _few_digits(setting.out / "runs" / "few.npz")})
     elif missing and dataset == "mnist":
         experiment = experiment.model_copy(update={"dataset": "mnist-mini"})
     elif missing:
@@ -97,6 +98,17 @@ def _preset(name: str, dataset: str, setting: Setting) -> Outcome:
     if code != 0:
         return Outcome("failed", f"exit code {code}: {last_line(said)}; {told}", tables, numbers)
     return Outcome("skipped" if missing else "ok", told, tables, numbers)
+
+
+def _few_digits(path: Path) -> str:
+    """A data set of 64 digits and 16 more, written to this file, as `--data` has it."""
+    first, second = splits(True, 64)
+    arrays = {"train_images": first.images, "train_labels": first.labels}
+    arrays |= {"test_images": second.images, "test_labels": second.labels}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        write_atomically(path, lambda file: np.savez(file, **{name: value.numpy() for name, value in arrays.items()}))
+    return f"npz:{path}"
 
 
 PEAKS = (

@@ -20,18 +20,18 @@ TESTS = tuple(f"tests/empirical/test_{name}.py" for name in ("on_gpu", "affine",
 def ended(words: Sequence[str], seconds: float) -> tuple[int | None, str]:
     """The exit code of a command of Python, and all that it has said, which goes to the log as it comes; None for the
     code where it was ended after so many seconds."""
-    process = subprocess.Popen(  # noqa: S603 - our own modules
-        [sys.executable, *words], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    assert process.stdout is not None
-    timer = threading.Timer(max(seconds, 1.0), process.kill)
-    timer.start()
     said = []
-    for line in process.stdout:
-        print(line, end="", flush=True)
-        said.append(line)
-    code = process.wait()
-    timer.cancel()
+    with subprocess.Popen(  # noqa: S603 - our own modules
+        [sys.executable, *words], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        assert process.stdout is not None
+        timer = threading.Timer(max(seconds, 1.0), process.kill)
+        timer.start()
+        for line in process.stdout:
+            print(line, end="", flush=True)
+            said.append(line)
+        code = process.wait()
+        timer.cancel()
     return None if code == -signal.SIGKILL else code, "".join(said)
 
 
