@@ -75,8 +75,8 @@ def _at_home(word: str) -> str:
 
 
 def main() -> None:
-    """The entry point: exit codes 0 (ok), 1 (a claim failed or the run did), 2 (bad usage), 130 (Ctrl-C, by Typer),
-    143 (SIGTERM)."""
+    """The entry point: exit codes 0 (ok), 1 (a claim failed or the run did), 2 (bad usage), 75 (a run is to go on), 130
+    (Ctrl-C, by Typer), 143 (SIGTERM)."""
     logging.getLogger("matplotlib").addFilter(_matters)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # by way of every `finally`: workers, the terminal's cursor
     for stream in (sys.stdout, sys.stderr):

@@ -104,7 +104,7 @@ def run(
     """Train and measure every network of an experiment, and draw the figures. A cell is one of these networks.
 
     The same command goes on where it was stopped, also in the middle of a training. Ctrl-C, SIGTERM and --time-limit
-    lose only the measurement at work; kill -9 as well, and some minutes of a training. The results do
+    lose only the measurement at work; kill -9 loses that too, and half a minute of a training. The results do
     not depend on --executor, --jobs and --shard.
 
     Exit code 0: all cells are finished; 1: a cell failed, which does not stop the others, or with --strict a claim of

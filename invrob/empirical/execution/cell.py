@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
+from math import inf
 from pathlib import Path
 
 import torch
@@ -80,7 +81,8 @@ def _measure(
     images, labels = (tensor.to(device) for tensor in profiled(dataset.test, cell.profiling.images))
     todo = [name for name in cell.addresses if read_measurement(store, cell, name) is None]
     for number, name in enumerate(todo):
-        if deadline.worked and deadline.left <= expected_stage(cell, name, dataset, store, device):
+        limited = deadline.worked and deadline.left < inf
+        if limited and deadline.left <= expected_stage(cell, name, dataset, store, device):
             raise Paused
         exact, body = torch.backends.cudnn.flags(enabled=True, allow_tf32=False), None
         try:

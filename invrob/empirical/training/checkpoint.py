@@ -80,7 +80,7 @@ class InProgress:
             self.step += 1
             asked = self.keeper.asks() if self.keeper else ""
             if asked and self.keeper:
-                self.keeper.keep(self._taken())
+                self.keeper.keep(_on_host(self._taken()))
             if asked == "stop":
                 raise Paused
 
@@ -90,12 +90,15 @@ class InProgress:
         if self.keeper is None:
             yield
             return
-        state = self._taken()  # before: modes and buffers come back after a break, but not what user's code remembers
+        # Of before, copied on the device, which is quick: a break in the code that puts a network back into train mode
+        # could leave other weights behind.
+        tensors, body = self._taken()
+        tensors = {name: value.clone() for name, value in tensors.items()}
         try:
             with self.keeper.breakable():
                 yield
         except (Paused, KeyboardInterrupt):
-            self.keeper.keep(state)
+            self.keeper.keep(_on_host((tensors, body)))
             raise
 
     def next_epoch(self) -> None:
@@ -103,6 +106,7 @@ class InProgress:
         self.epoch, self.step, self.orders, self.losses = self.epoch + 1, 0, [], []
 
     def _taken(self) -> State:
+        """All of it, tensors where they are."""
         tensors = {f"weights/{name}": value for name, value in self.weights.items()}
         tensors |= {name: value for name, value in self._of_optimizer().items() if isinstance(value, Tensor)}
         for place, (order, draw, course) in enumerate(zip(self.orders, self.draws, self.courses, strict=True)):
@@ -111,7 +115,6 @@ class InProgress:
             tensors |= {f"best/{place}/{name}": value for name, value in course.weights.items()}
         tensors["losses"] = torch.tensor([float(losses.sum) for losses in self.losses], dtype=torch.float64)
         tensors |= {f"random/{name}": state for name, state in _global_states(self.draws[0].device.device).items()}
-        copies = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
         plain = {name: value for name, value in self._of_optimizer().items() if not isinstance(value, Tensor)}
         body = {
             "place": [self.epoch, self.step, self.size],
@@ -122,7 +125,7 @@ class InProgress:
             "schedule": {name: getattr(self.schedule, name) for name in ("last_epoch", "_step_count")},
             "device": self.draws[0].device.device.type,
         }
-        return copies, body
+        return {name: value.detach() for name, value in tensors.items()}, body
 
     def _of_optimizer(self) -> dict[str, Any]:
         """Its state by flat names, such as "optimizer/3/exp_avg"."""
@@ -184,6 +187,12 @@ class InProgress:
             )
         for group, rate in zip(self.optimizer.param_groups, body["rates"], strict=True):
             group["lr"] = rate
+
+
+def _on_host(state: State) -> State:
+    """Copies on the CPU that share no memory."""
+    tensors, body = state
+    return {name: value.cpu().contiguous().clone() for name, value in tensors.items()}, body
 
 
 def _global_states(device: torch.device) -> dict[str, Tensor]:
