@@ -10,7 +10,7 @@ export UV_PYTHON_DOWNLOADS := never
 export NO_MKDOCS_2_WARNING := 1
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 
-.PHONY: help run test test-long lint docs bench lock clean
+.PHONY: help run test test-long lint docs bench gpu-check lock clean
 .DEFAULT_GOAL := help
 
 help: ## show this list
@@ -37,6 +37,9 @@ lint: .venv/.ready ## ruff, mypy, bandit and pip-audit
 
 bench: .venv/.ready ## profiles and rotation against the peers, side by side
 	$(BIN)/python -m benchmarks
+
+gpu-check: .venv/.ready ## check and time everything on a GPU, nine minutes at a time: the same command goes on
+	$(BIN)/python -m tools.gpu_check --out gpu --minutes 9
 
 lock: .venv/.ready ## compile requirements.lock again (pinned, hashed, no URL)
 	$(UV) pip compile -q pyproject.toml --all-extras --group bench --universal --python-version 3.11 --generate-hashes \

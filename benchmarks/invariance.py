@@ -36,9 +36,9 @@ def tables(setting: Setting) -> list[Table]:
     """Time, and the standard error of both estimates over seeds on the same images."""
     digits = data.load("mnist-mini")
     images = digits.test.images[: setting.images].to(setting.device)
-    model = build("stdcnn")
+    model = build("stdcnn").to(setting.device)
     train(model, digits.train, digits.validation, Recipe(epochs=4), seed=0)
-    model.to(setting.device).eval()
+    model.eval()
     theirs = np.array([torchvision_loop(model, images, seed) for seed in range(setting.seeds)])
     times: list[dict[str, str | float]] = []
     errors: list[dict[str, str | float]] = [

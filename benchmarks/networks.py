@@ -27,8 +27,8 @@ def digits_networks(setting: Setting) -> dict[str, nn.Module]:
         ),
     }
     for model, recipe in networks.values():
-        train(model, digits.train, digits.validation, recipe, seed=0)
-        model.to(setting.device).eval().requires_grad_(False)
+        train(model.to(setting.device), digits.train, digits.validation, recipe, seed=0)
+        model.eval().requires_grad_(False)
     return {name: model for name, (model, _) in networks.items()}
 
 

@@ -115,6 +115,7 @@ def test_no_result_leaves_the_range_of_image_and_fill(size, matrix, seed, fill):
     assert result.max() <= max(images.max().item(), fill)
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_a_gpu_gives_what_the_cpu_gives():
     images, matrices = noise(3, 2, 9, 9), torch.stack([turned(17.0), sheared(30.0), scaled(0.7)])

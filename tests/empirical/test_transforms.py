@@ -253,6 +253,7 @@ def test_the_dtype_of_the_images_is_kept(dtype):
     )
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("degrees", [90.0, 33.3, [90.0, 33.3, -12.0]])
 def test_a_gpu_gives_what_the_cpu_gives(degrees):
