@@ -11,6 +11,7 @@ from invrob.commands.early import check_folders
 from invrob.commands.helping import Group, examples
 from invrob.commands.outputs import Outputs
 from invrob.commands.stopping import told_where_stopped
+from invrob.commands.tables import print_text
 from invrob.errors import InputError
 from invrob.progress import progress_bar
 
@@ -120,7 +121,10 @@ def _tell_left_out(merged: "Merged", as_json: bool) -> None:
     if merged.first:
         typer.echo(f"taken from the first run, since others differ: {_named(merged.first)}", err=True)
     if merged.missing and not as_json:
-        typer.echo(f"not finished: {_named(merged.missing)}")
+        from rich.console import Console
+
+        again = "The same merge adds what the runs compute from now on."
+        print_text(Console(highlight=False), f"not finished: {_named(merged.missing)}. {again}")
 
 
 def _named(cells: "tuple[Cell, ...]") -> str:

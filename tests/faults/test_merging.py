@@ -179,7 +179,8 @@ def test_a_merge_grows_as_shards_finish_and_merging_again_changes_nothing(apart,
     assert contents(filled) == contents(apart / "whole")
 
 
-def test_what_is_merged_is_a_run_for_every_command(shards, tmp_path):
+def test_what_is_merged_is_a_run_for_every_command(shards, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # plane.png is written here
     out = tmp_path / "out"
     last = merge(shards, out).stdout.splitlines()[-1]
     assert last == f"next: invrob report {out}"
