@@ -91,7 +91,7 @@ def _what_was_run(runs: Runs) -> Iterator[str]:
         {shown(r.network) for run in runs.values() if run for r in run.results if r.cell.options.get("width", 1) < 1}
     )
     if small:
-        yield f"Not of full width are {listed(small)}: their rates are those of smaller networks."
+        yield f"Not of full width, so that its rates are those of a smaller network: {listed(small)}."
 
 
 def _machine(run: Run) -> str:

@@ -13,12 +13,14 @@ from typing import Any
 from invrob.empirical.experiments import (
     Cell,
     Experiment,
+    Kept,
     ModelGrid,
     Result,
     Store,
     class_names,
     kept_in,
     read_measurement,
+    with_what_was_measured,
     write_experiment,
 )
 from invrob.empirical.models import parameters_built
@@ -154,8 +156,9 @@ def keep(sources: Sequence[Path], target: Path) -> None:
 def joined(first: Experiment, second: Experiment) -> Experiment:
     """All of two experiments on the same data, measured alike. Grids of one network and recipe become one where they
     differ in the angles alone or in the epsilons alone."""
-    if first.profiling != second.profiling:
+    if first.profiling.address() != second.profiling.address():
         sys.exit("the runs were measured in different ways: their networks can't stand in one table")
+    first = with_what_was_measured(first, Kept(second, ""))
     models = list(first.models)
     for grid in second.models:
         index = next((i for i, other in enumerate(models) if _united(other, grid) is not None), None)

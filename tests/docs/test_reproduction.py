@@ -249,8 +249,10 @@ def test_runs_in_several_folders_are_kept_as_one(folder, run, tmp_path):
 
 
 def test_experiments_of_several_folders_are_joined():
-    def experiment(seeds, **spans):
-        return Experiment.model_validate({"dataset": "mnist", "seeds": seeds, "models": [{"name": "stdcnn", **spans}]})
+    def experiment(seeds, profiling=None, **spans):
+        models = [{"name": "stdcnn", **spans}]
+        asked = {"dataset": "mnist", "seeds": seeds, "models": models, "profiling": profiling or {}}
+        return Experiment.model_validate(asked)
 
     first = experiment([0], training_theta=[0, 60])
     both = joined(first, experiment([0, 2], training_theta=[180, 60]))
@@ -258,6 +260,10 @@ def test_experiments_of_several_folders_are_joined():
     apart = joined(first, experiment([0], training_theta=[0], training_epsilon=[0.1]))
     assert len(apart.models) == 2  # a grid of both would have cells that nobody asked for
     assert len(joined(first, experiment([0], training_theta=[0, 60], width=0.5)).models) == 2
+    more = joined(first, experiment([0], {"confounds": ["canvas"]}, training_theta=[0, 60]))
+    assert more.profiling.confounds == ("canvas",)
+    with pytest.raises(SystemExit, match="measured in different ways"):
+        joined(first, experiment([0], {"images": 10}, training_theta=[0, 60]))
 
 
 A, B = NUMBERS
