@@ -70,6 +70,35 @@ def test_what_does_not_fit_is_halved_and_the_result_is_the_same(linear, door, ro
     assert torch.equal(tight, door(model, images))
 
 
+@pytest.mark.parametrize(
+    ("said", "full"),
+    [
+        ("CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported", True),
+        ("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`", True),
+        ("cuDNN error: CUDNN_STATUS_ALLOC_FAILED", True),
+        ("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED", True),
+        ("CUDA error: an illegal memory access was encountered", False),
+        ("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED", False),
+    ],
+)
+def test_the_libraries_of_a_gpu_are_understood_where_they_find_no_memory(linear, said, full):
+    model, asked = linear(4, 25, 0), []
+
+    def crowded(x):
+        asked.append(len(x))
+        if len(x) > 10:
+            raise RuntimeError(said)
+        return model(x)
+
+    if not full:
+        with pytest.raises(RuntimeError, match="error"):
+            predicted(crowded, IMAGES)
+        assert set(asked) == {40}
+        return
+    assert torch.equal(predicted(crowded, IMAGES), predicted(model, IMAGES))
+    assert asked[-1] == 10
+
+
 def test_a_size_that_failed_is_not_tried_again(linear):
     model = cramped(linear(4, 25, 0), 10)
     pgd(model, IMAGES, 0.001, steps=5)

@@ -25,6 +25,9 @@ from invrob.errors import InputError
 Model = Callable[[Tensor], Tensor]  # images [N, C, H, W] in [0, 1] -> logits [N, K], K >= 2
 
 ABOUT_DTYPES = re.compile(r"dtype|scalar type|\bHalf\b|\bBFloat16\b|\bDouble\b|\bdouble\b|(Float|Half|Double)Tensor")
+ABOUT_MEMORY = re.compile(  # cuBLAS and cuDNN take memory of their own, past PyTorch's allocator
+    r"can't allocate memory|CUDA error: out of memory|(CUBLAS|CUDNN)_STATUS_\w*ALLOC(ATION)?_FAILED"
+)
 NAMED = {  # how errors of PyTorch call a dtype
     torch.float16: re.compile(r"\b(c10::)?Half(Tensor)?\b|\bfloat16\b"),
     torch.bfloat16: re.compile(r"\b(c10::)?BFloat16(Tensor)?\b|\bbfloat16\b"),
@@ -60,9 +63,9 @@ def remembering_fits(watching: bool = False) -> Iterator[Callable[[], list[Fit]]
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether the GPU, or PyTorch's allocator on the CPU, says so."""
+    """Whether the GPU, one of its libraries, or PyTorch's allocator on the CPU, says so."""
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
-        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+        isinstance(error, RuntimeError) and bool(ABOUT_MEMORY.search(str(error)))
     )
 
 
