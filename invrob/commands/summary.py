@@ -49,6 +49,8 @@ def result_row(result: "Result") -> dict[str, Any]:
         "network": result.network,
         "training_theta": recipe.rotation,
         "training_epsilon": recipe.epsilon,
+        "curriculum": recipe.formatted("curriculum"),
+        "trades_beta": recipe.trades_beta,
         "seed": result.cell.seed,
         **{name: _plain(share) for name, share in _shares(result).items()},
         "verdict": result.verdict,
@@ -137,7 +139,10 @@ class _Trainings:
     """The columns that say which training a row is about; the seed is one of them where there are several."""
 
     def __init__(self, results: "Sequence[Result]") -> None:
+        from invrob.empirical.analysis import told_apart
+
         self.several = len({result.cell.seed for result in results}) > 1
+        self.named = dict(zip((result.cell.key for result in results), told_apart(results), strict=True))
 
     def table(self, *headings: str) -> Table:
         """A table of trainings, with these columns after those that say which."""
@@ -148,7 +153,7 @@ class _Trainings:
         from invrob.empirical.profiles import format_epsilon
 
         recipe = result.cell.recipe
-        columns = [result.network, f"{recipe.rotation:g}", format_epsilon(recipe.epsilon)]
+        columns = [self.named[result.cell.key], f"{recipe.rotation:g}", format_epsilon(recipe.epsilon)]
         return [*columns, str(result.cell.seed)] if self.several else columns
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from invrob.empirical.analysis import by_training, other_settings
+from invrob.empirical.analysis import by_training, other_settings, told_apart
 from invrob.empirical.experiments import read_experiment, to_toml
 from invrob.empirical.study import experiment
 from invrob.empirical.training import CURRICULA, RECIPES, Recipe, Stage, curriculum_in_words, recipe_named
@@ -99,4 +99,8 @@ def test_trainings_are_named_apart_by_their_curriculum_and_those_without_one_say
     names = by_training([result(epsilon=0.2, curriculum=CURRICULA[name]) for name in NAMES])
     said = {"none": "", **{name: f", curriculum {name}" for name in NAMES if name != "none"}}
     assert list(names) == [f"stdcnn, A = 0, epsilon = 0.2{said[name]}" for name in NAMES]
+    assert told_apart([seeds[0] for seeds in names.values()]) == [f"stdcnn{said[name]}" for name in NAMES]
+    assert {str(seeds[0].cell) for seeds in names.values()} == {
+        f"stdcnn A = 0, epsilon = 0.2{said[name]}, seed 0" for name in NAMES
+    }
     assert other_settings(Recipe(trades_beta=1), ["trades_beta", "curriculum"]) == ["trades_beta 1"]

@@ -23,7 +23,7 @@ def test_the_presets_have_the_grids_that_are_promised():
         "madry_lenet": ((0,), (0, 0.1, 0.2, 0.3)),
     }
     assert grid(PRESETS["both"]) == {
-        "stdcnn": ((0, 60, 180), (0, 0.1, 0.2)),
+        "stdcnn": ((0, 60, 180), (0, 0.2)),
         "madry_lenet": ((0, 60, 180), (0, 0.2)),
         "gcnn": ((0, 180), (0, 0.2)),
     }

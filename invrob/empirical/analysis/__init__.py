@@ -32,7 +32,7 @@ from invrob.empirical.analysis.statistics import (
     p_value,
 )
 from invrob.empirical.analysis.tables import TABLE_THETAS, write_classes_csv, write_csv
-from invrob.empirical.analysis.trainings import by_training, grouped, other_settings, varied
+from invrob.empirical.analysis.trainings import by_training, grouped, other_settings, told_apart, varied
 from invrob.empirical.analysis.undecided import CHANCE, Pair, statuses_in_words, undecided_pairs
 
 __all__ = [
@@ -73,6 +73,7 @@ __all__ = [
     "settings_of",
     "shared_grids",
     "statuses_in_words",
+    "told_apart",
     "undecided_pairs",
     "varied",
     "verdict_of",

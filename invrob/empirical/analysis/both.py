@@ -139,20 +139,21 @@ def _tested(claim: Claim, rivals: Rivals) -> Unjudged:
     holds = np.minimum(tests * np.min(list(pairs.values()), axis=0), 1.0)
     fails = np.max([falls_short(rivals.trainings, *pair) for pair in pairs], axis=0)
     certain = [pair for pair, p in pairs.items() if tests * p[1] < LEVEL]
+    dominated = {member for _, member in certain}
     one, member = _shown(rivals, certain or list(pairs))
     effect = min((gain(rivals.trainings, one, member, weight) for weight in (1.0, 0.0)), key=lambda gain: gain.size)
     (low, high), supports = effect.interval(), bool(holds[0] <= fails[0])
     p_value, p_with_missed = np.minimum(2 * (holds if supports else fails), 1.0).tolist()
     claim = replace(
         claim, effect=effect.size, low=low, high=high, p_value=p_value, seeds=len(rivals.seeds[0]),
-        finding=finding(rivals, one, member),
+        finding=finding(rivals, one, member, dominated),
     )  # fmt: skip
     if all(floor_of(result.robustness) is not None for row in rivals.seeds for result in row):
         floor_low, floor_high = effect.interval_with_missed()
         claim = replace(claim, floor_low=floor_low, floor_high=floor_high)
     doubt = rivals.doubt_of_single if supports else rivals.doubt_of_both
     within = "would turn within `floor`, with all that the attacks may have missed"
-    said = tuple(filter(None, remarks(rivals, {member for _, member in certain})))
+    said = tuple(filter(None, remarks(rivals, dominated)))
     return Unjudged(claim, p_value, max(p_value, p_with_missed), supports, doubt, within, said)
 
 

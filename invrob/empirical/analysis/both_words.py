@@ -15,30 +15,38 @@ if TYPE_CHECKING:
 QUESTION = "Can one have both, invariance and robustness?"
 
 
-def finding(rivals: "Rivals", one: int, member: int) -> str:
-    """A training with both beside a member of the frontier of those with one of both, in a sentence or two."""
-    kept, beside = ([f"{percent(rate)} %" for rate in rivals.trainings.rates[number]] for number in (one, member))
-    said = (
-        f"Trained with {rivals.names[one]} it keeps {kept[0]} of its predictions under rotations up to "
-        f"{rivals.theta:g} degrees and {kept[1]} under attacks of {format_epsilon(rivals.epsilon)}; trained with "
-        f"{rivals.names[member]} it keeps {beside[0]} and {beside[1]}."
-    )
+def finding(rivals: "Rivals", one: int, member: int, dominated: Collection[int]) -> str:
+    """A training with both beside a member of the frontier of those with one of both: what it keeps, what it costs, who
+    else is not dominated, and whether it is more than a mixture. In whole sentences.
+
+    dominated: the members that any training with both dominates for certain."""
+    keeps = [" and ".join(f"{percent(rate)} %" for rate in rates) for rates in rivals.trainings.rates]
+    first, second = (f"{percent(rate)} %" for rate in rivals.trainings.rates[one])
+    said = [
+        f"Trained with {rivals.names[one]} it keeps {first} of its predictions under rotations up to {rivals.theta:g} "
+        f"degrees and {second} under attacks of {format_epsilon(rivals.epsilon)}; trained with {rivals.names[member]} "
+        f"it keeps {keeps[member]}."
+    ]
     price = accuracy_gain(rivals.seeds[one], rivals.seeds[member])
-    if price is None:
-        return said
-    size, low, high = price
-    sign, way = (-1, "lower") if size < 0 else (1, "higher")
-    low, high = sorted((100 * sign * low, 100 * sign * high))
-    return f"{said} Its accuracy is {100 * abs(size):.1f} points {way} [{low:.1f}, {high:.1f}]."
+    if price is not None:
+        size, *bounds = price
+        sign, way = (-1, "less") if size < 0 else (1, "more")
+        low, high = sorted(100 * sign * bound for bound in bounds)
+        said.append(f"The former is {100 * abs(size):.1f} points {way} accurate [{low:.1f}, {high:.1f}].")
+    left = [f"{rivals.names[other]} ({keeps[other]})" for other in rivals.frontier if other not in dominated]
+    if left:
+        said.append(f"No training with both dominates for certain {' or '.join(left)}.")
+    if beyond_mixtures(rivals.trainings, one, rivals.single, LEVEL / len(rivals.both)):
+        said.append("It is better than every mixture of those that were trained with one of both.")
+    return " ".join(said)
 
 
 def remarks(rivals: "Rivals", dominated: Collection[int]) -> tuple[str, ...]:
-    """What else a reader must know: who is not dominated, who lies beyond all mixtures, and what this rests on.
+    """What else a reader must know: how many are dominated, who lies beyond all mixtures, and what this rests on.
 
     dominated: the members of the frontier that a training with both dominates for certain, by themselves."""
     place = f"at theta = {rivals.theta:g} and epsilon = {format_epsilon(rivals.epsilon)}"
     of = f"of {len(rivals.frontier)} on the frontier of those trained with one of both"
-    left = "; ".join(rivals.names[member] for member in rivals.frontier if member not in dominated)
     level = LEVEL / len(rivals.both)
     beyond = [rivals.names[one] for one in rivals.both if beyond_mixtures(rivals.trainings, one, rivals.single, level)]
     mixed = "; ".join(beyond) if beyond else "none"
@@ -46,7 +54,7 @@ def remarks(rivals: "Rivals", dominated: Collection[int]) -> tuple[str, ...]:
     several = f"{seeds} seeds" if seeds > 1 else "one seed, with what training again is expected to move"
     return (
         "the effect is what it gains in the rate in which it gains the least",
-        f"{place}, {len(dominated)} {of} are dominated for certain" + (f", not {left}" if left else ""),
+        f"{place}, {len(dominated)} {of} are dominated for certain",
         f"beyond every mixture of those for certain: {mixed}",
         rivals.left_out,
         f"over {images} images and {several}",

@@ -40,6 +40,20 @@ def by_training(results: Sequence[Result]) -> dict[str, list[Result]]:
     return named
 
 
+def told_apart(results: Sequence[Result]) -> list[str]:
+    """The network of each result, with what tells its recipe from others of that network beside A, epsilon and seed.
+
+    Args:
+        results: of one run or of several.
+
+    Returns:
+        Such as "stdcnn" or "stdcnn, curriculum cusp", in the order of the results.
+    """
+    networks = grouped(results, lambda result: result.network)
+    apart = {network: varied(result.cell.recipe for result in group) for network, group in networks.items()}
+    return [", ".join([r.network, *other_settings(r.cell.recipe, apart[r.network])]) for r in results]
+
+
 def other_settings(recipe: Recipe, names: Iterable[str]) -> list[str]:
     """Those of the fields `names` that are neither A nor epsilon, with their values, as people read them.
 

@@ -63,6 +63,10 @@ class Cell(BaseModel):
         trained = f"A = {self.recipe.rotation:g}"
         if self.recipe.epsilon:
             trained += f", epsilon = {self.recipe.epsilon:g}"
+        if self.recipe.trades_beta:
+            trained += f", trades_beta {self.recipe.trades_beta:g}"
+        if self.recipe.curriculum:
+            trained += f", curriculum {self.recipe.formatted('curriculum')}"
         return f"{self.model} {trained}, seed {self.seed}"
 
 

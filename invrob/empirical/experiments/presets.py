@@ -52,8 +52,8 @@ POOLED = {"head": "invariant", "dropout": 0.0}
 BOTH = Experiment(
     dataset="mnist-mini",
     models=(
-        _grid("stdcnn", (0, 60, 180), (0, 0.1, 0.2), epochs=8, learning_rate=4e-3),
-        _grid("madry_lenet", (0, 60, 180), (0, 0.2), width=0.25, epochs=8, learning_rate=4e-3),
+        _grid("stdcnn", (0, 60, 180), (0, 0.2), epochs=7, learning_rate=4e-3),
+        _grid("madry_lenet", (0, 60, 180), (0, 0.2), width=0.25, epochs=7, learning_rate=4e-3),
         _grid(
             "gcnn",
             (0, 180),
@@ -61,8 +61,8 @@ BOTH = Experiment(
             width=0.5,
             images=300,
             network=POOLED,
-            epochs=8,
-            learning_rate=4e-3,
+            epochs=6,
+            learning_rate=6e-3,
             curriculum="rotations-first",
         ),
     ),

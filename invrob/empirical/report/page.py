@@ -5,7 +5,7 @@ from importlib.metadata import version
 from shlex import quote
 from typing import Any
 
-from invrob.empirical.analysis import STATEMENTS, TABLE_THETAS, Claim, verdict_of
+from invrob.empirical.analysis import STATEMENTS, TABLE_THETAS, Claim, told_apart, verdict_of
 from invrob.empirical.analysis import answer as whether_both
 from invrob.empirical.data import Dataset
 from invrob.empirical.experiments import Result, clean_accuracy, to_toml
@@ -97,15 +97,25 @@ def summary_table(trainings: Sequence[Training]) -> dict[str, Any]:
         for epsilon in table_epsilons(epsilons):
             headings["robustness", epsilon] = f"rob {format_epsilon(epsilon)}"
     columns = sorted(headings, key=lambda column: column[0])
-    rows = [_row(training, result, columns) for training in trained for result in training.results]
+    named = _names_within_runs(trained)
+    rows = [_row(training, result, named[id(result)], columns) for training in trained for result in training.results]
     return {"columns": [headings[column] for column in columns], "rows": rows}
 
 
-def _row(training: Training, result: Result, columns: Sequence[tuple[str, float]]) -> dict[str, Any]:
+def _names_within_runs(trained: Sequence[Training]) -> dict[int, str]:
+    """The network of each result by its id, with what tells its training from others of that network in its run."""
+    named: dict[int, str] = {}
+    for label in dict.fromkeys(training.source.label for training in trained):
+        of_run = [result for training in trained if training.source.label == label for result in training.results]
+        named |= dict(zip(map(id, of_run), told_apart(of_run), strict=True))
+    return named
+
+
+def _row(training: Training, result: Result, network: str, columns: Sequence[tuple[str, float]]) -> dict[str, Any]:
     recipe, profiles = result.cell.recipe, {"invariance": result.invariance, "robustness": result.robustness}
     return {
         "run": training.source.label,
-        "network": result.network,
+        "network": network,
         "theta": recipe.rotation,
         "epsilon": recipe.epsilon,
         "seed": result.cell.seed,

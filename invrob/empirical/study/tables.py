@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from invrob.empirical.analysis import TABLE_THETAS, Claim, answer
+from invrob.empirical.analysis import TABLE_THETAS, Claim, answer, told_apart
 from invrob.empirical.execution import Failure
 from invrob.empirical.experiments import Result, clean_accuracy
 from invrob.empirical.profiles import format_epsilon, table_epsilons
@@ -29,7 +29,7 @@ def _networks(results: Sequence[Result]) -> Table:
     epsilons = table_epsilons(results[0].robustness.values.tolist())
     several = len({result.cell.seed for result in results}) > 1
     rows = []
-    for result in results:
+    for network, result in zip(told_apart(results), results, strict=True):
         recipe = result.cell.recipe
         trained = (f"{recipe.rotation:g}", format_epsilon(recipe.epsilon), *[str(result.cell.seed)] * several)
         rates = [
@@ -38,7 +38,7 @@ def _networks(results: Sequence[Result]) -> Table:
             *map(result.robustness.measured_at, epsilons),
         ]
         verdict = "collapsed" if result.collapsed else result.verdict
-        rows.append((result.network, *trained, *map(_percent, rates), verdict))
+        rows.append((network, *trained, *map(_percent, rates), verdict))
     values = (*(f"inv{theta:g}" for theta in TABLE_THETAS), *(f"rob{format_epsilon(value)}" for value in epsilons))
     return Table(("network", "A", "eps", *["seed"] * several, "right", *values, "attack"), rows)
 
