@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest import mock
 
 import pytest
 import torch
@@ -253,47 +254,47 @@ def longer(config):
     return path
 
 
+def ended(process, seconds=400):
+    """The exit code and stderr of a process that comes to its end."""
+    _, err = process.communicate(timeout=seconds)
+    return process.returncode, err
+
+
+def trained(out):
+    """What must be the same in every run; figures are left to the other tests."""
+    return {name: content for name, content in contents(out).items() if name.startswith(("cells/", "profiles.csv"))}
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_job_that_slurm_stops_keeps_its_trainings_in_every_process(longer, tmp_path, jobs):
     """SIGTERM reaches all processes of a job at once."""
     whole, out = tmp_path / "whole", tmp_path / "run"
-    process = started(longer, whole, "--jobs", "1")
-    assert process.wait(timeout=300) == 0, process.stderr.read()
+    assert ended(started(longer, whole, "--jobs", "1")) == (0, mock.ANY)
     process, end = started(longer, out, "--jobs", jobs), time.monotonic() + 200
-    begun = [out / "experiment.json"]
-    while not all(path.exists() for path in begun):
+    while not (out / "experiment.json").exists():
         assert time.monotonic() < end
         time.sleep(0.05)
     time.sleep(1 if jobs == 1 else 6)  # workers load PyTorch first
     os.killpg(process.pid, signal.SIGTERM)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 75, err
+    code, err = ended(process, 60)
+    assert code == 75, err
     assert "Traceback" not in err
     assert "stopped: nothing that was finished is lost" in err
-    process = started(longer, out, "--jobs", jobs)
-    assert process.wait(timeout=300) == 0, process.stderr.read()
-    assert cells(out) == cells(whole)
+    assert ended(started(longer, out, "--jobs", jobs)) == (0, mock.ANY)
+    assert trained(out) == trained(whole)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_real_clock_stops_a_run_before_its_limit_again_and_again(longer, tmp_path, jobs):
-    began = time.monotonic()
-    process = started(longer, tmp_path / "whole", "--jobs", "1")
-    assert process.wait(timeout=300) == 0, process.stderr.read()
-    limit = 2.5 * (time.monotonic() - began)  # this machine may be under load; then there is but one slice
-    out, codes = tmp_path / "run", []
-    while not codes or codes[-1] == 75:
-        process = started(longer, out, "--jobs", jobs, "--time-limit", f"{max(limit / 4, 10):.0f}s")
-        _, err = process.communicate(timeout=300)
-        codes.append(process.returncode)
-        limit = limit * 1.5 if codes[-1] == 1 else limit
-        codes[-1] = 75 if codes[-1] == 1 else codes[-1]
+    began, out, codes = time.monotonic(), tmp_path / "run", []
+    assert ended(started(longer, tmp_path / "whole", "--jobs", "1")) == (0, mock.ANY)
+    limit = max(0.6 * (time.monotonic() - began), 10)
+    while not codes or codes[-1] != 0:
+        code, err = ended(started(longer, out, "--jobs", jobs, "--time-limit", f"{limit:.0f}s"))
+        assert code in (0, 1, 75), err
+        limit *= 1.5 if code == 1 else 1  # too short where loading takes long: this machine may be under load
+        codes.append(code)
         assert len(codes) < 20, err
-    assert codes[-1] == 0, err
-    assert cells(out) == cells(tmp_path / "whole")
-
-
-def cells(out):
-    return {name: content for name, content in contents(out).items() if name.startswith(("cells/", "profiles.csv"))}
+    assert trained(out) == trained(tmp_path / "whole")
