@@ -19,14 +19,13 @@ Trainings that ended as constant classifiers, masked attacks, and weak ones with
 while the true place of a training is unknown for its attack, neither verdict is given that it could turn."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
-from invrob.checks import Array
 from invrob.empirical.analysis.both_words import finding, remarks
 from invrob.empirical.analysis.claim import Claim, Unjudged
-from invrob.empirical.analysis.dominance import Trainings, dominates, falls_short, gain, trainings_at
+from invrob.empirical.analysis.dominance import Rivals, falls_short, gain, trainings_at
 from invrob.empirical.analysis.place import place_of
 from invrob.empirical.analysis.plane import DOMINATED, Point, may_dominate, pareto_front, plane
 from invrob.empirical.analysis.statistics import LEVEL, floor_of
@@ -37,28 +36,6 @@ from invrob.errors import InputError
 TEXT = (
     "both can be had: among trainings with rotations and attacks, some dominate the frontier of those with one of them"
 )
-
-
-@dataclass(frozen=True)
-class Rivals:
-    """The trainings of one network at a place of the plane, and the tests between them."""
-
-    theta: float
-    epsilon: float
-    names: tuple[str, ...]  # of the trainings, without the network
-    seeds: tuple[tuple[Result, ...], ...]  # of each training
-    trainings: Trainings
-    both: tuple[int, ...]  # numbers of the trainings with rotations and attacks
-    single: tuple[int, ...]  # of the others
-    frontier: dict[int, tuple[int, ...]]  # of the single ones: each member, with all that may dominate it and itself
-    left_out: str  # trainings that take no part, and why, in words
-    doubt_of_single: str = ""  # why nothing can be said for the statement, if so
-    doubt_of_both: str = ""  # why nothing can be said against it, if so
-
-    def surpassed(self, one: int, member: int) -> Array:
-        """The p-values [2] of the test that a training with both dominates a member of the frontier."""
-        tests: Array = np.max([dominates(self.trainings, one, other) for other in self.frontier[member]], axis=0)
-        return tests
 
 
 def both_claims(results: Sequence[Result]) -> list[Claim | Unjudged]:

@@ -1,21 +1,17 @@
 """What the statement (vi) found, in words for people who read it once, and the answer to its question."""
 
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING
 
 from invrob.empirical.analysis.claim import Claim
-from invrob.empirical.analysis.dominance import accuracy_gain, beyond_mixtures
+from invrob.empirical.analysis.dominance import Rivals, accuracy_gain, beyond_mixtures
 from invrob.empirical.analysis.statistics import LEVEL
 from invrob.empirical.profiles import format_epsilon
 from invrob.intervals import percent
 
-if TYPE_CHECKING:
-    from invrob.empirical.analysis.both import Rivals
-
 QUESTION = "Can one have both, invariance and robustness?"
 
 
-def finding(rivals: "Rivals", one: int, member: int, dominated: Collection[int]) -> str:
+def finding(rivals: Rivals, one: int, member: int, dominated: Collection[int]) -> str:
     """A training with both beside a member of the frontier of those with one of both: what it keeps, what it costs, who
     else is not dominated, and whether it is more than a mixture. In whole sentences.
 
@@ -41,7 +37,7 @@ def finding(rivals: "Rivals", one: int, member: int, dominated: Collection[int])
     return " ".join(said)
 
 
-def remarks(rivals: "Rivals", dominated: Collection[int]) -> tuple[str, ...]:
+def remarks(rivals: Rivals, dominated: Collection[int]) -> tuple[str, ...]:
     """What else a reader must know: how many are dominated, who lies beyond all mixtures, and what this rests on.
 
     dominated: the members of the frontier that a training with both dominates for certain, by themselves."""

@@ -112,6 +112,28 @@ def beyond_mixtures(trainings: Trainings, one: int, others: Sequence[int], level
     )
 
 
+@dataclass(frozen=True)
+class Rivals:
+    """The trainings of one network at a place of the plane, those with both beside those with one or neither."""
+
+    theta: float
+    epsilon: float
+    names: tuple[str, ...]  # of the trainings, without the network
+    seeds: tuple[tuple[Result, ...], ...]  # of each training
+    trainings: Trainings
+    both: tuple[int, ...]  # numbers of the trainings with rotations and attacks
+    single: tuple[int, ...]  # of the others
+    frontier: dict[int, tuple[int, ...]]  # of the single ones: each member, with all that may dominate it and itself
+    left_out: str  # trainings that take no part, and why, in words
+    doubt_of_single: str = ""  # why nothing can be said for the statement, if so
+    doubt_of_both: str = ""  # why nothing can be said against it, if so
+
+    def surpassed(self, one: int, member: int) -> Array:
+        """The p-values [2] of the test that a training with both dominates a member of the frontier."""
+        tests: Array = np.max([dominates(self.trainings, one, other) for other in self.frontier[member]], axis=0)
+        return tests
+
+
 def accuracy_gain(one: Sequence[Result], other: Sequence[Result]) -> tuple[float, float, float] | None:
     """How much more accurate one training is than another on unchanged images, with its interval of 95 %.
 
