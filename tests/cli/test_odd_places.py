@@ -26,6 +26,7 @@ COMMANDS = [
     ["profile", "./ré seau.py:build", "--data", "npz:de tout.npz", *QUICK, "--out", "où ça/ünï"],
     ["empirical", "run", "--config", "ma grille.toml", "--out", "où ça/ma course", "--jobs", "1", "--quiet"],
     ["empirical", "figures", "où ça/ma course"],
+    ["runs", "merge", "où ça/ma course", "--out", "où ça/tout"],
     ["plane", "où ça/ünï", "où ça/ma course", "--out", "où ça/plan.svg"],
     ["report", "où ça/ma course"],
     ["theory", "frontier", "--p", "0.7", "--plot", "où ça/frontière.png"],

@@ -244,6 +244,7 @@ MEASURED = {  # command -> (the words that it needs, options with values that ar
             "--attack": ["paper", "noise", "nothing"],
             "--executor": ["inline", "local"],
             "--stack": ["1", "2"],
+            "--shard": ["1/2", "2/2", "3/2", "0/2"],
             "--retries": ["0"],
             "--device": ["cpu", "cuda:7"],
             "--strict": [],
@@ -256,6 +257,7 @@ MEASURED = {  # command -> (the words that it needs, options with values that ar
         ["finished"],
         {"--theta": ["90", "0", "45"], "--epsilon": ["0.3", "0", "0.2", "8/255"], "--json": []},
     ),
+    "runs merge": (["finished", "--out", "merged"], {"--force": [], "--out": ["finished", "junk.pt"], "--json": []}),
     "report": (["finished"], {"--out": ["x.html", "junk"], "--json": []}),
     "plane": (
         ["finished"],
