@@ -156,8 +156,8 @@ def _batch(device: torch.device, small: bool) -> tuple[list[Tensor], list[Tensor
 
 def _run_of_stacks(device: torch.device, small: bool) -> tuple[list[Tensor], list[Tensor]]:
     """Weights of four networks of a run, which are one stack, before and after."""
-    many = {"epochs": 2, "batch_size": 16} if small else {"epochs": 1, "batch_size": 512}
-    grid = {"name": "madry_lenet", "width": 0.05 if small else 0.25, "training_theta": [0, 90], **many}
+    many = {"epochs": 2, "batch_size": 16, "width": 0.05} if small else {"epochs": 1, "batch_size": 2048}
+    grid = {"name": "madry_lenet", "training_theta": [0, 90], **many}
     grid |= {"training_epsilon": [0.1, 0.2], "optimizer": "sgd", "learning_rate": 0.01, "attack_steps": 2}
     few = {"images": 16, "epsilons": [0, 0.1], "thetas": [0, 90], "audit": 0}
     digits = dataset_in_memory(tuple((part.images, part.labels) for part in splits(small, 4096)))

@@ -144,10 +144,9 @@ def _flags(setting: Setting) -> tuple[list[dict[str, Any]], bool]:
     if study.failures:
         raise RuntimeError(study.failures[0].reason)
     in_run = Watched.notes[-1]
-    images = digits[0][0].to(setting.device)
-    model = Watched().to(setting.device)
+    images, model = digits[0][0], Watched()
     model(images)  # its last layer is made by its first answer
-    invrob.robustness_profile(model, images, [0, 0.1], audit=0)
+    invrob.robustness_profile(model.to(setting.device), images.to(setting.device), [0, 0.1], audit=0)
     rows = [
         {"where": where, "convolutions": _on(notes[0]), "matrix products": _on(notes[1])}
         for where, notes in (("in a run", in_run), ("invrob.robustness_profile", Watched.notes[-1]))
