@@ -74,6 +74,8 @@ def test_where_each_training_with_both_is_worse_in_one_rate_than_every_member_no
     assert claim.verdict == "fails"
     assert claim.effect < 0
     assert "0 of 3 on the frontier" in claim.note
+    assert "beyond every mixture of those for certain: none" in claim.note
+    assert "mixture" not in claim.finding
 
 
 def test_what_may_dominate_a_member_must_be_dominated_with_it():
@@ -131,6 +133,13 @@ def test_one_seed_can_answer_and_says_what_it_assumes():
     claim = vi(*(r for r in (*SINGLES, *seeds(BOTH, 0.85, 0.8)) if r.cell.seed == 1))
     assert claim.verdict == "holds"
     assert "one seed, with what training again is expected to move" in claim.note
+
+
+def test_each_training_with_both_that_might_have_been_it_is_paid_for():
+    few = [placed(A, 0.9, 0.1), placed(E, 0.3, 0.9), placed((60, 0), 0.6, 0.3), placed(BOTH, 0.75, 0.7)]
+    (one,), (two,) = both_claims(few), both_claims([*few, placed((60, 0.2), 0.2, 0.05)])
+    assert 0 < one.p_value < 0.5
+    assert two.p_value == pytest.approx(2 * one.p_value)
 
 
 def test_the_answer_is_one_sentence_and_then_some_for_each_network():
