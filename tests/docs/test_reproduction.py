@@ -4,17 +4,18 @@ import csv
 import json
 import re
 import shutil
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 from blocks import ROOT
 from scipy.stats import norm, t
 from sketches import sketched
-from typer.testing import CliRunner
 
-from invrob.cli import app
-from invrob.empirical.analysis import check_claims
-from invrob.empirical.experiments import Experiment, read_run
+from invrob.empirical.analysis import check_claims, write_csv
+from invrob.empirical.execution import Execution
+from invrob.empirical.execution import run as execute
+from invrob.empirical.experiments import Experiment, Store, dataset_of, read_experiment, read_run, write_experiment
 from invrob.empirical.profiles import WEAK
 from invrob.intervals import Estimate, percent
 from invrob.pictures import NBSP
@@ -32,7 +33,7 @@ seeds = [0, 1, 2]
 name = "stdcnn"
 width = 0.3
 training_theta = [0, 60, 180]
-epochs = 10
+epochs = 6
 batch_size = 16
 learning_rate = 0.01
 
@@ -48,7 +49,7 @@ width = 0.05
 training_theta = [0]
 training_epsilon = [0, 0.1]
 attack_steps = 2
-epochs = 4
+epochs = 2
 batch_size = 16
 learning_rate = 0.01
 
@@ -74,10 +75,13 @@ def run(tmp_path_factory):
         kinds = [(f"{split}_{kind}", n) for split, n in few.items() for kind in ("images", "labels")]
         np.savez(folder / "digits.npz", **{name: whole[name][:n] for name, n in kinds})
     (folder / "mnist.toml").write_text(TOML.format(data=folder / "digits.npz"))
-    command = ("empirical", "run", "--config", folder / "mnist.toml", "--out", folder / "run", "--jobs", "1")
-    with sketched():
-        done = CliRunner().invoke(app, [*map(str, command)])
-    assert done.exit_code == 0, done.output
+    experiment = read_experiment(folder / "mnist.toml")
+    fingerprint = dataset_of(experiment.dataset).fingerprint
+    cells = experiment.cells(fingerprint)
+    assert execute(cells, folder / "run", Execution(), Mock()) == ()
+    dataset_of.cache_clear()
+    write_experiment(Store(folder / "run"), experiment, fingerprint)
+    write_csv(folder / "run" / "profiles.csv", read_run(folder / "run")[1])
     return folder / "run"
 
 
