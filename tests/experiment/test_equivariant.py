@@ -173,7 +173,7 @@ def test_too_many_parameters_are_said_with_both_numbers_and_heads_are_networks_o
     assert [*by_head] == [(c, n) for c in ("parameters", "accuracy") for n in ("gcnn (head invariant)", "gcnn")]
     too_large = by_head["parameters", "gcnn"]
     assert (too_large.verdict, too_large.p_holm) == ("undecided", None)
-    assert "89,910, and 23,010 of the nearest one" in too_large.note
+    assert "not as many parameters: 89,910, and 23,010 of the nearest plain network" in too_large.note
     assert by_head["accuracy", "gcnn"].verdict == "holds"  # the number of parameters is no matter there
 
 

@@ -112,8 +112,8 @@ class Rivals:
         if abs(log(ours / theirs)) <= log(NEAR):
             return []
         return [
-            f"no plain network of the run has as many parameters: {ours:,}, and {theirs:,} of the nearest one, which "
-            f"is more than a factor of {NEAR:g} apart; another width brings them together"
+            f"not as many parameters: {ours:,}, and {theirs:,} of the nearest plain network, more than a factor of "
+            f"{NEAR:g} apart; another width brings them together"
         ]
 
     def in_words(self) -> str:
