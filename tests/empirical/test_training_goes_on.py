@@ -110,6 +110,7 @@ def in_parts(make, recipe, folder, steps, breaks=0):
     for _ in range(breaks):
         with pytest.raises(Paused):
             whole(make, recipe, Interrupting(folder, -1, breaks=1))
+        assert list(folder.glob("halfway/*"))  # and not from the start
     return whole(make, recipe, Interrupting(folder, -1))
 
 

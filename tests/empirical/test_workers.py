@@ -11,11 +11,11 @@ import pytest
 import torch
 from planted import cell
 
-from invrob.empirical.execution import Execution, Failure, local, run
+from invrob.empirical.execution import Deadline, Execution, Failure, local, run
 from invrob.empirical.execution import cell as execution_cell
 from invrob.empirical.execution import ray_cluster as cluster
 from invrob.empirical.execution import ray_connection as connection
-from invrob.empirical.execution.work import EventRelay, EventSender, stacks
+from invrob.empirical.execution.work import Ended, EventRelay, EventSender, stacks
 from invrob.empirical.experiments import Store
 from invrob.empirical.inference import pinned
 from invrob.errors import InputError
@@ -64,7 +64,7 @@ class FakePool:
             future.set_exception(local.BrokenProcessPool())
         else:
             self.done.append((group[0].seed, str(device)))
-            future.set_result(())
+            future.set_result(Ended())
         return future
 
 
@@ -74,7 +74,7 @@ def fake(monkeypatch):
     deaths, done, made = {}, [], []
 
     @contextmanager
-    def worker(device):
+    def worker(device, deadline):
         made.append(device)
         yield local.Worker(device, FakePool(deaths, done), SimpleNamespace(poll=lambda: False))
 
@@ -152,7 +152,7 @@ def _die(*_):
 
 @pytest.mark.long  # two processes to start
 def test_a_real_worker_that_is_killed_breaks_its_own_pool_alone():
-    with local.started_worker(CPU) as victim, local.started_worker(CPU) as other:
+    with local.started_worker(CPU, Deadline()) as victim, local.started_worker(CPU, Deadline()) as other:
         broken = victim.pool.submit(_die)
         assert other.pool.submit(os.getpid).result() != os.getpid()
         with pytest.raises(local.BrokenProcessPool):
