@@ -44,13 +44,13 @@ def write_report(out: Path, steps: Sequence[Step]) -> None:
 def report(results: dict[Step, Result | None]) -> str:
     """The page, in Markdown."""
     done = [result for result in results.values() if result is not None]
-    devices = dict.fromkeys(result.device for result in done if result.device) or {"no device yet": None}
+    devices = dict.fromkeys(result.device for result in done if result.versions) or {"no device yet": None}
     versions = next((result.versions for result in reversed(done) if result.versions), {})
     dates = sorted(result.date for result in done) or ["-"]
     about = [f"Device: {', '.join(devices)}.", f"From {dates[0]} to {dates[-1]}.", _listed(versions)]
     parts = ["# This package on a GPU", "Written by `python -m tools.gpu_check`.", " ".join(filter(None, about))]
     parts += ["## Steps", _table(_line(step, result) for step, result in results.items())]
-    targets = [_target(result) for result in done if result.step in TARGETS]
+    targets = [_target(result) for result in done if result.step in TARGETS and "time" in result.outcome.numbers]
     parts += ["## Against the targets", *targets] if targets else []
     for result in done:
         if result.outcome.tables:
@@ -72,7 +72,7 @@ def _line(step: Step, result: Result | None) -> dict[str, Any]:
 
 
 def _target(result: Result) -> str:
-    said = result.outcome.numbers.get("time", "no network was finished, so that no time can be told.")
+    said = result.outcome.numbers["time"]
     return f"- `{result.step}` (target: {TARGETS[result.step]}): on {result.device}, {said}"
 
 
