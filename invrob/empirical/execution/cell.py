@@ -22,7 +22,7 @@ from invrob.empirical.execution.keeping import KeptTraining
 from invrob.empirical.execution.measure import measured
 from invrob.empirical.execution.work import Ended, Failure, NotKeptError, Observer
 from invrob.empirical.experiments import Cell, Store, dataset_of, given_to, model_of, profiled, read_measurement
-from invrob.empirical.inference import is_out_of_memory
+from invrob.empirical.inference import fastest_convolutions, is_out_of_memory
 from invrob.empirical.models import is_own
 from invrob.empirical.training import AGAINST_COLLAPSE, Epoch, Paused, Training, channels_last, train, train_stack
 from invrob.errors import InputError
@@ -49,8 +49,7 @@ def _run_cell(
     trained = store.read_training(cell.key)
     if trained is None:
         kept = KeptTraining(path, [cell], deadline)
-        cudnn = torch.backends.cudnn.flags(enabled=True, benchmark=True)
-        with kept.removed_on_failure(), deadline.watched("steps"), cudnn:
+        with kept.removed_on_failure(), deadline.watched("steps"), fastest_convolutions():
             training = train(
                 model,
                 dataset.train,
@@ -84,9 +83,9 @@ def _measure(
         limited = deadline.worked and deadline.left < inf
         if limited and deadline.left <= expected_stage(cell, name, dataset, store, device):
             raise Paused
-        exact, body = torch.backends.cudnn.flags(enabled=True, allow_tf32=False), None
+        body = None
         try:
-            with _timed(store, cell, name, device), channels_last(model), exact, deadline.watched("measuring"):
+            with _timed(store, cell, name, device), channels_last(model), deadline.watched("measuring"):
                 body = measured(name, model, images, labels, cell)
             store.write_profiles(cell.key, cell.addresses[name], body)
         except OSError as error:

@@ -9,6 +9,7 @@ from invrob.empirical.inference.labels import checked_labels, class_numbers, out
 from invrob.empirical.inference.memory import halving, in_pieces
 from invrob.empirical.inference.model import all_logits, batches, logits, logits_note, predict
 from invrob.empirical.inference.modes import evaluating, set_training
+from invrob.empirical.inference.precision import exact_float32, fastest_convolutions
 from invrob.empirical.inference.randomness import random_state
 from invrob.empirical.inference.turned import WRAP_IT, ChannelsLastError
 
@@ -27,6 +28,8 @@ __all__ = [
     "cores",
     "dim",
     "evaluating",
+    "exact_float32",
+    "fastest_convolutions",
     "floating_dtypes",
     "halving",
     "images_fingerprint",

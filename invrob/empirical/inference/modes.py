@@ -5,7 +5,7 @@ reparametrised and low-rank ones merge weights. Others call something else `trai
 
 import inspect
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -14,6 +14,7 @@ from torch.nn.parameter import is_lazy
 
 from invrob.empirical.inference.call import remembering_fits
 from invrob.empirical.inference.memory import remembering
+from invrob.empirical.inference.precision import exact_float32
 
 MODES = ("mode", "training", "train", "is_training", "is_train", "flag")  # names of an argument that is a mode
 CONTAINERS = ("_parameters", "_buffers", "_modules")  # of a module, beside its plain attributes
@@ -22,13 +23,15 @@ CONTAINERS = ("_parameters", "_buffers", "_modules")  # of a module, beside its 
 @contextmanager
 def evaluating(model: object, *, snapshot: bool = True) -> Iterator[None]:
     """Eval mode and frozen parameters inside the block; all comes back as it was, also after an exception: modes,
-    buffers, and the weights where the network does more than set flags when it is switched.
+    buffers, and the weights where the network does more than set flags when it is switched. A GPU keeps all of float32.
 
-    snapshot: False leaves the values of buffers and weights to the network, for those who switch at every step."""
+    snapshot: False is for steps of a training, which switch often: it leaves the values of buffers and weights to the
+    network, and the rounding of the GPU as it is."""
     modules = _modules(model)
     trainable: list[nn.Parameter] = []
-    fits = remembering_fits(watching=snapshot)
-    with remembering(), fits, torch.inference_mode(False):  # under the caller's inference_mode gradients would be zero
+    fits, rounding = remembering_fits(watching=snapshot), exact_float32() if snapshot else nullcontext()
+    gradients = torch.inference_mode(False)  # under the caller's inference_mode they would be zero
+    with remembering(), fits, rounding, gradients:
         state = _State(modules, snapshot)
         try:
             with torch.no_grad():
