@@ -41,8 +41,9 @@ PAPER = {  # what the paper says of each of its figures
     "invariance. The paper's epsilons run over [0, 1]; those here are the usual ones for CIFAR-10.",
 }
 CLAIMS = (
-    "A claim *holds* or *fails* where its effect is significant at 5 % after Holm's adjustment for all tests of its "
-    "run, and is *undecided* otherwise ([how the claims are tested](../profiles.md#claims)). For (i) to (iv) the "
+    "A claim *holds* or *fails* where its effect is significant at 5 % after Holm's adjustment, over the paper's "
+    "claims or over the other statements of its run, and is *undecided* otherwise ([how the claims are "
+    "tested](../profiles.md#claims)). For (i) to (iv) the "
     "change is that of the mean rate from the smallest to the largest value of the training parameter, in points."
 )
 CONFOUNDS = (

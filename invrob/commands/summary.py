@@ -82,12 +82,12 @@ def print_results(results: "list[Result]", claims: "tuple[Claim, ...]") -> None:
     _print_claims(
         console,
         "The paper's claims, by the trend of the mean rate. Verdicts go by p, which is adjusted (Holm) for all tests "
-        "of the run; intervals are of 95 % for each alone:",
+        "of these claims; intervals are of 95 % for each alone:",
         [claim for claim in claims if claim.of_paper],
     )
     _print_claims(
         console,
-        "What else these networks say, beside the paper's claims; p is adjusted with theirs:",
+        "What else these networks say, beside the paper's claims; p is adjusted among these:",
         [claim for claim in claims if not claim.of_paper],
     )
 

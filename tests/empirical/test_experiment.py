@@ -87,7 +87,7 @@ def test_a_slip_of_the_finger_in_any_key_is_told_the_right_one(read, where, data
         ("models", 'recipe = "paper "', "recipe = 'paper '; did you mean 'paper'?: one of fast, fast-cifar"),
         ("models", 'schedule = "slow"', "models.0.schedule = 'slow': Input should be 'one-cycle', 'cosine', 'step' or"),
         ("models", "curriculum = [{until = 0.5}]", "curriculum ends its stages at [0.5]: they must increase, and the"),
-        ("models", 'curriculum = "cups"', "models.0.curriculum = 'cups': is unknown; did you mean 'cusp'?: one of none,"),
+        ("models", 'curriculum = "cups"', "models.0.curriculum = 'cups': is unknown; did you mean 'cusp'?: one of"),
         ("models", 'normalization = "x"', "models.0.normalization = 'x': Input should be 'none', 'image', 'mnist' or"),
         ("models", "epochs = 1.5", "epochs = 1.5: Input should be a valid integer"),
         ("models", "batch_size = 0", "batch_size = 0: Input should be greater than or equal to 1"),

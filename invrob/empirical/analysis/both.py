@@ -12,8 +12,8 @@ one of these does; so a training with both counts as dominating it only where it
   single ones (Bonferroni).
 - `fails`: for certain no training with both dominates a member of the frontier: each is worse than each member in one
   rate at least, by `falls_short`. The largest p-value of all pairs counts.
-- The p-value of the statement is twice the smaller one of the two, and Holm's adjustment over all tests of the run
-  comes on top.
+- The p-value of the statement is twice the smaller one of the two, and Holm's adjustment in `check_claims` comes on
+  top.
 
 Trainings that ended as constant classifiers, masked attacks, and weak ones without a floor take no part, and are named;
 while the true place of a training is unknown for its attack, neither verdict is given that it could turn."""

@@ -30,7 +30,7 @@ class Claim:
     values: tuple[float, ...] = ()  # of the parameter
     seeds: int = 0
     note: str = ""
-    p_holm: float | None = None  # the p-value, adjusted after Holm for all tests of the run
+    p_holm: float | None = None  # the p-value, adjusted after Holm, as in `check_claims`
     floor_low: float | None = None  # the interval with all that the attacks may have missed; None without an audit
     floor_high: float | None = None
     p_line: float | None = None  # that the mean rates lie on a straight line; None with two values
@@ -56,8 +56,8 @@ class Claim:
 class Unjudged:
     """A claim before its verdict, which depends on the other tests of the run.
 
-    `check_claims` adjusts both p-values after Holm, each among those of all tests. The verdict is "holds" or "fails",
-    as `supports` says, where `p_with_missed` stays below 5 %, and "undecided" otherwise."""
+    `check_claims` adjusts both p-values after Holm, among those of the tests that are judged with it. The verdict is
+    "holds" or "fails", as `supports` says, where `p_with_missed` stays below 5 %, and "undecided" otherwise."""
 
     claim: Claim  # all but its verdict, its note and its `p_holm`
     p_value: float  # as measured
@@ -79,7 +79,7 @@ class Unjudged:
 def judged(test: Unjudged, p_holm: float, p_with_missed: float, tests: int) -> Claim:
     """The claim with its verdict.
 
-    p_holm, p_with_missed: the p-values of the test, adjusted for all `tests` of the run."""
+    p_holm, p_with_missed: the p-values of the test, adjusted for all `tests` that are judged together."""
     verdict, reason = "undecided", test.doubt
     if not reason and p_with_missed < LEVEL:
         verdict = "holds" if test.supports else "fails"
