@@ -14,7 +14,7 @@ import argparse
 import json
 import os
 import signal
-import subprocess
+import subprocess  # of steps of our own  # nosec B404
 import sys
 import tempfile
 import time
@@ -105,7 +105,7 @@ def _process(step: Step, setting: Setting, file: Path, log: Path, patience: floa
     with log.open("a", encoding="utf-8") as output:
         output.write(f"==== {step.name}, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, for {patience:.0f} s\n")
         output.flush()
-        process = subprocess.Popen(  # noqa: S603 - our own module, and words of ours
+        process = subprocess.Popen(  # noqa: S603 - our own module, and words of ours  # nosec B603
             [sys.executable, "-m", "tools.gpu_child", *words],
             cwd=ROOT,
             env={**os.environ, **more},

@@ -2,7 +2,7 @@
 
 import json
 import signal
-import subprocess
+import subprocess  # of our own modules  # nosec B404
 import sys
 import threading
 import time
@@ -21,7 +21,7 @@ def ended(words: Sequence[str], seconds: float) -> tuple[int | None, str]:
     """The exit code of a command of Python, and all that it has said, which goes to the log as it comes; None for the
     code where it was ended after so many seconds."""
     said = []
-    with subprocess.Popen(  # noqa: S603 - our own modules
+    with subprocess.Popen(  # noqa: S603 - our own modules  # nosec B603
         [sys.executable, *words], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
         assert process.stdout is not None

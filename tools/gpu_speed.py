@@ -4,7 +4,7 @@ import os
 import platform
 import shutil
 import statistics
-import subprocess
+import subprocess  # of our own modules  # nosec B404
 import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -109,7 +109,7 @@ def _driver() -> str:
     if tool is None:
         return "unknown: there is no nvidia-smi"
     words = [tool, "--query-gpu=driver_version", "--format=csv,noheader"]
-    answer = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False)  # noqa: S603 - found by name
+    answer = subprocess.run(words, capture_output=True, text=True, timeout=30, check=False)  # noqa: S603 - found by name  # nosec B603
     return answer.stdout.strip() or "unknown"
 
 
