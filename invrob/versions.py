@@ -1,6 +1,6 @@
 """The version of this package, and which versions made a result: what decides its last digits."""
 
-__version__ = "0.7.0"
+__version__ = "0.8.0"
 
 
 def versions() -> dict[str, str]:

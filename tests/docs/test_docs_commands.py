@@ -27,6 +27,7 @@ REPLACED = {
     "git clone <this repository> && cd invrob": None,  # the checkout is here
     "make run": None,  # five minutes; the same as the next but for the preset, which other tests run
     "invrob empirical run": f"{TINY} --out runs/mini",
+    "invrob empirical run --preset both": None,  # ten minutes; other tests run the preset, made smaller
     "invrob empirical run --preset paper-cifar --dry-run": None,  # times the large networks: a minute
     "invrob empirical run --attack paper": f"{TINY} --out runs/mini --attack paper",
     "invrob empirical run --executor ray --address auto": None,  # no cluster is there
