@@ -241,4 +241,4 @@ def _standing(path: Path) -> dict[str, int]:
     """What is kept of cells and trainings, by the time when it was written."""
     patterns = "cells/*/cell.json", "cells/*/profiles-*.json", "halfway/*.safetensors"
     files = [file for pattern in patterns for file in path.glob(pattern)]
-    return {str(file): file.stat().st_mtime_ns for file in files}
+    return {str(file): file.lstat().st_mtime_ns for file in files}  # a link may lead nowhere

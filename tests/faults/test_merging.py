@@ -220,7 +220,9 @@ def test_a_measurement_of_weights_that_are_gone_is_not_taken_for_one_of_those_th
     next(out.glob("cells/*/cell.json")).write_text("{")
     for file in part.glob("cells/*/profiles-*.json"):
         file.unlink()
-    plain = said(merge([part], out, "--json"))
+    done = merge([part], out, "--json")
+    plain = json.loads(done.stdout)
+    assert done.returncode == 1  # the damaged file leaves a cell unfinished
     assert (plain["copied_cells"], len(plain["missing"]), plain["missing_cells"]) == (1, 1, 1)
 
 

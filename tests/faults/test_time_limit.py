@@ -55,7 +55,11 @@ def test_the_same_command_goes_on_until_all_is_finished_and_the_bytes_are_the_sa
         if codes[-1] == 75:
             assert summary["stopped"] == "time limit"
             again = f"invrob empirical run --out {out} --time-limit 10h --jobs 1"
-            words = {2: "0 of 2 cells are finished, and 2 are left", 1: "1 of 2 cells is finished, and 1 is left"}
+            words = {
+                2: "0 of 2 cells are finished, and 2 are left",
+                1: "1 of 2 cells is finished, and 1 is left",
+                0: "2 of 2 cells are finished, and not all figures are drawn",
+            }
             said = words[summary["left"]]
             assert said_last(done) == [
                 f"stopped before the time limit of 10h: {said}; the same command goes on",
