@@ -36,6 +36,7 @@ def called(out, *words, steps):
     return gpu_check.main(["--device", "cpu", "--small", "--out", str(out), *words], steps)
 
 
+@pytest.mark.long
 def test_a_step_that_does_not_fit_waits_for_the_next_slice_which_begins_with_it(tmp_path, capsys):
     steps = (planted("fine"), planted("long", seconds=1000))
     assert called(tmp_path, "--minutes", "5", steps=steps) == 75
@@ -47,6 +48,7 @@ def test_a_step_that_does_not_fit_waits_for_the_next_slice_which_begins_with_it(
     assert (tmp_path / "calls-fine").read_text() == "x"  # what is done is not done again
 
 
+@pytest.mark.long
 def test_a_step_that_goes_on_gets_the_numbers_of_its_last_slice(tmp_path):
     steps = (planted("in_two_slices", goes_on=True),)
     assert called(tmp_path, steps=steps) == 75
@@ -55,6 +57,7 @@ def test_a_step_that_goes_on_gets_the_numbers_of_its_last_slice(tmp_path):
     assert (result.outcome.said, result.slices) == ("after {'half': 1}", 2)
 
 
+@pytest.mark.long
 def test_steps_that_fail_or_crash_are_recorded_with_their_reason_and_stop_no_other(tmp_path):
     steps = (planted("raises"), planted("killed"), planted("fine"))
     assert called(tmp_path, steps=steps) == 1
@@ -69,6 +72,7 @@ def test_steps_that_fail_or_crash_are_recorded_with_their_reason_and_stop_no_oth
     assert called(tmp_path, "--again", steps=mended) == 0
 
 
+@pytest.mark.long
 def test_a_step_that_hangs_is_ended_and_the_next_one_is_done(tmp_path, monkeypatch):
     monkeypatch.setattr(gpu_check, "seconds_to_pack", lambda out: 26.0)  # of the thirty of this slice
     steps = (planted("hangs"), planted("long", seconds=1000))
@@ -81,6 +85,7 @@ def test_a_step_that_hangs_is_ended_and_the_next_one_is_done(tmp_path, monkeypat
     assert called(tmp_path, "--minutes", "5", steps=steps) == 1
 
 
+@pytest.mark.long
 def test_a_step_ends_with_the_command_that_has_started_it(tmp_path):
     program = "import sys; from test_gpu_check import *; called(sys.argv[1], steps=(planted('writes_its_id'),))"
     where = {**os.environ, "PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "tests" / "bench")))}
@@ -160,6 +165,7 @@ def test_a_damaged_result_is_none(tmp_path):
     assert read_result(tmp_path, "fine") is None
 
 
+@pytest.mark.long
 def test_a_command_that_takes_too_long_is_ended():
     code, said = ended(["-c", "import time; print('begun', flush=True); time.sleep(100)"], 2)
     assert (code, said) == (None, "begun\n")

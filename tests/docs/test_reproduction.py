@@ -148,6 +148,7 @@ def shown(rates, low, high, images):
     return f"{percent(mean)}<br>[{percent(max(mean - below, 0))},{NBSP}{percent(min(mean + above, 1))}]"
 
 
+@pytest.mark.long
 def test_the_rates_of_a_figure_are_those_that_profiles_csv_gives(whole, run):
     rows = {row["A"]: row for row in rows_of(section(whole, "Figure 1"), "A")}
     assert {*rows} == {"0", "60", "180"}
@@ -165,6 +166,7 @@ def test_the_rates_of_a_figure_are_those_that_profiles_csv_gives(whole, run):
     assert len({*told}) > 4  # constant classifiers would have the same rates everywhere
 
 
+@pytest.mark.long
 def test_the_csv_of_a_figure_has_the_rows_and_columns_of_profiles_csv(whole, run):
     lines = (run / "profiles.csv").read_text("utf-8").splitlines()
     for number, model in ((1, "stdcnn"), (5, "madry_lenet")):
@@ -173,6 +175,7 @@ def test_the_csv_of_a_figure_has_the_rows_and_columns_of_profiles_csv(whole, run
         assert sorted(written[1:]) == sorted(line for line in lines[1:] if line.split(",")[1] == model)
 
 
+@pytest.mark.long
 def test_the_claims_on_the_page_are_those_of_the_run(whole, run):
     claims = [claim for claim in check_claims(read_run(run)[1]) if claim.effect is not None]
     assert {claim.name for claim in claims} >= {"i", "ii", "iii", "iv"}
@@ -183,6 +186,7 @@ def test_the_claims_on_the_page_are_those_of_the_run(whole, run):
             assert change(claim) in page
 
 
+@pytest.mark.long
 def test_the_page_is_the_same_without_the_weights(whole, run, tmp_path, monkeypatch):
     monkeypatch.setattr(reproduction_runs, "SMALL", 1000)
     other = page_of(tmp_path / "slim", run)
@@ -191,6 +195,7 @@ def test_the_page_is_the_same_without_the_weights(whole, run, tmp_path, monkeypa
     assert (other / "README.md").read_text("utf-8") == (whole / "README.md").read_text("utf-8")
 
 
+@pytest.mark.long
 def test_what_is_old_is_noticed(folder, capsys):
     assert old(folder) == []
     page, numbers = folder / "README.md", folder.parent / "numbers" / "reproduction.json"
@@ -207,12 +212,14 @@ def test_what_is_old_is_noticed(folder, capsys):
     assert main(["--check", "--folder", str(folder)]) == 0
 
 
+@pytest.mark.long
 def test_a_page_that_is_older_than_its_runs_is_noticed(folder):
     cell = kept_runs(folder)["mnist"].results[0].cell
     shutil.rmtree(folder / "runs" / "mnist" / "cells" / cell.key)
     assert {"README.md is old", "figure-1.csv is old"} <= {*old(folder)}
 
 
+@pytest.mark.long
 def test_a_page_of_a_run_that_is_not_finished_says_what_is_missing(run, tmp_path):
     part = tmp_path / "part"
     shutil.copytree(run, part)
@@ -238,6 +245,7 @@ def test_a_page_of_a_run_that_is_not_finished_says_what_is_missing(run, tmp_path
     assert {row["seeds"] for row in rows_of(section(folder, "Figure 1"), "A")} == {"3", "2"}
 
 
+@pytest.mark.long
 def test_runs_in_several_folders_are_kept_as_one(folder, run, tmp_path):
     keys = sorted(path.name for path in (run / "cells").iterdir())
     for name, without in (("first", keys[:4]), ("second", keys[2:])):

@@ -22,6 +22,7 @@ def small(config, monkeypatch):
     monkeypatch.setitem(PRESETS, "both", whole.model_copy(update=shrunk))
 
 
+@pytest.mark.long
 def test_the_preset_answers_its_question_on_the_screen_in_json_in_figures_and_on_the_page(small, invrob, tmp_path):
     out = tmp_path / "run"
     done = invrob("empirical", "run", "--preset", "both", "--out", out, "--jobs", "1")
