@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from invrob.empirical.data import load
+from invrob.empirical.inference import single_thread
 from invrob.empirical.models import lent
 
 
@@ -16,6 +17,13 @@ from invrob.empirical.models import lent
 def _code_that_a_test_allows_is_allowed_in_no_other():
     """A command that is run in the process of the tests leaves the builders that `--import` named."""
     with lent({}):
+        yield
+
+
+@pytest.fixture
+def one_thread():
+    """One torch thread for the test, as cells are computed."""
+    with single_thread():
         yield
 
 

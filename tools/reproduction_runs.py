@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from invrob.empirical.data import SOURCES
 from invrob.empirical.experiments import (
     Cell,
     Experiment,
@@ -76,7 +77,7 @@ FIGURES = (
     PaperFigure(5, "madry_lenet", "LeNet", "mnist", "MNIST", "epsilon", (0.0, *TENTHS), TENTHS),
     PaperFigure(6, "madry_resnet", "ResNet", "cifar", "CIFAR-10", "epsilon", _levels(0, 2, 4, 8), _levels(2, 4, 8)),
 )
-SHAPES = {"mnist": (1, 28), "cifar": (3, 32)}  # channels and size of the images
+SHAPES = {"mnist": SOURCES["mnist"].shape[:2], "cifar": SOURCES["cifar10"].shape[:2]}  # channels and size
 RUNS = tuple(SHAPES)
 
 

@@ -10,13 +10,7 @@ from invrob.empirical.training.recipes import Recipe
 from invrob.empirical.training.stack import alike, stackable, train_stack
 from invrob.errors import InputError
 
-
-@pytest.fixture(autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

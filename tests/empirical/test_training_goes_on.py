@@ -21,12 +21,7 @@ STEPS = 3 * 3  # three epochs of three batches
 TINY = {"epochs": 3, "batch_size": 8}
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def plain():

@@ -12,13 +12,7 @@ from invrob.empirical.training import augment
 from invrob.empirical.training import loop as training
 from invrob.empirical.training.loop import Recipe, train
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

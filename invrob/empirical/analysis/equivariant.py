@@ -13,7 +13,7 @@ import numpy as np
 
 from invrob.checks import Array
 from invrob.empirical.analysis.claim import Claim, Unjudged
-from invrob.empirical.analysis.equivariant_pairs import Couple, Rivals, rivals
+from invrob.empirical.analysis.equivariant_pairs import Couple, Pair, pairs_of
 from invrob.empirical.analysis.evidence import MEASURE_AGAIN, doubt, missed, right_for_all, seed_sd, span
 from invrob.empirical.analysis.statistics import LEVEL, floor_of
 from invrob.empirical.analysis.trends import Effect, among
@@ -50,7 +50,7 @@ class Compared:
 def equivariance_claims(results: Sequence[Result]) -> list[Claim | Unjudged]:
     """The statement for every equivariant network of a run that has a plain one to be compared with: at as many
     parameters, and, where both were measured on the same images, on those that both get right."""
-    pairs = rivals(results)
+    pairs = pairs_of(results)
     asked = [(control, pair) for control in TEXTS for pair in pairs if control == "parameters" or pair.same_images]
     return [_claim(control, pair) for control, pair in asked]
 
@@ -73,7 +73,7 @@ def difference_of(compared: Compared) -> Effect:
     return Effect(float(means.mean()), parts, down, up)
 
 
-def _claim(control: str, pair: Rivals) -> Claim | Unjudged:
+def _claim(control: str, pair: Pair) -> Claim | Unjudged:
     """The comparison of two networks under one control; or why there is none."""
     claim = Claim("v", TEXTS[control], pair.names, "undecided", control=control)
     couples = pair.couples()
@@ -96,7 +96,7 @@ def _claim(control: str, pair: Rivals) -> Claim | Unjudged:
     return Unjudged.of(claim, effect, 1, doubtful or _other_way(pair, compared, effect), remarks)
 
 
-def _compared(control: str, pair: Rivals, couples: Sequence[Sequence[Couple]]) -> tuple[Compared | None, str, str]:
+def _compared(control: str, pair: Pair, couples: Sequence[Sequence[Couple]]) -> tuple[Compared | None, str, str]:
     """What is compared, on which images, in words; or nothing, and why, where the pair itself does not say it."""
     if not pair.same_attack:
         return None, "", ""
@@ -134,7 +134,7 @@ def _rests_on(about: str, compared: Compared) -> str:
     )
 
 
-def _other_way(pair: Rivals, compared: Compared, effect: Effect) -> str:
+def _other_way(pair: Pair, compared: Compared, effect: Effect) -> str:
     """The training that says the contrary for certain, if there is one."""
     trainings = pair.trainings()
     confidence = 1 - LEVEL / len(trainings)

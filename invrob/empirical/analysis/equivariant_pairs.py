@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from math import inf, log
 
 from invrob.empirical.analysis.trainings import grouped, other_settings, varied
+from invrob.empirical.data import SOURCES
 from invrob.empirical.experiments import Result
 from invrob.empirical.models import parameters_built
 from invrob.empirical.profiles import format_epsilon
@@ -15,11 +16,6 @@ from invrob.empirical.training import Recipe
 
 PLAIN = {"gcnn": "stdcnn", "gcnn_vgg16": "vgg16"}  # the p4 networks, and what they were made from
 NEAR = 1.25  # by which factor two networks may differ in parameters, and still have as many
-SHAPES = {
-    "mnist-mini": (1, 28),
-    "mnist": (1, 28),
-    "cifar10": (3, 32),
-}  # channels and side, for networks without weights
 
 Training = tuple[float, float]  # A and epsilon
 Couple = tuple[Result, Result]  # an equivariant network and a plain one, of one training and one seed
@@ -48,8 +44,8 @@ class Kind:
         cell = self.one.cell
         if self.one.parameters is not None:
             return self.one.parameters
-        shape = SHAPES.get(cell.dataset)
-        return None if shape is None else parameters_built(cell.model, *shape, cell.options)
+        known = SOURCES.get(cell.dataset)
+        return None if known is None else parameters_built(cell.model, *known.shape[:2], cell.options)
 
     def by_training(self) -> dict[Training, dict[int, Result]]:
         """The results by A and epsilon, and by seed."""
@@ -58,7 +54,7 @@ class Kind:
 
 
 @dataclass(frozen=True, eq=False)
-class Rivals:
+class Pair:
     """An equivariant network and the plain one that it is set against."""
 
     equivariant: Kind
@@ -129,7 +125,7 @@ class Rivals:
         return f"at {said}" if len(trainings) == 1 else f"averaged over {said}"
 
 
-def rivals(results: Sequence[Result]) -> list[Rivals]:
+def pairs_of(results: Sequence[Result]) -> list[Pair]:
     """Every equivariant network of the results with the plain one of the same training that is nearest in parameters.
 
     One that is trained and measured alike comes before any other. An equivariant network without a plain one that
@@ -142,7 +138,7 @@ def rivals(results: Sequence[Result]) -> list[Rivals]:
         kinds.append(Kind(", ".join([network, *other_settings(recipe, apart)]), tuple(group)))
     pairs = []
     for kind in kinds:
-        candidates = [Rivals(kind, other) for other in kinds if _comparable(kind, other)]
+        candidates = [Pair(kind, other) for other in kinds if _comparable(kind, other)]
         if candidates:
             pairs.append(min(candidates, key=_distance))
     return pairs
@@ -161,7 +157,7 @@ def _comparable(kind: Kind, other: Kind) -> bool:
     )
 
 
-def _distance(pair: Rivals) -> tuple[bool, float]:
+def _distance(pair: Pair) -> tuple[bool, float]:
     """How far apart two networks are: one that was trained alike is nearer than any that was not."""
     ours, theirs = pair.equivariant.parameters, pair.plain.parameters
     return bool(pair.unlike()), inf if ours is None or theirs is None else abs(log(ours / theirs))

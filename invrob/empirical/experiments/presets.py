@@ -47,7 +47,7 @@ MINI = Experiment(
 )
 
 # Rotations and attacks, one of both, and neither. The p4 network has an invariant head, whose few features dropout
-# would starve, and begins without attacks: under attacks from the beginning it collapses.
+# would starve, and begins without attacks: under them from the beginning it collapsed when that was tried.
 POOLED = {"head": "invariant", "dropout": 0.0}
 BOTH = Experiment(
     dataset="mnist-mini",

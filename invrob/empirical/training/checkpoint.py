@@ -108,14 +108,15 @@ class InProgress:
     def _taken(self) -> State:
         """All of it, tensors where they are."""
         tensors = {f"weights/{name}": value for name, value in self.weights.items()}
-        tensors |= {name: value for name, value in self._of_optimizer().items() if isinstance(value, Tensor)}
+        of_optimizer = self._of_optimizer()
+        tensors |= {name: value for name, value in of_optimizer.items() if isinstance(value, Tensor)}
         for place, (order, draw, course) in enumerate(zip(self.orders, self.draws, self.courses, strict=True)):
             tensors[f"order/{place}"] = torch.cat(list(order))
             tensors |= {f"random/{place}/{name}": g.get_state() for name, g in draw.generators.items()}
             tensors |= {f"best/{place}/{name}": value for name, value in course.weights.items()}
         tensors["losses"] = torch.tensor([float(losses.sum) for losses in self.losses], dtype=torch.float64)
         tensors |= {f"random/{name}": state for name, state in _global_states(self.draws[0].device.device).items()}
-        plain = {name: value for name, value in self._of_optimizer().items() if not isinstance(value, Tensor)}
+        plain = {name: value for name, value in of_optimizer.items() if not isinstance(value, Tensor)}
         body = {
             "place": [self.epoch, self.step, self.size],
             "counts": [losses.count for losses in self.losses],
