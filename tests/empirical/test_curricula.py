@@ -58,6 +58,12 @@ def test_each_order_shows_what_its_name_says(name, shares):
     assert [recipe.at(epoch / 4) for epoch in range(4)] == [(180 * a, 0.2 * e) for a, e in shares]
 
 
+def test_a_ramp_begins_with_rotations_alone_and_raises_epsilon_by_a_fifth_at_a_time():
+    stages = CURRICULA["ramp"]
+    assert {stage.rotation for stage in stages} == {1.0}
+    assert [stage.epsilon for stage in stages] == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1])
+
+
 @given(st.sampled_from(NAMES), st.floats(0, 1, exclude_max=True))
 def test_no_curriculum_exceeds_the_recipe_and_each_ends_with_all_of_it(name, progress):
     recipe = Recipe(rotation=180, epsilon=0.2, curriculum=name)
@@ -69,7 +75,7 @@ def test_no_curriculum_exceeds_the_recipe_and_each_ends_with_all_of_it(name, pro
 
 @pytest.mark.parametrize("wrong", ["cups", "", "rotation-first", "CUSP "])
 def test_an_unknown_name_is_told_those_that_are_known(wrong):
-    with pytest.raises(ValidationError, match=r"is unknown.*: one of none, cusp, warm, rotations-first, attacks-first"):
+    with pytest.raises(ValidationError, match=r"is unknown.*: one of none, cusp, warm, rotations-first, attacks-first, ramp"):
         Recipe(curriculum=wrong)
 
 

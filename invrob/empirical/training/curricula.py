@@ -1,10 +1,12 @@
 """The order in which a training shows rotations and attacks: stages, each with its share of both, and names for some.
 
 How the shares were chosen. `cusp` has the stages of the authors' follow-up (Kamath et al. 2021): 74, 89 and 120 epochs
-of 120, with 120, 150 and 180 degrees and 2, 4 and 8 / 255. The other three leave something out at first and then show
+of 120, with 120, 150 and 180 degrees and 2, 4 and 8 / 255. The next three leave something out at first and then show
 all of both. They have the simplest shares: `warm` a quarter of the training, so that a network can tell classes apart
 before anything is made harder, and most of the training is still about both; `rotations-first` and `attacks-first` a
-half, so that the two orders differ in nothing but the order."""
+half, so that the two orders differ in nothing but the order. `ramp` has no jump: a p4 network that had learned its
+rotations for a half forgot everything when epsilon went from 0 to 0.2 at once, and kept it when epsilon grew by fifths
+within four tenths of the training, the first of them after a third and the last before a quarter of it was left."""
 
 from itertools import pairwise
 
@@ -35,6 +37,14 @@ CURRICULA: dict[str, Curriculum] = {
     "warm": (Stage(until=1 / 4, rotation=0, epsilon=0), Stage(until=1)),
     "rotations-first": (Stage(until=1 / 2, epsilon=0), Stage(until=1)),
     "attacks-first": (Stage(until=1 / 2, rotation=0), Stage(until=1)),
+    "ramp": (
+        Stage(until=0.35, epsilon=0),
+        Stage(until=0.45, epsilon=0.2),
+        Stage(until=0.55, epsilon=0.4),
+        Stage(until=0.65, epsilon=0.6),
+        Stage(until=0.75, epsilon=0.8),
+        Stage(until=1),
+    ),
 }
 
 
