@@ -1,6 +1,7 @@
 """What docs_numbers writes: every number by name, computed from the results in docs/numbers.
 
-docs/numbers/mini is a run of the preset `mini` without its weights. The other sources are JSON files that
+docs/numbers/mini is a run of the preset `mini` without its weights, and tools/findings.py reads grids of rotations and
+attacks in docs/reproduction/runs. The other sources are JSON files that
 tools/docs_measure.py, `python -m benchmarks --json` and the simulations in tools wrote."""
 
 from calendar import month_name
@@ -20,6 +21,7 @@ from invrob.empirical.models import build
 from invrob.empirical.profiles import table_epsilons
 from invrob.intervals import percent
 from tools.docs_tables import of_benchmarks
+from tools.findings import findings
 
 NUMBERS = Path(__file__).resolve().parents[1] / "docs" / "numbers"
 Named = Iterator[tuple[str, str]]
@@ -40,7 +42,7 @@ WORDS = ["none", "one", "two", "three", "four", "five", "six", "seven", "eight",
 
 def values() -> dict[str, str]:
     """Every name, and what stands for it."""
-    sources = {"mini": of_run(NUMBERS / "mini"), "networks": of_networks()}
+    sources = {"mini": of_run(NUMBERS / "mini"), "networks": of_networks(), "findings": findings()}
     for path in sorted(NUMBERS.glob("*.json")):
         sources[path.stem] = of_benchmarks(path) if path.stem == "benchmarks" else of_json(path)
     return {f"{source}: {name}": value for source, named in sources.items() for name, value in named}

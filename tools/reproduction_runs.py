@@ -121,15 +121,21 @@ def read_kept(path: Path) -> Run | None:
         both = read.pop("profiles")
         if isinstance(both, tuple):
             beside = {name: rates for name, rates in read.items() if isinstance(rates, Rates)}
-            parameters = parameters_built(cell.model, *SHAPES[path.name], cell.options)
+            parameters = parameters_built(cell.model, *_shape(run), cell.options)
             ended_constant = _ended_constant(run.trained(cell))
             run.results.append(Result(cell, both[0], both[1], beside, both[2], ended_constant, parameters))
     return run
 
 
-def keep(sources: Sequence[Path], target: Path) -> None:
+def _shape(run: Run) -> tuple[int, int]:
+    """Channels and size of its images."""
+    source = SOURCES.get(run.experiment.dataset)
+    return SHAPES[run.path.name] if source is None else source.shape[:2]
+
+
+def keep(sources: Sequence[Path], target: Path, weights: bool = True) -> None:
     """Copy what is finished of one or several run directories of one data set: profiles and costs, and the weights of
-    small networks. What was kept before and is in none of them goes."""
+    small networks where they are wanted. What was kept before and is in none of them goes."""
     kept = [(source, found) for source in sources if (found := kept_in(source)) is not None]
     if len(kept) < len(sources):
         sys.exit(f"no run is in one of {', '.join(map(str, sources))}: give folders that `invrob empirical run` wrote")
@@ -145,7 +151,7 @@ def keep(sources: Sequence[Path], target: Path) -> None:
     for cell in experiment.cells(fingerprint):
         source = next((s for s in sources if isinstance(read_measurement(Store(s), cell, "profiles"), tuple)), None)
         if source is not None:
-            _copy_cell(source / "cells" / cell.key, target / "cells" / cell.key, cell)
+            _copy_cell(source / "cells" / cell.key, target / "cells" / cell.key, cell, SMALL if weights else 0)
     write_experiment(Store(target), experiment, fingerprint, class_names(sources[0]))
     (target / "kept.json").write_text(json.dumps({"date": date}) + "\n", encoding="utf-8")
     size = sum(path.stat().st_size for path in target.rglob("*") if path.is_file())
@@ -180,8 +186,8 @@ def _united(one: ModelGrid, other: ModelGrid) -> ModelGrid | None:
     return None
 
 
-def _copy_cell(source: Path, target: Path, cell: Cell) -> None:
-    """The JSON files of a cell, without the spaces, and its weights if they are small."""
+def _copy_cell(source: Path, target: Path, cell: Cell, largest: int) -> None:
+    """The JSON files of a cell, without the spaces, and its weights if they have no more bytes than `largest`."""
     target.mkdir(parents=True)
     names = ["cell.json", "costs.json", *(f"profiles-{address}.json" for address in cell.addresses.values())]
     for file in (source / name for name in names):
@@ -190,7 +196,7 @@ def _copy_cell(source: Path, target: Path, cell: Cell) -> None:
             text = json.dumps(whole, allow_nan=False, separators=(",", ":"))
             (target / file.name).write_text(text + "\n", encoding="utf-8")
     weights = source / "weights.safetensors"
-    if weights.is_file() and weights.stat().st_size <= SMALL:
+    if weights.is_file() and weights.stat().st_size <= largest:
         shutil.copy(weights, target / weights.name)
 
 
