@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from invrob.empirical.analysis import Claim, answer, check_claims
 from invrob.empirical.analysis.both import both_claims
-from invrob.empirical.analysis.dominance import beyond_mixtures, dominates, falls_short, gain, trainings_at
+from invrob.empirical.analysis.dominance import alone, better, beyond, ends, gain, margin, short_of, trainings_at
 from invrob.empirical.training import CURRICULA
 from tests.planted import invariance, result, robustness, sanity
 
@@ -46,49 +46,59 @@ def vi(*results):
 SINGLES = (*seeds(A, 0.9, 0.1), *seeds(E, 0.3, 0.9), *seeds((60, 0), 0.6, 0.3))
 
 
-def test_a_training_with_both_that_is_better_in_both_rates_than_a_member_of_the_frontier_has_both():
+def test_a_training_with_both_beyond_the_line_between_the_ends_has_both():
     claim = vi(*SINGLES, *seeds(BOTH, 0.85, 0.8, accuracy=0.9))
     assert claim.verdict == "holds"
+    # With 0.6 of invariance: 0.6 * 0.85 + 0.4 * 0.8 is 0.25 more than 0.6 * 0.9 + 0.4 * 0.1 of the most invariant one.
     assert claim.effect == pytest.approx(0.25)
     assert claim.low < 0.25 < claim.high
     for said in (
         "keeps 85.0 % of its predictions under rotations up to 180 degrees and 80.0 % under attacks of 0.1",
-        "trained with A = 60, epsilon = 0 it keeps 60.0 % and 30.0 %",
-        "The former is 5.0 points less accurate [",
+        "the most invariant, A = 180, epsilon = 0, keeps 90.0 % and 10.0 %",
+        "the most robust, A = 0, epsilon = 0.2, 30.0 % and 90.0 %",
+        "It is 5.0 points less accurate [",
+        "In both rates it is better than A = 60, epsilon = 0 (60.0 % and 30.0 %).",
+        "It is better than every mixture of those trained with one of both.",
     ):
         assert said in claim.finding
-    assert "1 of 3 on the frontier of those trained with one of both are dominated for certain" in claim.note
-    kept = "A = 180, epsilon = 0 (90.0 % and 10.0 %) or A = 0, epsilon = 0.2 (30.0 % and 90.0 %)"
-    assert f"No training with both dominates for certain {kept}." in claim.finding
-    assert claim.finding.endswith("It is better than every mixture of those that were trained with one of both.")
-    assert "beyond every mixture of those for certain: A = 180, epsilon = 0.2" in claim.note
+    assert "beyond every mixture for certain: A = 180, epsilon = 0.2" in claim.note
+    assert "a mean of both rates, 0.6 of it invariance" in claim.note
 
 
 def test_to_dominate_those_alone_that_another_single_one_dominates_is_nothing():
     claim = vi(*seeds(A, 0.95, 0.1), *seeds(E, 0.9, 0.9), *seeds((60, 0), 0.3, 0.3), *seeds(BOTH, 0.6, 0.6))
     assert claim.verdict == "fails"
+    assert claim.effect < 0
 
 
-def test_where_each_training_with_both_is_worse_in_one_rate_than_every_member_not_both_can_be_had():
-    claim = vi(*SINGLES, *seeds(BOTH, 0.5, 0.2))
+def test_better_than_no_single_one_but_worse_than_a_mixture_of_two_is_not_both():
+    """Half of each end has 60 % and 50 %, which is more than 50 % and 40 %, though neither end has more of both."""
+    places = ((A, 0.9, 0.1), (E, 0.3, 0.9), (BOTH, 0.5, 0.4))
+    claim = vi(*(result for place in places for result in seeds(*place, images=4000)))
     assert claim.verdict == "fails"
     assert claim.effect < 0
-    assert "0 of 3 on the frontier" in claim.note
-    assert "beyond every mixture of those for certain: none" in claim.note
-    assert "mixture" not in claim.finding
+    assert "beyond every mixture for certain: none" in claim.note
+    assert "better than every mixture" not in claim.finding
 
 
-def test_what_may_dominate_a_member_must_be_dominated_with_it():
-    close = (*seeds((60, 0), 0.6, 0.30), *seeds((30, 0), 0.84, 0.31), *seeds(A, 0.95, 0.1))
-    alone = (*seeds((60, 0), 0.6, 0.30), *seeds(A, 0.95, 0.1))
-    with_both = seeds(BOTH, 0.83, 0.8)
-    assert vi(*alone, *with_both).verdict == "holds"
-    assert vi(*close, *with_both).verdict == "undecided"
+def test_more_of_what_one_end_has_most_of_is_not_both():
+    """It lies beyond all mixtures, and has nothing of the other rate."""
+    with_both = seeds(BOTH, 0.99, 0.1, images=4000)
+    others = (*seeds(A, 0.8, 0.1, images=4000), *seeds(E, 0.3, 0.9, images=4000))
+    assert vi(*others, *with_both).verdict == "undecided"
+    assert vi(*others, *seeds(BOTH, 0.99, 0.3, images=4000)).verdict == "holds"
+
+
+def test_where_one_training_is_the_best_in_both_rates_it_stands_alone():
+    claim = vi(*seeds(A, 0.9, 0.9), *seeds(E, 0.3, 0.5), *seeds(BOTH, 0.5, 0.4))
+    assert claim.verdict == "fails"
+    assert "A = 180, epsilon = 0 is the best in both: 90.0 % and 90.0 %" in claim.finding
 
 
 def test_rates_that_are_close_leave_it_undecided():
-    claim = vi(*seeds(A, 0.9, 0.1), *seeds(E, 0.3, 0.9), *seeds(BOTH, 0.9, 0.1))
-    assert claim.verdict == "undecided"
+    for point in ((0.9, 0.1), (0.6, 0.5), (0.61, 0.5)):
+        claim = vi(*seeds(A, 0.9, 0.1), *seeds(E, 0.3, 0.9), *seeds(BOTH, *point))
+        assert claim.verdict == "undecided"
 
 
 def test_no_verdict_rests_on_what_attacks_missed():
@@ -161,41 +171,66 @@ pair = st.tuples(rate, rate)
 
 
 @settings(deadline=None, max_examples=30)
-@given(pair, pair)
-def test_no_training_both_dominates_another_and_falls_short_of_it(one, other):
-    at = trainings_at([seeds(BOTH, *one), seeds(A, *other)], 180, 0.1)
-    for i, j in ((0, 1), (1, 0)):
-        better, worse = dominates(at, i, j), falls_short(at, i, j)
-        assert min(better[0], worse[0]) >= 0
-        assert not (better[0] < 0.05 and worse[0] < 0.05)
-        assert better[1] >= better[0]
-        assert worse[1] >= worse[0]
-    assert not (dominates(at, 0, 1)[0] < 0.5 and dominates(at, 1, 0)[0] < 0.5)
+@given(pair, pair, pair)
+def test_no_training_lies_both_beyond_a_frontier_and_short_of_it(one, first, second):
+    at = trainings_at([seeds(BOTH, *one), seeds(A, *first), seeds(E, *second)], 180, 0.1)
+    further, shorter = beyond(at, 0, (1, 2)), short_of(at, 0, (1, 2))
+    assert min(further[0], shorter[0]) >= 0
+    assert not (further[0] < 0.05 and shorter[0] < 0.05)
+    assert further[1] >= further[0]
+    assert shorter[1] >= shorter[0]
+    if further[0] < 0.05:
+        assert margin(at, 0, (1, 2))[0].size > 0
 
 
 @settings(deadline=None, max_examples=30)
 @given(pair, pair, st.floats(0, 1))
 def test_a_gain_is_the_weighted_difference_and_turns_its_sign_with_the_order(one, other, weight):
     at = trainings_at([seeds(BOTH, *one), seeds(A, *other)], 180, 0.1)
-    there, back = gain(at, 0, 1, weight), gain(at, 1, 0, weight)
+    there, back = (gain(at, alone(at, i), alone(at, 1 - i), weight) for i in (0, 1))
     difference = at.rates[0] - at.rates[1]
     assert there.size == pytest.approx(weight * difference[0] + (1 - weight) * difference[1])
     assert back.size == pytest.approx(-there.size)
     assert back.interval()[0] == pytest.approx(-there.interval()[1])
 
 
-@pytest.mark.parametrize(("point", "beyond"), [((0.5, 0.5), False), ((0.75, 0.75), True), ((0.58, 0.58), True)])
-def test_beyond_every_mixture_is_beyond_the_line_between_two(point, beyond):
+@settings(deadline=None, max_examples=30)
+@given(pair, pair, pair, st.floats(0, 1), st.floats(0, 1))
+def test_a_mixture_has_the_rates_on_the_line_between_two(one, first, second, share, weight):
+    at = trainings_at([seeds(BOTH, *one), seeds(A, *first), seeds(E, *second)], 180, 0.1)
+    mixture = share * alone(at, 1) + (1 - share) * alone(at, 2)
+    rates = share * at.rates[1] + (1 - share) * at.rates[2]
+    effect = gain(at, mixture, alone(at, 0), weight)
+    assert effect.size == pytest.approx(float((rates - at.rates[0]) @ (weight, 1 - weight)))
+    both = [gain(at, alone(at, other), alone(at, 0), weight).size for other in (1, 2)]
+    assert min(both) - 1e-9 <= effect.size <= max(both) + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("point", "where"), [((0.5, 0.5), 0), ((0.75, 0.75), 1), ((0.58, 0.58), 1), ((0.42, 0.42), -1), ((0.95, 0.05), 0)]
+)
+def test_beyond_the_frontier_is_beyond_the_line_between_its_ends(point, where):
     rows = [seeds(BOTH, *point, images=4000), seeds(A, 0.9, 0.1, images=4000), seeds(E, 0.1, 0.9, images=4000)]
-    assert beyond_mixtures(trainings_at(rows, 180, 0.1), 0, (1, 2), 0.05) == beyond
+    at = trainings_at(rows, 180, 0.1)
+    assert ends(at, (1, 2)) == (1, 2)
+    assert (beyond(at, 0, (1, 2))[1] < 0.05) == (where == 1)
+    assert (short_of(at, 0, (1, 2))[1] < 0.05) == (where == -1)
+
+
+def test_what_attacks_missed_counts_against_the_better_one_alone():
+    rows = [seeds(BOTH, 0.8, 0.8, missed=0.2), seeds(A, 0.5, 0.5, missed=0.3)]
+    at = trainings_at(rows, 180, 0.1)
+    effect = gain(at, alone(at, 0), alone(at, 1), 0.0)
+    assert (effect.down, effect.up) == pytest.approx((0.2, 0.3))
+    assert better(at, alone(at, 0), alone(at, 1))[1] > better(at, alone(at, 0), alone(at, 1))[0]
 
 
 def test_a_verdict_for_both_where_there_is_none_is_rare():
-    """The worst case: three trainings with both that are as good as the best member in both rates."""
+    """The worst case: three trainings with both that lie on the frontier, at its end and between its ends."""
     draws = np.random.default_rng(3)
     wrong = 0
     for _ in range(60):
-        truth = {A: (0.7, 0.3), E: (0.3, 0.7), (60, 0.2): (0.7, 0.3), BOTH: (0.7, 0.3), (60, 0.1): (0.3, 0.7)}
+        truth = {A: (0.7, 0.3), E: (0.3, 0.7), (60, 0.2): (0.7, 0.3), BOTH: (0.5, 0.5), (60, 0.1): (0.4, 0.6)}
         rows = []
         for training, (inv, rob) in truth.items():
             moved = np.clip(draws.normal((inv, rob), 0.03, (3, 2)), 0.01, 0.99)

@@ -3,15 +3,13 @@ attacks, some dominate the frontier of its trainings with one of them.
 
 The rule, at the theta and the epsilon where the plane of the run is cut, for each network of the run by itself.
 *Single* are its trainings with A = 0 or epsilon = 0 or both; *both* are those with A > 0 and epsilon > 0, whatever
-their curriculum and loss. The frontier of the single ones is what `pareto_front` leaves of them: those that are
-dominated by no other single one for certain. Where one may be dominated by others, it stands on the true frontier or
-one of these does; so a training with both counts as dominating it only where it dominates all of these as well.
+their curriculum and loss. The frontier is what one can have of the single ones, mixtures included, as in `dominance`.
 
-- `holds`: for certain some training with both dominates some member of the frontier. The p-value of a pair is the
-  largest of `dominates`; the smallest of all pairs counts, times the number of all trainings with both and of all
-  single ones (Bonferroni).
-- `fails`: for certain no training with both dominates a member of the frontier: each is worse than each member in one
-  rate at least, by `falls_short`. The largest p-value of all pairs counts.
+- `holds`: for certain some training with both dominates a point of the frontier: it lies beyond all mixtures of single
+  ones, and is not merely more of what one end of the frontier has most of. The smallest p-value of all trainings with
+  both counts, times their number (Bonferroni).
+- `fails`: for certain every training with both lies short of the frontier: a single one, or a mixture of two, is better
+  in both rates. The largest p-value of all trainings with both counts.
 - The p-value of the statement is twice the smaller one of the two, and Holm's adjustment in `check_claims` comes on
   top.
 
@@ -25,9 +23,9 @@ import numpy as np
 
 from invrob.empirical.analysis.both_words import finding, remarks
 from invrob.empirical.analysis.claim import Claim, Unjudged
-from invrob.empirical.analysis.dominance import Rivals, falls_short, gain, trainings_at
+from invrob.empirical.analysis.dominance import Rivals, beyond, margin, short_of, trainings_at
 from invrob.empirical.analysis.place import place_of
-from invrob.empirical.analysis.plane import DOMINATED, Point, may_dominate, pareto_front, plane
+from invrob.empirical.analysis.plane import plane
 from invrob.empirical.analysis.statistics import LEVEL, floor_of
 from invrob.empirical.analysis.trainings import by_training, grouped
 from invrob.empirical.experiments import Result
@@ -71,13 +69,10 @@ def rivals_of(network: str, group: Sequence[Result], theta: float, epsilon: floa
         return "a single test image shows no spread"
     both = tuple(number for number, row in enumerate(rows) if _with_both(row[0]))
     single = tuple(number for number in range(len(rows)) if number not in both)
-    frontier = _frontier(plane(dict(zip(whole, rows, strict=True)), theta, epsilon, mixed=True), single)
     unknown = {name: verdict for name, verdict in left_out.items() if verdict != "constant"}
     doubts = [[name for name in unknown if _with_both(named[name][0]) == with_both] for with_both in (False, True)]
     at = trainings_at(rows, theta, epsilon)
-    return Rivals(
-        theta, epsilon, tuple(whole), rows, at, both, single, frontier, _told(left_out), *map(_unknown, doubts)
-    )
+    return Rivals(theta, epsilon, tuple(whole), rows, at, both, single, _told(left_out), *map(_unknown, doubts))
 
 
 def _with_both(result: Result) -> bool:
@@ -88,15 +83,6 @@ def _asks(group: Sequence[Result]) -> bool:
     """Whether there is something to compare: trainings with both, and with one of both."""
     recipes = [result.cell.recipe for result in group if not _with_both(result)]
     return any(map(_with_both, group)) and any(recipe.rotation or recipe.epsilon for recipe in recipes)
-
-
-def _frontier(points: Sequence[Point], single: Sequence[int]) -> dict[int, tuple[int, ...]]:
-    statuses = dict(zip(single, pareto_front([points[number] for number in single]), strict=True))
-    return {
-        member: (member, *(s for s in single if s != member and may_dominate(points[s], points[member])))
-        for member, status in statuses.items()
-        if status != DOMINATED
-    }
 
 
 def _told(left_out: Mapping[str, str]) -> str:
@@ -111,36 +97,24 @@ def _unknown(names: Sequence[str]) -> str:
 
 
 def _tested(claim: Claim, rivals: Rivals) -> Unjudged:
-    pairs = {(one, member): rivals.surpassed(one, member) for one in rivals.both for member in rivals.frontier}
-    tests = len(rivals.both) * len(rivals.single)
-    holds = np.minimum(tests * np.min(list(pairs.values()), axis=0), 1.0)
-    fails = np.max([falls_short(rivals.trainings, *pair) for pair in pairs], axis=0)
-    certain = [pair for pair, p in pairs.items() if tests * p[1] < LEVEL]
-    dominated = {member for _, member in certain}
-    one, member = _shown(rivals, certain or list(pairs))
-    effect = min((gain(rivals.trainings, one, member, weight) for weight in (1.0, 0.0)), key=lambda gain: gain.size)
+    at, tests = rivals.trainings, len(rivals.both)
+    further = {one: beyond(at, one, rivals.single) for one in rivals.both}
+    holds = np.minimum(tests * np.min(list(further.values()), axis=0), 1.0)
+    fails = np.minimum(np.max([short_of(at, one, rivals.single) for one in rivals.both], axis=0), 1.0)
+    certain = [one for one, p in further.items() if tests * p[1] < LEVEL]
+    margins = {one: margin(at, one, rivals.single) for one in rivals.both}
+    shown = max(certain or rivals.both, key=lambda one: margins[one][0].size)
+    effect, weight = margins[shown]
     (low, high), supports = effect.interval(), bool(holds[0] <= fails[0])
     p_value, p_with_missed = np.minimum(2 * (holds if supports else fails), 1.0).tolist()
     claim = replace(
         claim, effect=effect.size, low=low, high=high, p_value=p_value, seeds=len(rivals.seeds[0]),
-        finding=finding(rivals, one, member, dominated),
+        finding=finding(rivals, shown, certain),
     )  # fmt: skip
     if all(floor_of(result.robustness) is not None for row in rivals.seeds for result in row):
         floor_low, floor_high = effect.interval_with_missed()
         claim = replace(claim, floor_low=floor_low, floor_high=floor_high)
     doubt = rivals.doubt_of_single if supports else rivals.doubt_of_both
     within = "would turn within `floor`, with all that the attacks may have missed"
-    said = tuple(filter(None, remarks(rivals, dominated)))
+    said = tuple(filter(None, remarks(rivals, certain, weight)))
     return Unjudged(claim, p_value, max(p_value, p_with_missed), supports, doubt, within, said)
-
-
-def _shown(rivals: Rivals, pairs: Sequence[tuple[int, int]]) -> tuple[int, int]:
-    """The pair that is told: of the training that dominates the most members, and clearest, and of these the best."""
-    rates = rivals.trainings.rates
-
-    def clearest(one: int) -> float:
-        return max(float((rates[one] - rates[member]).min()) for other, member in pairs if other == one)
-
-    one = max((one for one, _ in pairs), key=lambda one: (sum(other == one for other, _ in pairs), clearest(one)))
-    members = [member for other, member in pairs if other == one]
-    return one, max(members, key=lambda member: (bool((rates[one] > rates[member]).all()), float(rates[member].sum())))

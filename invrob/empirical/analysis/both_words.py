@@ -2,8 +2,9 @@
 
 from collections.abc import Collection, Sequence
 
+from invrob.checks import Array
 from invrob.empirical.analysis.claim import Claim
-from invrob.empirical.analysis.dominance import Rivals, accuracy_gain, beyond_mixtures
+from invrob.empirical.analysis.dominance import Rivals, accuracy_gain, alone, better, ends
 from invrob.empirical.analysis.statistics import LEVEL
 from invrob.empirical.profiles import format_epsilon
 from invrob.intervals import percent
@@ -11,47 +12,63 @@ from invrob.intervals import percent
 QUESTION = "Can one have both, invariance and robustness?"
 
 
-def finding(rivals: Rivals, one: int, member: int, dominated: Collection[int]) -> str:
-    """A training with both beside a member of the frontier of those with one of both: what it keeps, what it costs, who
-    else is not dominated, and whether it is more than a mixture. In whole sentences.
+def finding(rivals: Rivals, one: int, certain: Collection[int]) -> str:
+    """A training with both beside those with one of both: what it keeps, what the ends of their frontier keep and how
+    accurate they are, and whether it lies beyond. In whole sentences.
 
-    dominated: the members that any training with both dominates for certain."""
-    keeps = [" and ".join(f"{percent(rate)} %" for rate in rates) for rates in rivals.trainings.rates]
-    first, second = (f"{percent(rate)} %" for rate in rivals.trainings.rates[one])
+    certain: the trainings with both that lie beyond the frontier for certain."""
+    at, names = rivals.trainings, rivals.names
+    keeps = [" and ".join(f"{percent(rate)} %" for rate in rates) for rates in at.rates]
+    first, second = (f"{percent(rate)} %" for rate in at.rates[one])
     said = [
-        f"Trained with {rivals.names[one]} it keeps {first} of its predictions under rotations up to {rivals.theta:g} "
-        f"degrees and {second} under attacks of {format_epsilon(rivals.epsilon)}; trained with {rivals.names[member]} "
-        f"it keeps {keeps[member]}."
+        f"Trained with {names[one]} it keeps {first} of its predictions under rotations up to {rivals.theta:g} "
+        f"degrees and {second} under attacks of {format_epsilon(rivals.epsilon)}."
     ]
-    price = accuracy_gain(rivals.seeds[one], rivals.seeds[member])
-    if price is not None:
-        size, *bounds = price
-        sign, way = (-1, "less") if size < 0 else (1, "more")
-        low, high = sorted(100 * sign * bound for bound in bounds)
-        said.append(f"The former is {100 * abs(size):.1f} points {way} accurate [{low:.1f}, {high:.1f}].")
-    left = [f"{rivals.names[other]} ({keeps[other]})" for other in rivals.frontier if other not in dominated]
-    if left:
-        said.append(f"No training with both dominates for certain {' or '.join(left)}.")
-    if beyond_mixtures(rivals.trainings, one, rivals.single, LEVEL / len(rivals.both)):
-        said.append("It is better than every mixture of those that were trained with one of both.")
+    invariant, robust = ends(at, rivals.single)
+    if invariant == robust:
+        said.append(f"Of those trained with one of both {names[robust]} is the best in both: {keeps[robust]}.")
+    else:
+        said.append(
+            f"Of those trained with one of both the most invariant, {names[invariant]}, keeps {keeps[invariant]}, and "
+            f"the most robust, {names[robust]}, {keeps[robust]}."
+        )
+    prices = [price for end in dict.fromkeys((invariant, robust)) if (price := _price(rivals, one, end))]
+    if prices:
+        said.append(f"It is {' and '.join(prices)}.")
+    if one in certain:
+        said.append("It is better than every mixture of those trained with one of both.")
+        dominated = [f"{names[s]} ({keeps[s]})" for s in rivals.single if better(at, *_pair(rivals, one, s))[1] < LEVEL]
+        if dominated:
+            said.append(f"In both rates it is better than {_listed(dominated)}.")
     return " ".join(said)
 
 
-def remarks(rivals: Rivals, dominated: Collection[int]) -> tuple[str, ...]:
-    """What else a reader must know: how many are dominated, who lies beyond all mixtures, and what this rests on.
+def _pair(rivals: Rivals, one: int, other: int) -> tuple[Array, Array]:
+    return alone(rivals.trainings, one), alone(rivals.trainings, other)
 
-    dominated: the members of the frontier that a training with both dominates for certain, by themselves."""
-    place = f"at theta = {rivals.theta:g} and epsilon = {format_epsilon(rivals.epsilon)}"
-    of = f"of {len(rivals.frontier)} on the frontier of those trained with one of both"
-    level = LEVEL / len(rivals.both)
-    beyond = [rivals.names[one] for one in rivals.both if beyond_mixtures(rivals.trainings, one, rivals.single, level)]
-    mixed = "; ".join(beyond) if beyond else "none"
+
+def _price(rivals: Rivals, one: int, other: int) -> str:
+    """What a training costs in accuracy, against another one; "" where nobody knows the labels."""
+    price = accuracy_gain(rivals.seeds[one], rivals.seeds[other])
+    if price is None:
+        return ""
+    size, *bounds = price
+    sign, way = (-1, "less") if size < 0 else (1, "more")
+    low, high = sorted(100 * sign * bound for bound in bounds)
+    return f"{100 * abs(size):.1f} points {way} accurate [{low:.1f}, {high:.1f}] than {rivals.names[other]}"
+
+
+def remarks(rivals: Rivals, certain: Collection[int], weight: float) -> tuple[str, ...]:
+    """What else a reader must know: what the effect is, who lies beyond the frontier, and what this rests on.
+
+    certain: the trainings with both that lie beyond the frontier for certain; weight: of invariance in the effect."""
     _, seeds, images = rivals.trainings.robust.shape
     several = f"{seeds} seeds" if seeds > 1 else "one seed, with what training again is expected to move"
     return (
-        "the effect is what it gains in the rate in which it gains the least",
-        f"{place}, {len(dominated)} {of} are dominated for certain",
-        f"beyond every mixture of those for certain: {mixed}",
+        f"the effect is by how much a mean of both rates, {weight:.1f} of it invariance, exceeds that of each trained "
+        "with one of both",
+        f"at theta = {rivals.theta:g} and epsilon = {format_epsilon(rivals.epsilon)}",
+        f"beyond every mixture for certain: {'; '.join(rivals.names[one] for one in certain) or 'none'}",
         rivals.left_out,
         f"over {images} images and {several}",
     )

@@ -1,13 +1,19 @@
-"""Whether one training of a network dominates another one at a place of the trade-off plane, as tests with p-values.
+"""Whether a training of a network lies beyond the frontier of others in the trade-off plane, as tests with p-values.
+
+The frontier of some trainings is what one can have of them: their points, and those of their mixtures. Who draws one of
+several networks by chance for each image gets rates on the line between theirs, so the frontier is the upper right
+side of their convex hull. A point lies beyond it exactly where some weighted mean of its two rates is larger than that
+of each training, for the best mixture in a weighted mean is one of the trainings.
 
 A difference of two rates has two parts of error, as in `trends`: other images, and training again. Robustness is paired
 by image. A profile keeps no invariance of an image at one theta alone, so nothing is assumed about how the invariances
 of two trainings go together: their errors over the images are added, which holds for any dependence. The spread of
-training is pooled over all trainings of the network. One training dominates another for certain where both differences
-are larger than 0: an intersection-union test, whose p-value is the larger of the two one-sided ones (Berger 1982)."""
+training is pooled over all trainings of the network. Where several things must hold at once, the largest of their
+one-sided p-values counts (an intersection-union test, Berger 1982)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 from scipy.special import ndtri
@@ -18,7 +24,7 @@ from invrob.empirical.analysis.statistics import floor_of, half_width, p_value
 from invrob.empirical.analysis.trends import Effect, Networks, effect_of
 from invrob.empirical.experiments import Result
 
-DIRECTIONS = tuple(tenths / 10 for tenths in range(1, 10))  # weights of invariance against robustness: for mixtures
+DIRECTIONS = tuple(tenths / 10 for tenths in range(1, 10))  # weights of invariance against robustness, and of mixtures
 
 
 @dataclass(frozen=True)
@@ -54,62 +60,96 @@ def trainings_at(trainings: Sequence[Sequence[Result]], theta: float, epsilon: f
     )
 
 
-def gain(trainings: Trainings, one: int, other: int, weight: float) -> Effect:
-    """How much larger a weighted mean of both rates is for one training than for another.
+def alone(trainings: Trainings, number: int) -> Array:
+    """A training by itself, as shares of a mixture, [V]."""
+    shares: Array = np.eye(len(trainings.of_images))[number]
+    return shares
+
+
+def gain(trainings: Trainings, one: Array, other: Array, weight: float) -> Effect:
+    """How much larger a weighted mean of both rates is for one mixture of trainings than for another.
 
     Args:
         trainings: of `trainings_at`.
-        one, other: their numbers.
+        one, other: [V] the share of each training; a single one is `alone`.
         weight: of the rate of invariance, in [0, 1]; the rest is that of robustness. 1 and 0 are the rates alone.
 
     Returns:
         The difference, with both parts of its error, and with what attacks may have missed.
     """
     count, _, images = trainings.robust.shape
-    contrast = np.zeros(count)
-    contrast[[one, other]] = 1, -1
-    withstood = trainings.robust.mean(1)
-    of_robustness = float((withstood[one] - withstood[other]).std(ddof=1)) / images**0.5
-    of_invariance = float(trainings.of_images[one] + trainings.of_images[other])
+    contrast = one - other
+    of_robustness = float((contrast @ trainings.robust.mean(1)).std(ddof=1)) / images**0.5
+    of_invariance = float(np.abs(contrast) @ trainings.of_images)
     means = weight * trainings.invariance + (1 - weight) * trainings.robust.mean(2)
     doubtful = 4 * trainings.rates * (1 - trainings.rates)
     seed_sd = weight * SEED_FLIPS * doubtful[:, 0] ** 0.5 + (1 - weight) * SEED_SHIFT * doubtful[:, 1]
     still = Networks(tuple(map(float, range(count))), np.repeat(means[..., None], 2, axis=2), seed_sd, np.zeros(count))
     effect = effect_of(still, contrast)  # of images that move nothing: the part of training alone is left
     both = weight * of_invariance + (1 - weight) * of_robustness
-    missed = (1 - weight) * trainings.missed
-    return Effect(
-        effect.size, [(both**2, images - 1.0), effect.parts[1]], down=float(missed[one]), up=float(missed[other])
-    )
+    down, up = (float((1 - weight) * shares @ trainings.missed) for shares in (one, other))
+    return Effect(effect.size, [(both**2, images - 1.0), effect.parts[1]], down=down, up=up)
 
 
-def dominates(trainings: Trainings, one: int, other: int) -> Array:
-    """The p-values [2] of the test that one training is better than another in both rates: as measured, and where the
-    attacks missed what speaks most against it."""
-    effects = [gain(trainings, one, other, weight) for weight in (1.0, 0.0)]
+def better(trainings: Trainings, one: Array, other: Array, weights: Sequence[float] = (1.0, 0.0)) -> Array:
+    """The p-values [2] of the test that one mixture is better than another for all of these weights, which are those of
+    either rate alone unless given: as measured, and where the attacks missed what speaks most against it."""
+    effects = [gain(trainings, one, other, weight) for weight in weights]
     tests: Array = np.max([[_above(effect), _above(effect, effect.down)] for effect in effects], axis=0)
     return tests
 
 
-def falls_short(trainings: Trainings, one: int, other: int) -> Array:
-    """The same of the test that one training is worse than another in one rate at least: of either rate, times two
-    (Bonferroni), so that they may exceed 1."""
-    effects = [gain(trainings, other, one, weight) for weight in (1.0, 0.0)]
-    tests: Array = np.min([[_above(effect), _above(effect, effect.down)] for effect in effects], axis=0)
-    return 2 * tests
+def ends(trainings: Trainings, others: Sequence[int]) -> tuple[int, int]:
+    """Where a frontier ends: the number of the most invariant training, and of the most robust one."""
+    places = trainings.rates[list(others)]
+    most_invariant, most_robust = places.argmax(axis=0)
+    return others[most_invariant], others[most_robust]
 
 
-def beyond_mixtures(trainings: Trainings, one: int, others: Sequence[int], level: float) -> bool:
-    """Whether a training lies for certain beyond all mixtures of others: who draws one of several networks for each
-    image by chance has rates on the line between theirs, or in the convex hull of all.
+def beyond(trainings: Trainings, one: int, others: Sequence[int]) -> Array:
+    """The p-values [2] of the test that a training dominates a point of the frontier of others.
 
-    It does where there is a weight of both rates for which it is better than each of the others, for the best of some
-    mixtures is then one of them. Nine weights are tried; all together err in `level` of the cases at most."""
-    one_sided = 1 - 2 * level / len(DIRECTIONS)
-    return any(
-        all(gain(trainings, one, other, weight).interval_with_missed(one_sided)[0] > 0 for other in others)
+    It is better than each of them in some weighted mean of both rates, of which nine are tried (Bonferroni, so that a
+    p-value may exceed 1). It must also be more robust than the most invariant of them, and more invariant than the most
+    robust one: more of one rate where there is nothing of the other to gain is no gain in both."""
+    shares = alone(trainings, one)
+    tests = [
+        np.max([better(trainings, shares, alone(trainings, other), (weight,)) for other in others], axis=0)
         for weight in DIRECTIONS
-    )
+    ]
+    most_invariant, most_robust = ends(trainings, others)
+    inner = [
+        better(trainings, shares, alone(trainings, end), (weight,))
+        for end, weight in ((most_invariant, 0.0), (most_robust, 1.0))
+    ]
+    found: Array = np.max([len(DIRECTIONS) * np.min(tests, axis=0), *inner], axis=0)
+    return found
+
+
+def margin(trainings: Trainings, one: int, others: Sequence[int]) -> tuple[Effect, float]:
+    """By how much a training lies beyond the frontier of others, or short of it, and the weight of invariance in that.
+
+    It is the least gain over the others, in the weighted mean in which that is largest."""
+    gains = {
+        weight: min(
+            (gain(trainings, alone(trainings, one), alone(trainings, other), weight) for other in others),
+            key=lambda effect: effect.size,
+        )
+        for weight in DIRECTIONS
+    }
+    weight = max(gains, key=lambda weight: gains[weight].size)
+    return gains[weight], weight
+
+
+def short_of(trainings: Trainings, one: int, others: Sequence[int]) -> Array:
+    """The p-values [2] of the test that a training lies short of the frontier of others: one of them, or a mixture of
+    two in tenths, is better in both rates. Times the number of these (Bonferroni), so that they may exceed 1."""
+    mixtures = [alone(trainings, other) for other in others]
+    mixtures += [share * a + (1 - share) * b for a, b in combinations(mixtures, 2) for share in DIRECTIONS]
+    promising = [m for m in mixtures if (m @ trainings.rates > trainings.rates[one]).all()]
+    tests = [better(trainings, m, alone(trainings, one)) for m in promising]
+    found: Array = len(mixtures) * np.min(tests, axis=0) if tests else np.ones(2)
+    return found
 
 
 @dataclass(frozen=True)
@@ -123,15 +163,9 @@ class Rivals:
     trainings: Trainings
     both: tuple[int, ...]  # numbers of the trainings with rotations and attacks
     single: tuple[int, ...]  # of the others
-    frontier: dict[int, tuple[int, ...]]  # of the single ones: each member, with all that may dominate it and itself
     left_out: str  # trainings that take no part, and why, in words
     doubt_of_single: str = ""  # why nothing can be said for the statement, if so
     doubt_of_both: str = ""  # why nothing can be said against it, if so
-
-    def surpassed(self, one: int, member: int) -> Array:
-        """The p-values [2] of the test that a training with both dominates a member of the frontier."""
-        tests: Array = np.max([dominates(self.trainings, one, other) for other in self.frontier[member]], axis=0)
-        return tests
 
 
 def accuracy_gain(one: Sequence[Result], other: Sequence[Result]) -> tuple[float, float, float] | None:
