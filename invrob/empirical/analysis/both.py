@@ -23,7 +23,7 @@ import numpy as np
 
 from invrob.empirical.analysis.both_words import finding, remarks
 from invrob.empirical.analysis.claim import Claim, Unjudged
-from invrob.empirical.analysis.dominance import Rivals, beyond, margin, short_of, trainings_at
+from invrob.empirical.analysis.dominance import Rivals, beyond, evidence, margin, trainings_at
 from invrob.empirical.analysis.place import place_of
 from invrob.empirical.analysis.plane import plane
 from invrob.empirical.analysis.statistics import LEVEL, floor_of
@@ -98,10 +98,8 @@ def _unknown(names: Sequence[str]) -> str:
 
 def _tested(claim: Claim, rivals: Rivals) -> Unjudged:
     at, tests = rivals.trainings, len(rivals.both)
-    further = {one: beyond(at, one, rivals.single) for one in rivals.both}
-    holds = np.minimum(tests * np.min(list(further.values()), axis=0), 1.0)
-    fails = np.minimum(np.max([short_of(at, one, rivals.single) for one in rivals.both], axis=0), 1.0)
-    certain = [one for one, p in further.items() if tests * p[1] < LEVEL]
+    holds, fails = evidence(at, rivals.both, rivals.single)
+    certain = [one for one in rivals.both if tests * beyond(at, one, rivals.single)[1] < LEVEL]
     margins = {one: margin(at, one, rivals.single) for one in rivals.both}
     shown = max(certain or rivals.both, key=lambda one: margins[one][0].size)
     effect, weight = margins[shown]

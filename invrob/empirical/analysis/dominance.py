@@ -152,6 +152,14 @@ def short_of(trainings: Trainings, one: int, others: Sequence[int]) -> Array:
     return found
 
 
+def evidence(trainings: Trainings, both: Sequence[int], single: Sequence[int]) -> tuple[Array, Array]:
+    """The p-values [2] that speak for the statement (vi), and those that speak against it: that some training with both
+    lies beyond the frontier of the single ones, and that each lies short of it."""
+    further = np.min([beyond(trainings, one, single) for one in both], axis=0)
+    shorter = np.max([short_of(trainings, one, single) for one in both], axis=0)
+    return np.minimum(len(both) * further, 1.0), np.minimum(shorter, 1.0)
+
+
 @dataclass(frozen=True)
 class Rivals:
     """The trainings of one network at a place of the plane, those with both beside those with one or neither."""

@@ -1,9 +1,10 @@
 """Means over seeds, with intervals that cover the images and the seeds; several tests at once; means of classes."""
 
 from collections.abc import Sequence
+from math import isinf
 
 import numpy as np
-from scipy.optimize import bisect
+from scipy.optimize import brentq
 from scipy.special import ndtri, stdtrit
 
 from invrob.checks import Array
@@ -59,7 +60,7 @@ def p_value(effect: float, parts: Parts) -> float:
     if _half(LEAST_P / 2, parts) <= size:
         return 0.0
     # On a scale of logarithms, so that small p-values are as exact as large ones.
-    log_p: float = bisect(lambda log: _half(np.exp(log) / 2, parts) - size, np.log(LEAST_P), 0.0, xtol=1e-9)
+    log_p: float = brentq(lambda log: _half(np.exp(log) / 2, parts) - size, np.log(LEAST_P), 0.0, xtol=1e-9)
     return float(np.exp(log_p))
 
 
@@ -207,4 +208,4 @@ def _half(tail: float, parts: Parts) -> float:
 
 def _quantile(tail: float, degrees: float) -> float:
     """What Student's t exceeds with probability `tail`."""
-    return float(-(ndtri(tail) if np.isinf(degrees) else stdtrit(degrees, tail)))
+    return float(-(ndtri(tail) if isinf(degrees) else stdtrit(degrees, tail)))
