@@ -84,7 +84,7 @@ def _what_was_run(runs: Runs) -> Iterator[str]:
     lines = [
         f"- {figure.name}: {'; '.join(lacks)}." for figure in FIGURES if (lacks := missing(figure, runs[figure.run]))
     ]
-    yield "Of six figures with three seeds each " + ("is missing:" if lines else "nothing is missing.")
+    yield "Of six figures with three seeds each " + ("this is missing:" if lines else "nothing is missing.")
     if lines:
         yield "\n".join(lines)
     small = sorted(

@@ -196,6 +196,13 @@ def test_the_page_is_the_same_without_the_weights(whole, run, tmp_path, monkeypa
 
 
 @pytest.mark.long
+def test_weights_are_not_kept_where_they_are_not_wanted(run, tmp_path):
+    keep([run], tmp_path / "mnist", weights=False)
+    assert not [*tmp_path.rglob("*.safetensors")]
+    assert len([*tmp_path.glob("mnist/cells/*/profiles-*.json")]) > 0
+
+
+@pytest.mark.long
 def test_what_is_old_is_noticed(folder, capsys):
     assert old(folder) == []
     page, numbers = folder / "README.md", folder.parent / "numbers" / "reproduction.json"

@@ -53,7 +53,7 @@ def test_a_training_with_both_beyond_the_line_between_the_ends_has_both():
     # With 0.6 of invariance: 0.6 * 0.85 + 0.4 * 0.8 is 0.25 more than 0.6 * 0.9 + 0.4 * 0.1 of the most invariant one.
     assert claim.effect == pytest.approx(0.25)
     assert claim.low < 0.25 < claim.high
-    for said in (
+    for part in (
         "keeps 85.0 % of its predictions under rotations up to 180 degrees and 80.0 % under attacks of 0.1",
         "the most invariant, A = 180, epsilon = 0, keeps 90.0 % and 10.0 %",
         "the most robust, A = 0, epsilon = 0.2, 30.0 % and 90.0 %",
@@ -61,7 +61,7 @@ def test_a_training_with_both_beyond_the_line_between_the_ends_has_both():
         "In both rates it is better than A = 60, epsilon = 0 (60.0 % and 30.0 %).",
         "It is better than every mixture of those trained with one of both.",
     ):
-        assert said in claim.finding
+        assert part in claim.finding
     assert "beyond every mixture for certain: A = 180, epsilon = 0.2" in claim.note
     assert "a mean of both rates, 0.6 of it invariance" in claim.note
 
