@@ -7,7 +7,7 @@ What is kept lies in docs/reproduction/runs: profiles and costs, without weights
 the numbers of the page."""
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -20,7 +20,6 @@ from invrob.empirical.analysis import (
     answer,
     by_training,
     check_claims,
-    front_line,
     grouped,
     other_settings,
     place_of,
@@ -34,22 +33,26 @@ from tools.reproduction_runs import Run, keep, read_kept, shown
 from tools.reproduction_tables import (
     accuracy,
     attack_verdict,
+    change,
     claims_table,
     floor_at,
     invariance_at,
     mean,
     robustness_at,
+    signed,
     summary_table,
     table,
     written,
 )
 
+QUESTION = "Can one have both, invariance and robustness?"
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 KEPT = DOCS / "reproduction" / "runs"
 GRIDS = ("grid", "grid-gcnn")  # StdCNN and LeNet with three seeds, the p4 network with one
 FIGURES_OF_PAPER = ("mnist", "cifar")
 PICTURE = DOCS / "images" / "findings.png"
 MARKERS = "os^DvP"
+CHANCE = 0.2  # twice the accuracy of one class for everything, of ten
 
 
 def grids() -> list[Run]:
@@ -63,20 +66,21 @@ def findings() -> Iterator[tuple[str, str]]:
     every = [claim for some in claims.values() for claim in some]
     if not every:
         return
-    question, *_ = answer(every)
-    yield "answer", shown(question)
+    yield "answer", plain(answer(every)[0]).removeprefix(f"{QUESTION} ")
     for claim in (claim for claim in every if claim.name == "vi"):
-        yield f"{claim.network.split()[0]} verdict", claim.verdict
-        yield f"{claim.network.split()[0]} finding", shown(claim.finding or claim.note)
-        yield f"{claim.network.split()[0]} rests on", shown(claim.note)
+        model = claim.network.split()[0]
+        yield f"{model} verdict", {"holds": "yes", "fails": "no"}.get(claim.verdict, claim.verdict)
+        yield f"{model} finding", plain(claim.finding or claim.note)
+        yield f"{model} effect", change(claim)
     for run in grids():
         for results in grouped(run.results, lambda result: result.network).values():
-            yield f"{results[0].cell.model} grid", grid_table(results)
-            yield f"{results[0].cell.model} orders", orders_table(results)
+            model = results[0].cell.model
+            yield f"{model} grid", grid_table(results)
+            yield f"{model} orders", orders_table(results, at_chance(run))
             yield from _numbers(results)
-    yield "robustness of p4", claims_table(_named(claims, "v"))
-    yield "bluntness", claims_table(_named(claims, "vii"))
-    yield "paper's claims in the grid", claims_table([c for c in every if c.of_paper and c.effect is not None])
+    yield "claims", claims_table([c for c in every if c.name != "vi" and c.effect is not None])
+    for name in ("i", "ii", "iii", "iv", "vii"):
+        yield from _counted(name, [c for c in every if c.name == name and c.effect is not None])
     runs = {name: run for name in FIGURES_OF_PAPER if (run := read_kept(KEPT / name)) is not None}
     judged = {name: tuple(c for c in check_claims(run.results) if not c.of_paper) for name, run in runs.items()}
     if judged:
@@ -84,8 +88,26 @@ def findings() -> Iterator[tuple[str, str]]:
     yield "version", max(cost["versions"]["invrob"] for run in grids() for _, _, cost in run.costs())
 
 
-def _named(claims: dict[str, tuple[Claim, ...]], name: str) -> list[Claim]:
-    return [claim for some in claims.values() for claim in some if claim.name == name]
+def _counted(name: str, claims: Sequence[Claim]) -> Iterator[tuple[str, str]]:
+    """How many tests of a claim there are, what they found, and between what its effects lie."""
+    if claims:
+        verdicts = [claim.verdict for claim in claims]
+        yield f"{name} tests", str(len(claims))
+        for verdict in ("holds", "fails", "undecided"):
+            yield f"{name} {verdict}", str(verdicts.count(verdict))
+        effects = [claim.effect for claim in claims if claim.effect is not None]
+        yield f"{name} least", signed(min(effects))
+        yield f"{name} most", signed(max(effects))
+
+
+def plain(text: str) -> str:
+    """A sentence of a run, for people: networks by their names, without the settings that nearly all have."""
+    return shown(text).replace(", attack_steps 1", "").replace(", curriculum ramp", "")
+
+
+def at_chance(run: Run) -> set[str]:
+    """The keys of the cells whose training ended at chance, whichever of its epochs was kept."""
+    return {cell.key for cell in run.cells if run.trained(cell)["epochs"][-1]["clean_accuracy"] < CHANCE}
 
 
 def grid_table(results: Sequence[Result]) -> str:
@@ -94,13 +116,17 @@ def grid_table(results: Sequence[Result]) -> str:
     return _table(["A", "epsilon"], [([f"{a:g}", format_epsilon(e)], seeds) for (a, e), seeds in usual.items()])
 
 
-def orders_table(results: Sequence[Result]) -> str:
-    """The same of other orders and losses, beside the training of the grid at the same place."""
+def orders_table(results: Sequence[Result], ended: Collection[str]) -> str:
+    """The same of other orders and losses, beside the training of the grid at the same place.
+
+    ended: the keys of the cells whose training ended at chance."""
     usual, others = split(results)
     place = next(iter(others.values()))[0].cell.recipe
     of_grid = usual[place.rotation, place.epsilon]
-    named = {f"{of_grid[0].cell.recipe.formatted('curriculum')} (the grid's)": of_grid, **others}
-    return _table(["order"], [([name], seeds) for name, seeds in named.items()])
+    named = {of_grid[0].cell.recipe.formatted("curriculum"): of_grid, **others}
+    counts = {name: sum(result.cell.key in ended for result in seeds) for name, seeds in named.items()}
+    rows = [([name, f"{counts[name]} of {len(seeds)}"], seeds) for name, seeds in named.items()]
+    return _table(["order", "ended at chance"], rows)
 
 
 def split(results: Sequence[Result]) -> tuple[dict[tuple[float, float], list[Result]], dict[str, list[Result]]]:
@@ -113,8 +139,9 @@ def split(results: Sequence[Result]) -> tuple[dict[tuple[float, float], list[Res
     for seeds in rest:
         recipe = seeds[0].cell.recipe
         apart = [name for name in type(recipe).model_fields if getattr(recipe, name) != getattr(plain, name)]
-        said = other_settings(recipe, apart)
-        others[", ".join(said).replace("curriculum ", "") or "none"] = seeds
+        said = [recipe.formatted("curriculum")] if "curriculum" in apart else []
+        said += ["TRADES, " + ", ".join(other_settings(recipe, apart))] if recipe.trades_beta else []
+        others[", ".join(said)] = seeds
     return dict(sorted(usual.items())), others
 
 
@@ -125,8 +152,8 @@ def _table(headings: list[str], rows: Sequence[tuple[list[str], list[Result]]]) 
         collapsed = sum(result.collapsed for result in seeds)
         rates = [written(mean(seeds, accuracy)), written(mean(seeds, invariance_at(theta)))]
         rates += [written(mean(seeds, robustness_at(epsilon)), floor_at(seeds, epsilon))]
-        ended = f"; {collapsed} of {len(seeds)} one class for everything" if collapsed else ""
-        lines.append([*names, *rates, attack_verdict(seeds) + ended])
+        constant = f"; {collapsed} of {len(seeds)} one class for everything" if collapsed else ""
+        lines.append([*names, *rates, attack_verdict(seeds) + constant])
     shares = ["accuracy", f"inv. {theta:g}", f"rob. {format_epsilon(epsilon)}", "attack"]
     return table([*headings, *shares], lines)
 
@@ -164,9 +191,9 @@ def _panel(axes: Axes, results: Sequence[Result]) -> tuple[float, float]:
     usual, others = split(results)
     names = {str(key): seeds for key, seeds in {**usual, **others}.items()}
     points = dict(zip(names, plane(names, theta, epsilon, mixed=True), strict=True))
-    single = [points[str(key)] for key in usual if 0 in key]
-    line = front_line(single)
-    axes.plot([p.invariance.estimate for p in line], [p.robustness.estimate for p in line], "--", color="0.5", zorder=1)
+    places = [points[str(key)] for key in usual if 0 in key]
+    corners = frontier([(p.invariance.estimate, p.robustness.estimate) for p in places if p.believed])
+    axes.plot(*zip(*corners, strict=True), "--", color="0.5", zorder=1)
     angles, levels = _axes_of(usual)
     for key in [*others, *usual]:
         if not points[str(key)].believed:
@@ -184,6 +211,21 @@ def _panel(axes: Axes, results: Sequence[Result]) -> tuple[float, float]:
         axis.set_major_formatter(lambda value, _: f"{value:.0%}")
     axes.grid(alpha=0.25)
     return theta, epsilon
+
+
+def frontier(places: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """The corners of what one can have of these places and their mixtures, from the most robust to the most
+    invariant: the upper right side of their convex hull, with invariance first."""
+    chain: list[tuple[float, float]] = []
+    for x, y in sorted(places):
+        while len(chain) > 1 and _turns_left(*chain[-2:], (x, y)):
+            chain.pop()
+        chain.append((x, y))
+    return chain[max(range(len(chain)), key=lambda corner: chain[corner][::-1]) :]
+
+
+def _turns_left(a: tuple[float, float], b: tuple[float, float], c: tuple[float, float]) -> bool:
+    return (b[0] - a[0]) * (c[1] - a[1]) >= (b[1] - a[1]) * (c[0] - a[0])
 
 
 def _mark(axes: Axes, point: Point, look: dict[str, object]) -> None:
@@ -207,7 +249,7 @@ def _key(networks: Sequence[Sequence[Result]]) -> list[Line2D | Patch]:
             for i, e in enumerate(levels)
         ),
         Line2D([], [], marker="*", label="both, in other orders", **plain),
-        Line2D([], [], linestyle="--", color="0.5", label="front of one of both (hollow)"),
+        Line2D([], [], linestyle="--", color="0.5", label="frontier of the hollow ones"),
     ]
 
 
