@@ -26,7 +26,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PLACE = re.compile(r"<!-- from (?P<name>[^\n]+?) -->(?P<gap>\n?)(?P<text>.*?)(?P=gap)<!-- / -->", re.DOTALL)
+PLACE = re.compile(
+    r"<!-- from (?P<name>[^\n]+?) -->(?P<gap>\n?)(?P<text>(?:(?!<!-- from ).)*?)(?P=gap)<!-- / -->", re.DOTALL
+)
 OPENING = re.compile(r"<!-- from .*?-->|<!--\s*/\s*-->", re.DOTALL)
 FIRST_IN_LINE = re.compile(r"^[ \t]*(?:[-*+>] |\d+\. )?[ \t]*<!-- from [^\n]+?-->[^\n]", re.MULTILINE)
 
@@ -51,7 +53,8 @@ def written(markdown: str, values: Mapping[str, str], page: str = "") -> str:
         if place["name"] not in values:
             near = [name for name in values if name.split()[:2] == place["name"].split()[:2]]
             sys.exit(f"{page}: nothing is called {place['name']!r}; near it: {', '.join(near[:8]) or 'nothing'}")
-        gap, value = place["gap"], values[place["name"]]
+        value = values[place["name"]]
+        gap = "\n" if place["text"] == "\n" else place["gap"]  # the comments of an empty place are on two lines
         if "\n" in value and not gap:
             sys.exit(f"{page}: {place['name']!r} has several lines: its comments stand on lines of their own")
         return f"<!-- from {place['name']} -->{gap}{value}{gap}<!-- / -->"

@@ -25,7 +25,7 @@ from invrob.empirical.analysis import (
     place_of,
     plane,
 )
-from invrob.empirical.experiments import Result
+from invrob.empirical.experiments import Result, to_toml
 from invrob.empirical.profiles import format_epsilon
 from invrob.intervals import percent
 from invrob.pictures import COLOURS, Picture, write_figure
@@ -75,6 +75,7 @@ def findings() -> Iterator[tuple[str, str]]:
     for run in grids():
         for results in grouped(run.results, lambda result: result.network).values():
             model = results[0].cell.model
+            yield f"{model} parameters", f"{results[0].parameters or 0:,}"
             yield f"{model} grid", grid_table(results)
             yield f"{model} orders", orders_table(results, at_chance(run))
             yield from _numbers(results)
@@ -260,6 +261,8 @@ def main() -> None:
     asked = parser.parse_args()
     for name, source in zip(GRIDS, asked.keep or (), strict=bool(asked.keep)):
         keep([source], KEPT / name, weights=False)
+    for run in grids():
+        (KEPT / f"{run.path.name}.toml").write_text(to_toml(run.experiment), encoding="utf-8")
     print(draw())
 
 

@@ -28,6 +28,16 @@ def test_a_place_in_a_line_and_a_place_of_several_lines_are_filled():
     assert new == "keeps <!-- from a: b -->62.3<!-- / --> %\n\n<!-- from a: t -->\n| x |\n|---|\n<!-- / -->\n"
 
 
+def test_an_empty_place_takes_nothing_of_what_comes_after_it():
+    page = (
+        "<!-- from a: t -->\n<!-- / -->\n\ntext <!-- from a: b --><!-- / -->\n\n<!-- from a: t -->\nold\n<!-- / -->\n"
+    )
+    table = "| x |\n|---|"
+    filled = f"<!-- from a: t -->\n{table}\n<!-- / -->\n"
+    new = written(page, {"a: b": "1", "a: t": table})
+    assert new == f"{filled}\ntext <!-- from a: b -->1<!-- / -->\n\n{filled}"
+
+
 @pytest.mark.parametrize(
     ("page", "complaint"),
     [
