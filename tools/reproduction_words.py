@@ -47,8 +47,8 @@ CLAIMS = (
     "change is that of the mean rate from the smallest to the largest value of the training parameter, in points."
 )
 CONFOUNDS = (
-    "Rates of invariance for angles in [-180, 180], with [each confound](../profiles.md#confounds) taken away, and "
-    "robustness under attacks that flatter, which prove nothing."
+    "Rates of invariance for angles in [-180, 180], with [each confound](../profiles.md#confounds-of-rotation) taken "
+    "away, and robustness under attacks that flatter, which prove nothing."
 )
 RULE = (
     "*Reproduced*: the whole interval of 95 % lies on the paper's side, with the floor where what an attack missed "
