@@ -1,21 +1,17 @@
 """How often the statement (vi), that both can be had, is said to hold or to fail wrongly, and rightly: simulated.
 
-    python tools/coverage_both.py [REPEATS] [--json FILE]
+    python -m tools.coverage_both [REPEATS] [--json FILE]
 
 prints the table of docs/profiles.md, section "Can one have both?", as Markdown, and writes it into docs/numbers. The
 tests run the same simulation with fewer repeats."""
 
-import argparse
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from json import dumps
-from pathlib import Path
 
 import numpy as np
 
-from invrob import __version__
 from invrob.empirical.analysis.dominance import Trainings, evidence
 from invrob.empirical.analysis.statistics import LEVEL
+from tools.coverage_command import print_table
 
 SEEDS = (1, 2, 3, 5)
 SINGLE = ((0.9, 0.2), (0.6, 0.5), (0.4, 0.85))  # invariance and robustness: the middle one lies short of the others
@@ -62,19 +58,5 @@ def table(repeats: int) -> str:
     return "\n".join(lines)
 
 
-def main(repeats: int, path: Path | None) -> None:
-    """Print the table, and write it down."""
-    text = table(repeats)
-    print(text)
-    if path is not None:
-        made = {"by": f"python tools/coverage_both.py {repeats}", "date": f"{datetime.now(UTC):%Y-%m-%d}"}
-        body = {"made": {**made, "invrob": __version__}, "values": {"table": text}}
-        path.write_text(dumps(body, indent=1) + "\n", encoding="utf-8")
-
-
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("repeats", nargs="?", type=int, default=1000)
-    parser.add_argument("--json", type=Path, help="such as docs/numbers/both.json")
-    options = parser.parse_args()
-    main(options.repeats, options.json)
+    print_table(__doc__, table, 1000, "tools.coverage_both")

@@ -1,22 +1,18 @@
 """How often the comparison of equivariant networks with plain ones, and trends at equal accuracy, are wrong: simulated.
 
-    python tools/coverage_controls.py [REPEATS] [--json FILE]
+    python -m tools.coverage_controls [REPEATS] [--json FILE]
 
 prints the table of docs/profiles.md, section "An equivariant network against a plain one", as Markdown, and writes it
 into docs/numbers; 4,000 repeats take a minute. The tests run the same simulations with fewer repeats."""
 
-import argparse
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
-from json import dumps
-from pathlib import Path
 
 import numpy as np
 
-from invrob import __version__
 from invrob.empirical.analysis.equivariant import Compared, difference_of
 from invrob.empirical.analysis.statistics import LEVEL
 from invrob.empirical.analysis.trends import Networks, among, line
+from tools.coverage_command import print_table
 
 SEEDS = (1, 2, 3, 5)
 TRAININGS = (1, 3, 7)
@@ -92,19 +88,5 @@ def table(repeats: int) -> str:
     return "\n".join(lines)
 
 
-def main(repeats: int, path: Path | None) -> None:
-    """Print the table, and write it down."""
-    text = table(repeats)
-    print(text)
-    if path is not None:
-        made = {"by": f"python tools/coverage_controls.py {repeats}", "date": f"{datetime.now(UTC):%Y-%m-%d}"}
-        body = {"made": {**made, "invrob": __version__}, "values": {"table": text}}
-        path.write_text(dumps(body, indent=1) + "\n", encoding="utf-8")
-
-
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("repeats", nargs="?", type=int, default=4000)
-    parser.add_argument("--json", type=Path, help="such as docs/numbers/controls.json")
-    options = parser.parse_args()
-    main(options.repeats, options.json)
+    print_table(__doc__, table, 4000, "tools.coverage_controls")
