@@ -28,6 +28,7 @@ def test_a_name_in_a_file_stands_for_its_stages_beside_any_other_fields(name, tm
     cells = grid.cells("f")
     assert {cell.recipe.curriculum for cell in cells} == {CURRICULA[name]}
     assert {cell.recipe.epochs for cell in cells} == {3}
+    assert (f'curriculum = "{name}"' in to_toml(grid)) == (name != "none")
     (tmp_path / "grid.toml").write_text(to_toml(grid))
     assert [cell.key for cell in read_experiment(tmp_path / "grid.toml").cells("f")] == [cell.key for cell in cells]
 

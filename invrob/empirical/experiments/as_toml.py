@@ -5,7 +5,9 @@ from typing import Any
 import tomli_w
 
 from invrob.empirical.experiments.experiment import Experiment, ModelGrid
-from invrob.empirical.training import Recipe
+from invrob.empirical.training import CURRICULA, Recipe
+
+NAMES = {stages: name for name, stages in CURRICULA.items()}
 
 
 def to_toml(experiment: Experiment) -> str:
@@ -26,5 +28,7 @@ def _plain(grid: ModelGrid) -> dict[str, Any]:
     """The fields of a model, and of its recipe those that differ from "fast" and that the grid does not span."""
     fields = grid.model_dump(mode="json", exclude={"training"}, exclude_none=True)
     recipe = grid.training.model_dump(mode="json", exclude={"rotation", "epsilon"}, exclude_none=True)
-    usual = Recipe().model_dump(mode="json")
-    return fields | {name: value for name, value in recipe.items() if value != usual[name]}
+    recipe["curriculum"] = NAMES.get(grid.training.curriculum, recipe["curriculum"])
+    usual = Recipe().model_dump(mode="json") | {"curriculum": "none"}
+    said = {name: value for name, value in fields.items() if value != {}}
+    return said | {name: value for name, value in recipe.items() if value != usual[name]}
