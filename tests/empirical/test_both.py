@@ -59,7 +59,7 @@ def test_a_training_with_both_beyond_the_line_between_the_ends_has_both():
         "the most robust, A = 0, epsilon = 0.2, 30.0 % and 90.0 %",
         "It is 5.0 points less accurate [",
         "In both rates it is better than A = 60, epsilon = 0 (60.0 % and 30.0 %).",
-        "It is better than every mixture of those trained with one of both.",
+        "Tested by itself, it is better than every mixture of those trained with one of both.",
     ):
         assert part in claim.finding
     assert "beyond every mixture for certain: A = 180, epsilon = 0.2" in claim.note

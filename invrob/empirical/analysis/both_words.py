@@ -36,7 +36,7 @@ def finding(rivals: Rivals, one: int, certain: Collection[int]) -> str:
     if prices:
         said.append(f"It is {' and '.join(prices)}.")
     if one in certain:
-        said.append("It is better than every mixture of those trained with one of both.")
+        said.append("Tested by itself, it is better than every mixture of those trained with one of both.")
         dominated = [f"{names[s]} ({keeps[s]})" for s in rivals.single if better(at, *_pair(rivals, one, s))[1] < LEVEL]
         if dominated:
             said.append(f"In both rates it is better than {_listed(dominated)}.")
