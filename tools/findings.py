@@ -25,6 +25,7 @@ from invrob.empirical.analysis import (
     place_of,
     plane,
 )
+from invrob.empirical.analysis.both_words import QUESTION
 from invrob.empirical.experiments import Result, to_toml
 from invrob.empirical.profiles import format_epsilon
 from invrob.intervals import percent
@@ -45,7 +46,6 @@ from tools.reproduction_tables import (
     written,
 )
 
-QUESTION = "Can one have both, invariance and robustness?"
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 KEPT = DOCS / "reproduction" / "runs"
 GRIDS = ("grid", "grid-gcnn")  # StdCNN and LeNet with three seeds, the p4 network with one
@@ -60,6 +60,11 @@ def grids() -> list[Run]:
     return [run for name in GRIDS if (run := read_kept(KEPT / name)) is not None]
 
 
+def networks() -> list[list[Result]]:
+    """The results of each network of the grids."""
+    return [group for run in grids() for group in grouped(run.results, lambda result: result.network).values()]
+
+
 def findings() -> Iterator[tuple[str, str]]:
     """What the page takes, by name."""
     claims = {run.path.name: check_claims(run.results) for run in grids()}
@@ -72,13 +77,13 @@ def findings() -> Iterator[tuple[str, str]]:
         yield f"{model} verdict", {"holds": "yes", "fails": "no"}.get(claim.verdict, claim.verdict)
         yield f"{model} finding", plain(claim.finding or claim.note)
         yield f"{model} effect", change(claim)
-    for run in grids():
-        for results in grouped(run.results, lambda result: result.network).values():
-            model = results[0].cell.model
-            yield f"{model} parameters", f"{results[0].parameters or 0:,}"
-            yield f"{model} grid", grid_table(results)
-            yield f"{model} orders", orders_table(results, at_chance(run))
-            yield from _numbers(results)
+    ended = {key for run in grids() for key in at_chance(run)}
+    for results in networks():
+        model = results[0].cell.model
+        yield f"{model} parameters", f"{results[0].parameters or 0:,}"
+        yield f"{model} grid", grid_table(results)
+        yield f"{model} orders", orders_table(results, ended)
+        yield from _numbers(results)
     yield "claims", claims_table([c for c in every if c.name != "vi" and c.effect is not None])
     for name in ("i", "ii", "iii", "iv", "vii"):
         yield from _counted(name, [c for c in every if c.name == name and c.effect is not None])
@@ -135,11 +140,11 @@ def split(results: Sequence[Result]) -> tuple[dict[tuple[float, float], list[Res
     recipes = grouped(results, lambda r: r.cell.recipe.model_copy(update={"rotation": 0.0, "epsilon": 0.0}))
     most, *rest = sorted(recipes.values(), key=len, reverse=True)
     usual = grouped(most, lambda result: (result.cell.recipe.rotation, result.cell.recipe.epsilon))
-    plain = most[0].cell.recipe
+    of_grid = most[0].cell.recipe
     others = {}
     for seeds in rest:
         recipe = seeds[0].cell.recipe
-        apart = [name for name in type(recipe).model_fields if getattr(recipe, name) != getattr(plain, name)]
+        apart = [name for name in type(recipe).model_fields if getattr(recipe, name) != getattr(of_grid, name)]
         said = [recipe.formatted("curriculum")] if "curriculum" in apart else []
         said += ["TRADES, " + ", ".join(other_settings(recipe, apart))] if recipe.trades_beta else []
         others[", ".join(said)] = seeds
@@ -176,14 +181,14 @@ def _place(results: Sequence[Result]) -> tuple[float, float]:
 
 def draw() -> Path:
     """Every network of the grids in a panel of its own."""
-    networks = [group for run in grids() for group in grouped(run.results, lambda r: r.network).values()]
-    figure = Picture(figsize=(3.6 * len(networks), 4.3), layout="constrained")
-    panels = figure.subplots(1, len(networks), sharex=True, sharey=True, squeeze=False)[0]
-    for axes, results in zip(panels, networks, strict=True):
+    shown_here = networks()
+    figure = Picture(figsize=(3.6 * len(shown_here), 4.3), layout="constrained")
+    panels = figure.subplots(1, len(shown_here), sharex=True, sharey=True, squeeze=False)[0]
+    for axes, results in zip(panels, shown_here, strict=True):
         theta, epsilon = _panel(axes, results)
         axes.set_xlabel(rf"rate of invariance, angles in [-{theta:g}, {theta:g}]")
     panels[0].set_ylabel(rf"robustness at $\epsilon$ = {format_epsilon(epsilon)}")
-    figure.legend(handles=_key(networks), loc="outside lower center", ncols=len(networks) + 1, fontsize=9)
+    figure.legend(handles=_key(shown_here), loc="outside lower center", ncols=len(shown_here) + 1, fontsize=9)
     return write_figure(PICTURE, figure)
 
 
@@ -240,16 +245,16 @@ def _axes_of(usual: dict[tuple[float, float], list[Result]]) -> tuple[list[float
     return sorted({a for a, _ in usual}), sorted({e for _, e in usual})
 
 
-def _key(networks: Sequence[Sequence[Result]]) -> list[Line2D | Patch]:
-    angles, levels = _axes_of({key: seeds for results in networks for key, seeds in split(results)[0].items()})
-    plain = {"linestyle": "none", "markersize": 8, "color": "0.35"}
+def _key(groups: Sequence[Sequence[Result]]) -> list[Line2D | Patch]:
+    angles, levels = _axes_of({key: seeds for results in groups for key, seeds in split(results)[0].items()})
+    mark = {"linestyle": "none", "markersize": 8, "color": "0.35"}
     return [
         *(Patch(color=COLOURS[i], label=f"A = {a:g}") for i, a in enumerate(angles)),
         *(
-            Line2D([], [], marker=MARKERS[i], label=rf"trained at $\epsilon$ = {e:g}", **plain)
+            Line2D([], [], marker=MARKERS[i], label=rf"trained at $\epsilon$ = {e:g}", **mark)
             for i, e in enumerate(levels)
         ),
-        Line2D([], [], marker="*", label="both, in other orders", **plain),
+        Line2D([], [], marker="*", label="both, in other orders", **mark),
         Line2D([], [], linestyle="--", color="0.5", label="frontier of the hollow ones"),
     ]
 

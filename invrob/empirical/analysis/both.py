@@ -23,10 +23,10 @@ import numpy as np
 
 from invrob.empirical.analysis.both_words import finding, remarks
 from invrob.empirical.analysis.claim import Claim, Unjudged
-from invrob.empirical.analysis.dominance import Rivals, beyond, evidence, margin, trainings_at
+from invrob.empirical.analysis.dominance import Rivals, evidence, margin, trainings_at
 from invrob.empirical.analysis.place import place_of
 from invrob.empirical.analysis.plane import plane
-from invrob.empirical.analysis.statistics import LEVEL, floor_of
+from invrob.empirical.analysis.statistics import floor_of
 from invrob.empirical.analysis.trainings import by_training, grouped
 from invrob.empirical.experiments import Result
 from invrob.errors import InputError
@@ -97,10 +97,8 @@ def _unknown(names: Sequence[str]) -> str:
 
 
 def _tested(claim: Claim, rivals: Rivals) -> Unjudged:
-    at, tests = rivals.trainings, len(rivals.both)
-    holds, fails = evidence(at, rivals.both, rivals.single)
-    certain = [one for one in rivals.both if tests * beyond(at, one, rivals.single)[1] < LEVEL]
-    margins = {one: margin(at, one, rivals.single) for one in rivals.both}
+    holds, fails, certain = evidence(rivals.trainings, rivals.both, rivals.single)
+    margins = {one: margin(rivals.trainings, one, rivals.single) for one in rivals.both}
     shown = max(certain or rivals.both, key=lambda one: margins[one][0].size)
     effect, weight = margins[shown]
     (low, high), supports = effect.interval(), bool(holds[0] <= fails[0])

@@ -20,7 +20,7 @@ from scipy.special import ndtri
 
 from invrob.checks import Array
 from invrob.empirical.analysis.evidence import SEED_FLIPS, SEED_SHIFT
-from invrob.empirical.analysis.statistics import floor_of, half_width, p_value
+from invrob.empirical.analysis.statistics import LEVEL, floor_of, half_width, p_value
 from invrob.empirical.analysis.trends import Effect, Networks, effect_of
 from invrob.empirical.experiments import Result
 
@@ -152,12 +152,17 @@ def short_of(trainings: Trainings, one: int, others: Sequence[int]) -> Array:
     return found
 
 
-def evidence(trainings: Trainings, both: Sequence[int], single: Sequence[int]) -> tuple[Array, Array]:
-    """The p-values [2] that speak for the statement (vi), and those that speak against it: that some training with both
-    lies beyond the frontier of the single ones, and that each lies short of it."""
-    further = np.min([beyond(trainings, one, single) for one in both], axis=0)
+def evidence(trainings: Trainings, both: Sequence[int], single: Sequence[int]) -> tuple[Array, Array, list[int]]:
+    """What speaks for the statement (vi) and against it.
+
+    Returns:
+        The p-values [2] that some training with both lies beyond the frontier of the single ones, those that each lies
+        short of it, and the numbers of the trainings with both that lie beyond it for certain.
+    """
+    further = {one: len(both) * beyond(trainings, one, single) for one in both}
     shorter = np.max([short_of(trainings, one, single) for one in both], axis=0)
-    return np.minimum(len(both) * further, 1.0), np.minimum(shorter, 1.0)
+    certain = [one for one, p in further.items() if p[1] < LEVEL]
+    return np.minimum(np.min(list(further.values()), axis=0), 1.0), np.minimum(shorter, 1.0), certain
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,7 @@ from typing import Any
 import tomli_w
 
 from invrob.empirical.experiments.experiment import Experiment, ModelGrid
-from invrob.empirical.training import CURRICULA, Recipe
-
-NAMES = {stages: name for name, stages in CURRICULA.items()}
+from invrob.empirical.training import CURRICULA, Recipe, curriculum_in_words
 
 
 def to_toml(experiment: Experiment) -> str:
@@ -28,7 +26,8 @@ def _plain(grid: ModelGrid) -> dict[str, Any]:
     """The fields of a model, and of its recipe those that differ from "fast" and that the grid does not span."""
     fields = grid.model_dump(mode="json", exclude={"training"}, exclude_none=True)
     recipe = grid.training.model_dump(mode="json", exclude={"rotation", "epsilon"}, exclude_none=True)
-    recipe["curriculum"] = NAMES.get(grid.training.curriculum, recipe["curriculum"])
+    name = curriculum_in_words(grid.training.curriculum)
+    recipe["curriculum"] = name if name in CURRICULA else recipe["curriculum"]
     usual = Recipe().model_dump(mode="json") | {"curriculum": "none"}
     said = {name: value for name, value in fields.items() if value != {}}
     return said | {name: value for name, value in recipe.items() if value != usual[name]}
