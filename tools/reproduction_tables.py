@@ -142,8 +142,9 @@ def claims_table(claims: Sequence[Claim]) -> str:
         p = NOTHING if claim.p_holm is None else p_text(claim.p_holm).removeprefix("p ").removeprefix("= ")
         said = [f"({claim.label}) {claim.text}", shown(claim.network), f"**{claim.verdict}**", change(claim), p]
         rows.append([*said, shown(claim.note)])
-    headings = ("claim", "network", "verdict", "change, points", "p (Holm)", "what it rests on")
-    return table(headings, rows)
+    # Columns of sentences are not squeezed to one word a line.
+    claim, rests = (f'<span class="wide">{heading}</span>' for heading in ("claim", "what it rests on"))
+    return table((claim, "network", "verdict", "change, points", "p (Holm)", rests), rows)
 
 
 def change(claim: Claim) -> str:
