@@ -414,6 +414,32 @@ def test_the_answer_says_what_holds_and_what_is_open(made):
     )
 
 
+def test_a_note_stands_under_its_own_network_and_once_where_all_say_the_same(made):
+    (run,) = read_runs([made])
+    claims = [replace(claim("i", "holds", network), note=f"note {network}") for network in ("one", "two")]
+    claims += [replace(claim("ii", "holds", network), note="the same") for network in ("one", "two")]
+    run = replace(run, claims=tuple(replace(c, text=STATEMENTS[len(c.name) - 1].text) for c in claims))
+    page = rendered([run], trainings_of([run]), {run.label: RunData(None)}, [])
+    first, second = re.findall(r"<article>.*?</article>", page, re.DOTALL)[:2]
+    items = re.findall(r"<li>.*?</li>", first, re.DOTALL)
+    assert [re.findall(r"note \w+|\bone\b|\btwo\b", item) for item in items] == [
+        ["one", "note one"],
+        ["two", "note two"],
+    ]
+    assert second.count("the same") == 1
+    assert second.index("the same") > second.index("</ul>")
+
+
+def test_whether_both_can_be_had_is_a_paragraph_for_each_network(made):
+    (run,) = read_runs([made])
+    said = [replace(claim("vi", "holds", network), finding=f"Finding {network}.") for network in ("one", "two")]
+    run = replace(run, claims=tuple(said))
+    page = rendered([run], trainings_of([run]), {run.label: RunData(None)}, [])
+    paragraphs = re.findall(r'<p class="answer">(.*?)</p>', page, re.DOTALL)
+    assert paragraphs[1:4] == list(words.whether_both(run.claims))
+    assert paragraphs[2:4] == ["one: yes. Finding one.", "two: yes. Finding two."]
+
+
 @pytest.mark.parametrize("name", PRESETS)
 def test_the_configuration_can_be_pasted(name, tmp_path):
     path = tmp_path / "pasted.toml"

@@ -49,9 +49,9 @@ def answer(run: Run) -> str:
 
 
 def both_answers(run: Run, several_runs: bool) -> list[str]:
-    """Whether one can have both, invariance and robustness, as the run says it; nothing where it was not asked."""
-    sentences = " ".join(whether_both(run.claims))
-    return [f"{run.label}: {sentences}" if several_runs else sentences] * bool(sentences)
+    """Whether one can have both, invariance and robustness, as the run says it: the answer, and a paragraph for each
+    network; nothing where it was not asked."""
+    return [f"{run.label}: {said}" if several_runs else said for said in whether_both(run.claims)]
 
 
 def _listed(texts: Sequence[str], joint: str) -> str:
