@@ -198,17 +198,19 @@ def named_numbers(runs: Runs, claims: Claims) -> dict[str, float | str]:
                         named[f"{name} {what} interval"] = f"[{percent(rate.low)}, {percent(rate.high)}]"
     if claims:
         named["claims"] = summary_table(claims)
-    named["verdicts"] = verdicts_in_words(claims)
+    named["verdicts"] = verdicts_in_words(runs, claims)
     return named
 
 
-def verdicts_in_words(claims: Claims) -> str:
-    """The paper's four claims in a sentence without its end: "(i) holds for StdCNN and VGG16; (ii) ..."."""
+def verdicts_in_words(runs: Runs, claims: Claims) -> str:
+    """The paper's four claims about the networks of its figures, in a sentence without its end: "(i) holds for StdCNN
+    and VGG16; (ii) ..."."""
+    names = {network: figure.shown for figure in FIGURES for network in [*networks(figure, runs[figure.run])][:1]}
     said: dict[str, dict[str, list[str]]] = {}
     for some in claims.values():
         for claim in some:
-            if claim.of_paper and claim.effect is not None:
-                said.setdefault(claim.name, {}).setdefault(claim.verdict, []).append(shown(claim.network))
+            if claim.of_paper and claim.effect is not None and claim.network in names:
+                said.setdefault(claim.name, {}).setdefault(claim.verdict, []).append(names[claim.network])
     words = {"undecided": "is undecided"}
     parts = {
         name: [f"{words.get(verdict, verdict)} for {listed(of)}" for verdict, of in by_verdict.items()]
