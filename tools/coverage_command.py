@@ -22,6 +22,10 @@ def print_table(doc: str | None, table: Callable[[int], str], repeats: int, modu
     parser.add_argument("repeats", nargs="?", type=int, default=repeats)
     parser.add_argument("--json", type=Path, help=f"such as docs/numbers/{module.rpartition('_')[2]}.json")
     asked = parser.parse_args()
+    if asked.repeats < 1:
+        parser.error(f"repeats {asked.repeats} must be at least 1")
+    if asked.json is not None and not asked.json.parent.is_dir():
+        parser.error(f"--json {asked.json}: there is no folder {asked.json.parent}")
     text = table(asked.repeats)
     print(text)
     if asked.json is not None:

@@ -261,7 +261,9 @@ def _key(groups: Sequence[Sequence[Result]]) -> list[Line2D | Patch]:
 
 def main() -> None:
     """Keep, and draw."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.findings", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--keep", type=Path, nargs=len(GRIDS), metavar="RUN", help="run directories of the grids")
     asked = parser.parse_args()
     for name, source in zip(GRIDS, asked.keep or (), strict=bool(asked.keep)):

@@ -21,6 +21,7 @@ from invrob.empirical.analysis import check_claims, write_csv
 from invrob.empirical.experiments import to_toml
 from invrob.empirical.figures import network_figure
 from invrob.empirical.figures.run import beside_figure
+from invrob.errors import InputError
 from invrob.pictures import write_figure
 from tools.reproduction_numbers import measure_attacks
 from tools.reproduction_page import Runs, named_numbers, page, picture
@@ -112,7 +113,9 @@ def write(folder: Path) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Keep, measure, write; or check."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.reproduction", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     for name in ("--mnist", "--cifar"):
         parser.add_argument(name, type=Path, nargs="+", default=[], metavar="RUN", help="run directories to keep")
     parser.add_argument("--attacks", action="store_true", help="measure other attacks on the kept weights")
@@ -121,6 +124,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="write nothing; exit code 1 if something is old")
     parser.add_argument("--folder", type=Path, default=FOLDER, help="where all of it lies")
     asked = parser.parse_args(arguments)
+    if asked.images < 1:
+        parser.error(f"--images {asked.images} must be at least 1")
     if asked.check:
         found = old(asked.folder)
         print("\n".join([*found, "write it again: python -m tools.reproduction"]) if found else "all is up to date")
@@ -133,7 +138,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         run = read_kept(asked.folder / "runs" / "mnist")
         if run is None:
             parser.error("no run on MNIST is kept: give --mnist RUN as well")
-        measure_attacks(run, asked.folder, asked.root, asked.images)
+        try:
+            measure_attacks(run, asked.folder, asked.root, asked.images)
+        except InputError as error:
+            parser.error(str(error))
     write(asked.folder)
     return 0
 

@@ -146,6 +146,7 @@ def keep(sources: Sequence[Path], target: Path, weights: bool = True) -> None:
         experiment = joined(experiment, other.experiment)
     if target.resolve() in {source.resolve() for source in sources}:
         sys.exit(f"{target} is where runs are kept: give the folder that the run was computed in")
+    _refuse_another(kept_in(target), target, experiment, fingerprint)
     date = _date_of(sources)
     shutil.rmtree(target / "cells", ignore_errors=True)
     for cell in experiment.cells(fingerprint):
@@ -158,6 +159,18 @@ def keep(sources: Sequence[Path], target: Path, weights: bool = True) -> None:
     if size > LARGEST:
         sys.exit(f"{target} has {size / 1e6:.0f} MB, which is too much to commit: keep fewer of the runs")
     print(f"{target}: {len(list(target.glob('cells/*')))} cells, {size / 1e6:.1f} MB")
+
+
+def _refuse_another(before: Kept | None, target: Path, experiment: Experiment, fingerprint: str) -> None:
+    """A run in the place of a quite different one is a slip, which would delete what is kept there."""
+    if before is None:
+        return
+    names = [sorted({grid.name for grid in one.models}) for one in (before.experiment, experiment)]
+    way_out = f"give a run like it, or delete {target} first if it shall go"
+    if before.fingerprint != fingerprint:
+        sys.exit(f"{target} keeps a run on {before.experiment.dataset}, and this one is on other data: {way_out}")
+    if not {*names[0]} & {*names[1]}:
+        sys.exit(f"{target} keeps a run of {', '.join(names[0])}, and this one is of {', '.join(names[1])}: {way_out}")
 
 
 def joined(first: Experiment, second: Experiment) -> Experiment:

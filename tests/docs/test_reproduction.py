@@ -16,6 +16,7 @@ from invrob.empirical.analysis import check_claims, write_csv
 from invrob.empirical.execution import Execution
 from invrob.empirical.execution import run as execute
 from invrob.empirical.experiments import Experiment, Store, dataset_of, read_experiment, read_run, write_experiment
+from invrob.empirical.experiments.store import read_json
 from invrob.empirical.profiles import WEAK
 from invrob.intervals import Estimate, percent
 from invrob.pictures import NBSP
@@ -265,6 +266,23 @@ def test_runs_in_several_folders_are_kept_as_one(folder, run, tmp_path):
         keep([tmp_path / "nothing"], tmp_path / "target")
     with pytest.raises(SystemExit, match="where runs are kept"):
         keep([folder / "runs" / "mnist"], folder / "runs" / "mnist")
+
+
+@pytest.mark.long
+def test_a_run_of_other_data_or_networks_does_not_take_the_place_of_one_that_is_kept(folder, run, tmp_path):
+    kept, other = tmp_path / "kept", tmp_path / "other"
+    shutil.copytree(folder / "runs" / "mnist", kept)
+    names = sorted(path.name for path in kept.rglob("*"))
+    experiment, fingerprint = read_run(run)[0], read_json(run / "experiment.json")["fingerprint"]
+    others = experiment.model_copy(update={"models": Experiment(dataset="mnist", models=["vgg16"]).models})
+    for asked, data, said in (
+        (experiment, "0" * 64, "is on other data"),
+        (others, fingerprint, "and this one is of vgg16"),
+    ):
+        write_experiment(Store(other), asked, data)
+        with pytest.raises(SystemExit, match=said):
+            keep([other], kept)
+        assert sorted(path.name for path in kept.rglob("*")) == names
 
 
 def test_experiments_of_several_folders_are_joined():
