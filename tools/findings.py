@@ -88,9 +88,12 @@ def findings() -> Iterator[tuple[str, str]]:
     for name in ("i", "ii", "iii", "iv", "vii"):
         yield from _counted(name, [c for c in every if c.name == name and c.effect is not None])
     runs = {name: run for name in FIGURES_OF_PAPER if (run := read_kept(KEPT / name)) is not None}
-    judged = {name: tuple(c for c in check_claims(run.results) if not c.of_paper) for name, run in runs.items()}
+    judged = {name: check_claims(run.results) for name, run in runs.items()}
+    for claim in (c for some in judged.values() for c in some if c.effect is not None):
+        yield f"{claim.network} {claim.label} change", change(claim)
     if judged:
-        yield "figures", summary_table(judged)
+        further = {name: tuple(c for c in some if not c.of_paper) for name, some in judged.items()}
+        yield "figures", summary_table(further)
     yield "version", max(cost["versions"]["invrob"] for run in grids() for _, _, cost in run.costs())
 
 
