@@ -16,7 +16,7 @@ from benchmarks.peers import PEERS, Case, Counted, at_once, epsilon_by_epsilon, 
 from benchmarks.timing import Setting
 from invrob import PGD, robustness_profile
 
-pytestmark = pytest.mark.filterwarnings("ignore")  # the peers' own
+pytestmark = [pytest.mark.long, pytest.mark.filterwarnings("ignore")]  # the peers' own warnings
 EPSILONS = {"linf": (0.0, 0.05, 0.1, 0.2, 0.4), "l2": (0.0, 0.3, 0.6, 1.2, 2.4)}
 both = pytest.mark.parametrize("norm", EPSILONS)
 

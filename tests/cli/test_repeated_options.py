@@ -80,6 +80,7 @@ def test_every_option_that_may_be_repeated_is_tried_here():
     assert set(repeatable(typer.main.get_command(app))) == set(REPEATED)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("command", "option"), REPEATED)
 def test_a_value_given_twice_counts_once_or_is_refused(run, command, option):
     arguments, value = REPEATED[command, option]

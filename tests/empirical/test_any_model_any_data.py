@@ -349,6 +349,7 @@ def cases(draw, long=False):
 many = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, *SLOW])
 
 
+@pytest.mark.long
 @given(case=cases())
 @settings(many, max_examples=45, derandomize=True)
 def test_disguises_together_change_nothing_or_are_refused_by_one_of_their_causes(case, tmp_path):

@@ -68,6 +68,7 @@ FAULTS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("norm", BALLS)
 @pytest.mark.parametrize(("fault", "reason"), FAULTS.values(), ids=FAULTS.keys())
 def test_a_planted_fault_is_masked_and_the_reason_says_what(measured, fault, reason, norm):

@@ -63,6 +63,7 @@ def test_the_self_test_runs_on_one_thread(monkeypatch, command):
         torch.set_num_threads(threads)
 
 
+@pytest.mark.long
 def test_with_a_broken_judge_it_fails(monkeypatch, command):
     monkeypatch.setattr(sanity, "findings", lambda model, images, constant: ())
     monkeypatch.setattr(selftest, "PLANTED", dict(list(selftest.PLANTED.items())[1:3]))

@@ -101,6 +101,7 @@ def states(draw):
     return {f"{prefix}{key}": value for key, value in state.items()}, prefix, fits
 
 
+@pytest.mark.long
 @settings(deadline=None, max_examples=100)
 @given(states(), st.sampled_from(list(FORMATS)), st.sampled_from([None, *NESTED]))
 @pytest.mark.filterwarnings("ignore:Sparse")
@@ -126,6 +127,7 @@ def test_weights_arrive_as_they_are_or_are_refused_by_name_and_the_network_stays
     assert all(torch.equal(value, expected[key].to(value.dtype)) for key, value in after.items())
 
 
+@pytest.mark.long
 @settings(deadline=None, max_examples=60)
 @given(st.sampled_from(list(FORMATS)), st.data())
 def test_any_bytes_are_weights_of_this_network_or_refused_by_name(name, data):

@@ -85,6 +85,7 @@ def test_angles_stay_inside_the_range_and_attacks_inside_ball_and_box(digits, mo
         assert 0.19 < perturbation.double().abs().max() <= 0.2
 
 
+@pytest.mark.long
 def test_training_with_rotations_raises_the_rate_of_invariance(digits):
     plain, _ = trained(digits, Recipe(epochs=4, learning_rate=5e-3))
     turned, course = trained(digits, Recipe(rotation=180, epochs=4, learning_rate=5e-3))

@@ -323,6 +323,7 @@ def drawn_line(draw, command):
     return [*command.split(), *needed, *(word for part in chosen for word in part)]
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("real")
 @pytest.mark.parametrize("command", MEASURED)
 @cases(2)

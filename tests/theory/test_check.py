@@ -134,6 +134,7 @@ def test_every_interval_contains_its_estimate_and_every_limit_is_below(n, p, con
         assert row.verdict == ("violated" if row.low > row.right else "holds")
 
 
+@pytest.mark.long
 def test_the_joint_level_is_kept():
     """At level 0.8 some interval of some tight classifier misses in at most a fifth of the samples."""
     misses = sum(check(G, rules(G)[:3], 200, seed, 0.8).verdict != "holds" for seed in range(80))
