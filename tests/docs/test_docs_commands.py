@@ -354,3 +354,12 @@ def test_a_page_that_does_not_run_is_found(step, complaint, tmp_path):
     done = subprocess.run(driver, input=given, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 1
     assert re.search(complaint, done.stderr), done.stderr
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_every_fold_is_closed_before_the_next_heading(page):
+    folds = 0
+    for line in re.findall(r"^(?:</?details\b|#+ ).*", prose(page), re.MULTILINE):
+        folds += {"<details": 1, "</details": -1}.get(line.split(">")[0].split()[0], 0)
+        assert not (line.startswith("#") and folds), f"{line} is hidden in a fold"
+    assert folds == 0
