@@ -131,18 +131,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("\n".join([*found, "write it again: python -m tools.reproduction"]) if found else "all is up to date")
         return int(bool(found))
     torch.set_num_threads(1)
-    for name in RUNS:
-        if getattr(asked, name):
-            keep(getattr(asked, name), asked.folder / "runs" / name)
-    if asked.attacks:
-        run = read_kept(asked.folder / "runs" / "mnist")
-        if run is None:
-            parser.error("no run on MNIST is kept: give --mnist RUN as well")
-        try:
+    try:
+        for name in RUNS:
+            if getattr(asked, name):
+                keep(getattr(asked, name), asked.folder / "runs" / name)
+        if asked.attacks:
+            run = read_kept(asked.folder / "runs" / "mnist")
+            if run is None:
+                parser.error("no run on MNIST is kept: give --mnist RUN as well")
             measure_attacks(run, asked.folder, asked.root, asked.images)
-        except InputError as error:
-            parser.error(str(error))
-    write(asked.folder)
+        write(asked.folder)
+    except InputError as error:
+        parser.error(str(error))
     return 0
 
 

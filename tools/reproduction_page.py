@@ -205,7 +205,7 @@ def named_numbers(runs: Runs, claims: Claims) -> dict[str, float | str]:
 def verdicts_in_words(runs: Runs, claims: Claims) -> str:
     """The paper's four claims about the networks of its figures, in a sentence without its end: "(i) holds for StdCNN
     and VGG16; (ii) ..."."""
-    names = {network: figure.shown for figure in FIGURES for network in [*networks(figure, runs[figure.run])][:1]}
+    names = {results[0].network: figure.shown for figure in FIGURES if (results := own(figure, runs[figure.run]))}
     said: dict[str, dict[str, list[str]]] = {}
     for some in claims.values():
         for claim in some:

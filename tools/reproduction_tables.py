@@ -143,8 +143,8 @@ def claims_table(claims: Sequence[Claim]) -> str:
         said = [f"({claim.label}) {claim.text}", shown(claim.network), f"**{claim.verdict}**", change(claim), p]
         rows.append([*said, shown(claim.note)])
     # Columns of sentences are not squeezed to one word a line.
-    claim, rests = (f'<span class="wide">{heading}</span>' for heading in ("claim", "what it rests on"))
-    return table((claim, "network", "verdict", "change, points", "p (Holm)", rests), rows)
+    first, last = (f'<span class="wide">{heading}</span>' for heading in ("claim", "what it rests on"))
+    return table((first, "network", "verdict", "change, points", "p (Holm)", last), rows)
 
 
 def change(claim: Claim) -> str:

@@ -360,6 +360,6 @@ def test_a_page_that_does_not_run_is_found(step, complaint, tmp_path):
 def test_every_fold_is_closed_before_the_next_heading(page):
     folds = 0
     for line in re.findall(r"^(?:</?details\b|#+ ).*", prose(page), re.MULTILINE):
-        folds += {"<details": 1, "</details": -1}.get(line.split(">")[0].split()[0], 0)
+        folds += line.startswith("<details") - line.startswith("</details")
         assert not (line.startswith("#") and folds), f"{line} is hidden in a fold"
     assert folds == 0
